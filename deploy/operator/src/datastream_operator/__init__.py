@@ -1,0 +1,1 @@
+"""The command `datastream`: sample logs, migrations, topology, and the demo without Docker."""

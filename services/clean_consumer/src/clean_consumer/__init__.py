@@ -1,0 +1,1 @@
+"""Parses every line of a log into typed columns in MySQL."""

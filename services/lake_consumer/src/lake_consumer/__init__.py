@@ -1,0 +1,1 @@
+"""Keeps every line of a log, byte for byte, in MySQL."""

@@ -1,0 +1,1 @@
+"""Tails web server logs and publishes them to RabbitMQ in slices."""
