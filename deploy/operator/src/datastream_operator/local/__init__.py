@@ -1,0 +1,1 @@
+"""Private RabbitMQ and MySQL-compatible servers on this machine, from the system's packages."""

@@ -1,0 +1,1 @@
+DROP VIEW clean_log_flat

@@ -1,0 +1,42 @@
+"""The clean consumer: from queue-data-clean to clean_log and rejected_log."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+
+from clean_consumer.rows import parse
+from clean_consumer.store import Warehouse
+from datastream import logs, metrics, topology
+from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
+from datastream.mysql import Session
+from datastream.service import run_consumer, start
+from datastream.shutdown import stop_on_signals
+
+NAME = "clean_consumer"
+DEFAULT_METRICS_PORT = 9103
+
+
+def run(env: Environment) -> int:
+    """Consume until the process is asked to stop; return the exit code."""
+    rabbit = RabbitSettings.read(env, "CLEAN")
+    mysql = MysqlSettings.read(env, "CLEAN")
+    service = ServiceSettings.read(env, DEFAULT_METRICS_PORT)
+    logs.configure(NAME, service.log_level)
+    counts = metrics.ConsumerMetrics()
+    with (
+        metrics.serve(counts, service.metrics_host, service.metrics_port),
+        stop_on_signals() as stop,
+        closing(Session(mysql, NAME)) as session,
+    ):
+        run_consumer(topology.CLEAN_QUEUE, parse, Warehouse(session), rabbit, counts, stop)
+    return 0
+
+
+def main() -> int:
+    """Run the service on this process's settings."""
+    return start(NAME, run)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""The clean side: every line as typed columns in clean_log, or with a reason in rejected_log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import LiteralString, NamedTuple
+
+from clean_consumer.rows import Parsed, Row, by_key, halves, refuse
+from datastream.consuming import Outcome, add_bisected
+from datastream.mysql import Session, StreamLog, Transaction, binary, json_text, number, text
+from datastream.slices import UNTERMINATED
+
+ADD_AGENTS = """
+    INSERT INTO user_agent (user_agent_id, user_agent) VALUES {values}
+    ON DUPLICATE KEY UPDATE user_agent_id = user_agent_id
+"""
+
+ADD_CLEAN = """
+    INSERT INTO clean_log (
+        stream_id, line_offset, parser_version, flags,
+        time, client, session, user, is_email, email_domain,
+        method, url, scheme, host, path, query, http_version,
+        status, size, referrer, user_agent_id, extra
+    ) VALUES {values}
+    ON DUPLICATE KEY UPDATE line_offset = line_offset
+"""
+CLEAN_LITERALS = (
+    *(number, number, number, number),
+    *(text, binary, text, text, number, text),
+    *(text, text, text, text, text, text, text),
+    *(number, number, text, number, json_text),
+)
+
+ADD_REJECTED = """
+    INSERT INTO rejected_log (stream_id, line_offset, parser_version, flags, reason)
+    VALUES {values}
+    ON DUPLICATE KEY UPDATE line_offset = line_offset
+"""
+REJECTED_LITERALS = (number, number, number, number, text)
+
+PRESENT_CLEAN = """
+    SELECT line_offset, parser_version, flags FROM clean_log
+    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
+"""
+
+PRESENT_REJECTED = """
+    SELECT line_offset, parser_version, flags FROM rejected_log
+    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
+"""
+
+REMOVE_CLEAN = """
+    DELETE FROM clean_log WHERE stream_id = %s AND line_offset = %s
+"""
+
+REMOVE_REJECTED = """
+    DELETE FROM rejected_log WHERE stream_id = %s AND line_offset = %s
+"""
+
+#: How many user agents a process remembers to have written.
+REMEMBERED_AGENTS = 50_000
+
+
+class _Span(NamedTuple):
+    """Neighbouring lines of one stream: their rows lie between two keys."""
+
+    stream_id: int
+    first: int
+    last: int
+
+
+class Warehouse:
+    """Adds parsed slices; each line ends up in exactly one of clean_log and rejected_log."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._streams = StreamLog(session)
+        self._agents: set[int] = set()
+
+    def check(self) -> None:
+        """Raise Unavailable unless the tables are there and may be read."""
+        with self._session.transaction() as transaction:
+            for statement in (PRESENT_CLEAN, PRESENT_REJECTED):
+                transaction.select(statement, (0, 0, 0))
+
+    def add(self, batch: Sequence[Parsed]) -> Outcome:
+        """Commit the rows of a batch and return what it came to.
+
+        A line whose clean row the database refuses becomes a reject (`refused`). Raises
+        Unavailable when the database is away; then the same batch must be added again.
+        """
+        # A line without its newline first: the whole one, perhaps in the same batch, replaces it.
+        parts = [
+            [parsed for parsed in by_key(batch) if parsed.piece.flags & UNTERMINATED == flag]
+            for flag in (UNTERMINATED, 0)
+        ]
+        outcomes = [
+            add_bisected(self._add, part, halves, lambda parsed: self._add([refuse(parsed.piece)]))
+            for part in parts
+            if part
+        ]
+        return sum(outcomes, Outcome())
+
+    def _add(self, batch: Sequence[Parsed]) -> Outcome:
+        self._streams.ensure(parsed.piece.stream for parsed in batch)
+        self._add_agents(batch)
+        clean = [row for parsed in batch for row in parsed.clean]
+        rejected = [row for parsed in batch for row in parsed.rejected]
+        lines = len(clean) + len(rejected)
+        with self._session.transaction() as transaction:
+            removed = 0
+            present = _present(transaction, batch)
+            if present:
+                outdated = _outdated(present, clean + rejected)
+                removed = _remove(transaction, outdated)
+                clean = [row for row in clean if row[:2] not in present or row[:2] in outdated]
+                rejected = [r for r in rejected if r[:2] not in present or r[:2] in outdated]
+            new_clean = transaction.insert(ADD_CLEAN, CLEAN_LITERALS, clean)
+            new_rejected = transaction.insert(ADD_REJECTED, REJECTED_LITERALS, rejected)
+        return Outcome(
+            stored=Counter(clean_log=new_clean, rejected_log=new_rejected),
+            rejected=Counter(row[-1] for row in rejected),
+            duplicates=lines - new_clean - new_rejected,
+            replaced=removed,
+        )
+
+    def _add_agents(self, batch: Iterable[Parsed]) -> None:
+        """Commit the user agents that are new to this process, before the rows that name them."""
+        new = {
+            key: agent
+            for parsed in batch
+            for key, agent in parsed.agents.items()
+            if key not in self._agents
+        }
+        if not new:
+            return
+        with self._session.transaction() as transaction:
+            transaction.insert(ADD_AGENTS, (number, text), sorted(new.items()))
+        if len(self._agents) > REMEMBERED_AGENTS:
+            self._agents.clear()
+        self._agents |= new.keys()
+
+
+#: What is there under a key: how good the row is, and the statement that removes it.
+_Presence = dict[tuple[int, int], tuple[tuple[int, bool], LiteralString]]
+
+
+def _rank(parser_version: int, flags: int) -> tuple[int, bool]:
+    """Return what makes a row better than another of its key: a newer parser, a whole line."""
+    return parser_version, not flags & UNTERMINATED
+
+
+def _present(transaction: Transaction, batch: Iterable[Parsed]) -> _Presence:
+    """Return the rows that the tables hold under the batch's keys: usually none."""
+    return {
+        (span.stream_id, offset): (_rank(version, flags), remove)
+        for span in _spans(batch)
+        for statement, remove in (
+            (PRESENT_CLEAN, REMOVE_CLEAN),
+            (PRESENT_REJECTED, REMOVE_REJECTED),
+        )
+        for offset, version, flags in transaction.select(statement, span)
+    }
+
+
+def _spans(batch: Iterable[Parsed]) -> Iterator[_Span]:
+    """Yield the keys of a batch in order, slices that follow on one another as one span."""
+    span: _Span | None = None
+    for parsed in batch:
+        piece = parsed.piece
+        last = piece.position + len(piece.body)
+        if span and span.stream_id == piece.stream.stream_id and piece.position <= span.last + 1:
+            span = span._replace(last=max(last, span.last))
+            continue
+        if span:
+            yield span
+        span = _Span(piece.stream.stream_id, piece.position, last)
+    if span:
+        yield span
+
+
+def _outdated(present: _Presence, rows: Iterable[Row]) -> dict[tuple[int, int], LiteralString]:
+    """Return the keys of the rows that are better than what is there, and how to remove that."""
+    return {
+        row[:2]: present[row[:2]][1]
+        for row in rows
+        if row[:2] in present and _rank(row[2], row[3]) > present[row[:2]][0]
+    }
+
+
+def _remove(transaction: Transaction, outdated: dict[tuple[int, int], LiteralString]) -> int:
+    return sum(transaction.execute(statement, key) for key, statement in outdated.items())

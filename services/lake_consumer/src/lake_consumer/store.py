@@ -1,0 +1,121 @@
+"""The lake: every line as the web server wrote it, in raw_log."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+from datastream.consuming import Outcome, add_bisected
+from datastream.mysql import Session, StreamLog, Transaction, binary, number
+from datastream.slices import Slice
+
+ADD_LINES = """
+    INSERT INTO raw_log (stream_id, line_offset, flags, line) VALUES {values}
+    ON DUPLICATE KEY UPDATE line_offset = line_offset
+"""
+
+STORED_LINES = """
+    SELECT line_offset, flags, line FROM raw_log
+    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
+"""
+
+COMPLETE_LINE = """
+    UPDATE raw_log SET flags = %s, line = %s WHERE stream_id = %s AND line_offset = %s
+"""
+
+IN_KEY_ORDER = attrgetter("stream.stream_id", "position")
+
+
+class _Conflict(Exception):
+    """Slices hold lines that differ from what is stored under their keys."""
+
+    def __init__(self, slices: list[Slice]) -> None:
+        super().__init__()
+        self.slices = slices
+
+
+class Lake:
+    """Adds slices to raw_log; a line that is there already changes nothing."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._streams = StreamLog(session)
+
+    def check(self) -> None:
+        """Raise Unavailable unless raw_log is there and may be read."""
+        with self._session.transaction() as transaction:
+            transaction.select(STORED_LINES, (0, 0, 0))
+
+    def add(self, slices: Sequence[Slice]) -> Outcome:
+        """Commit every line of the slices and return what it came to.
+
+        What cannot be stored is returned as quarantined: a line that the database refuses
+        (`refused`), and a slice with a line that differs from the one stored under its key
+        (`identity_conflict`). Raises Unavailable when the database is away; then the same slices
+        must be added again.
+        """
+        return add_bisected(self._add, sorted(slices, key=IN_KEY_ORDER), _halves, _refused)
+
+    def _add(self, slices: Sequence[Slice]) -> Outcome:
+        try:
+            return self._add_equal(slices)
+        except _Conflict as conflict:
+            outcome = Outcome(quarantined=[(s, "identity_conflict") for s in conflict.slices])
+            others = [piece for piece in slices if piece not in conflict.slices]
+            return outcome + self._add(others) if others else outcome
+
+    def _add_equal(self, slices: Sequence[Slice]) -> Outcome:
+        """Commit the lines in one transaction, or none of them when any slice is in conflict."""
+        self._streams.ensure(piece.stream for piece in slices)
+        rows = [
+            (piece.stream.stream_id, offset, piece.flags, line)
+            for piece in slices
+            for offset, line in piece.numbered()
+        ]
+        replaced = 0
+        with self._session.transaction() as transaction:
+            new = transaction.insert(ADD_LINES, (number, number, number, binary), rows)
+            if new < len(rows):
+                replaced = _compare(transaction, slices)
+        return Outcome(
+            stored=Counter(raw_log=new), duplicates=len(rows) - new - replaced, replaced=replaced
+        )
+
+
+def _compare(transaction: Transaction, slices: Iterable[Slice]) -> int:
+    """Compare what is stored with what was sent; return how many lines were replaced.
+
+    Equal is a duplicate. A stored line that was only a beginning (no newline yet, or over a limit
+    that was lower then) is replaced by the one that goes on from it. A beginning of the stored
+    line is an older look at it. Raises _Conflict for anything else.
+    """
+    replaced = 0
+    conflicts = []
+    for piece in slices:
+        key = piece.stream.stream_id, piece.position, piece.position + len(piece.body)
+        stored = {
+            offset: (flags, line) for offset, flags, line in transaction.select(STORED_LINES, key)
+        }
+        for offset, line in piece.numbered():
+            stored_flags, stored_line = stored[offset]
+            if (stored_flags, stored_line) == (piece.flags, line):
+                continue
+            if stored_flags and line.startswith(stored_line):
+                replaced += transaction.execute(
+                    COMPLETE_LINE, (piece.flags, line, piece.stream.stream_id, offset)
+                )
+            elif not (piece.flags and stored_line.startswith(line)):
+                conflicts.append(piece)
+                break
+    if conflicts:
+        raise _Conflict(conflicts)
+    return replaced
+
+
+def _halves(piece: Slice) -> tuple[Slice, Slice] | None:
+    return piece.halves() if piece.lines > 1 else None
+
+
+def _refused(piece: Slice) -> Outcome:
+    return Outcome(quarantined=[(piece, "refused")])

@@ -1,0 +1,112 @@
+"""The producer: from web server logs to the topic exchange."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from contextlib import closing
+from functools import partial
+from threading import Event
+
+from datastream import logs, metrics
+from datastream.config import Environment, RabbitSettings, ServiceSettings
+from datastream.errors import Unavailable
+from datastream.rabbitmq import Publisher
+from datastream.service import start
+from datastream.shutdown import stop_on_signals
+from datastream.slices import TRUNCATED, Slice
+from producer import pipeline
+from producer.checkpoint import Checkpoint, StateError, StateInUse
+from producer.progress import shown
+from producer.publishing import PatientPublisher
+from producer.settings import ProducerSettings
+from producer.tailer import NoInput, Tailer
+
+NAME = "producer"
+DEFAULT_METRICS_PORT = 9101
+
+#: Exit codes of sysexits.h: a checkpoint that is none, no log to read once, a state folder in use.
+EX_DATAERR, EX_NOINPUT, EX_TEMPFAIL = 65, 66, 75
+
+logger = logging.getLogger(__name__)
+
+
+def run(arguments: argparse.Namespace, env: Environment) -> int:
+    """Publish until the end of the logs, or until asked to stop; return the exit code."""
+    settings = ProducerSettings.read(env, arguments.paths, once=arguments.once)
+    rabbit = RabbitSettings.read(env, "PRODUCER")
+    service = ServiceSettings.read(env, DEFAULT_METRICS_PORT)
+    logs.configure(NAME, service.log_level)
+    counts = metrics.ProducerMetrics()
+    try:
+        with (
+            closing(Checkpoint(settings.state_dir, settings.source.name, counts)) as checkpoint,
+            metrics.serve(counts, service.metrics_host, service.metrics_port),
+            stop_on_signals() as stop,
+        ):
+            tailer = Tailer(
+                settings.patterns, settings.source, checkpoint.places, checkpoint.saved_at
+            )
+            counts.watch(tailer)
+            publish(tailer, rabbit, checkpoint, counts, stop)
+    except (StateError, StateInUse, NoInput) as error:
+        logger.error(str(error))  # noqa: TRY400 - the message says all
+        return {StateError: EX_DATAERR, StateInUse: EX_TEMPFAIL, NoInput: EX_NOINPUT}[type(error)]
+    return 0
+
+
+def publish(
+    tailer: Tailer,
+    rabbit: RabbitSettings,
+    checkpoint: Checkpoint,
+    counts: metrics.ProducerMetrics,
+    stop: Event,
+) -> None:
+    """Publish what the tailer reads, through every outage, and tell the metrics and the person."""
+    open_session = partial(Publisher.open, rabbit)
+    with (
+        closing(PatientPublisher(open_session, counts, stop)) as publisher,
+        shown(tailer.behind_bytes, once=tailer.once) as progress,
+    ):
+
+        def published(piece: Slice | None) -> None:
+            counts.alive()
+            counts.tailing(is_tailing=tailer.is_tailing)
+            if piece is not None:
+                truncated = piece.flags == TRUNCATED
+                counts.published(piece.lines, len(piece.body), truncated=truncated)
+                progress.add(piece)
+
+        try:
+            pipeline.run(tailer, publisher, checkpoint, published, stop)
+        except Unavailable:
+            # Asked to stop during an outage: the slice in hand is read again at the next start.
+            logger.info("Stopped while RabbitMQ was unavailable")
+    if stop.is_set():
+        logger.info("Stopped; the next start reads on where this one ended")
+    else:
+        logger.info("Read to the end, every line is confirmed", extra={"lines": counts.lines})
+
+
+def main() -> int:
+    """Run the service on this process's settings and command line."""
+    parser = argparse.ArgumentParser(
+        prog=NAME,
+        description="Tail web server logs and publish their lines to RabbitMQ, none lost.",
+        epilog="Settings come from the environment and .env: see .env.example.",
+    )
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="LOG",
+        help="a log file or a pattern; default: LOG_PATH, else web-server-nginx.log",
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="read to the end, wait for every confirm, and exit"
+    )
+    return start(NAME, partial(run, parser.parse_args()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

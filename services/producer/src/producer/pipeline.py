@@ -1,0 +1,75 @@
+"""The producer in the order of the data: a slice is read, published on both keys, remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from threading import Event
+from typing import Protocol
+
+from datastream.slices import Slice
+from datastream.topology import CLEAN_KEY, LAKE_KEY, routing_key
+from producer.files import Place
+
+#: Seconds between two looks at logs that have nothing new. No notification can be missed by that.
+LOOK_EVERY = 0.02
+
+
+class Slices(Protocol):
+    """Where slices come from; producer.tailer.Tailer keeps it."""
+
+    def slices(self) -> Iterator[Slice | None]:
+        """Yield slices, and None whenever there is no more for now."""
+
+    def confirm(self) -> None:
+        """Note that the slice yielded last is safe."""
+
+    def places(self) -> list[Place]:
+        """Return how far every stream is confirmed."""
+
+
+class Publisher(Protocol):
+    """Where slices go."""
+
+    def publish(self, routing_key: str, piece: Slice) -> None:
+        """Return once the slice is safe. Raises Unavailable when asked to stop before that."""
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+
+
+class Checkpoint(Protocol):
+    """Where it is remembered how far every stream is confirmed."""
+
+    def save_if_due(self, places: Callable[[], Iterable[Place]]) -> None:
+        """Write the places, if the last time is long enough ago."""
+
+    def save(self, places: Iterable[Place]) -> None:
+        """Write the places."""
+
+
+def run(
+    tailer: Slices,
+    publisher: Publisher,
+    checkpoint: Checkpoint,
+    published: Callable[[Slice | None], None],
+    stop: Event,
+) -> None:
+    """Publish slice after slice until there is no more or `stop` is set.
+
+    `published` is told each slice that is safe, and None while there is nothing to read. The
+    places are remembered whatever happens. Raises Unavailable when stopped during an outage.
+    """
+    try:
+        for piece in tailer.slices():
+            if stop.is_set():
+                return
+            if piece is not None:
+                for side in (LAKE_KEY, CLEAN_KEY):
+                    publisher.publish(routing_key(side, piece.stream.source), piece)
+                tailer.confirm()
+            published(piece)
+            checkpoint.save_if_due(tailer.places)
+            if piece is None:
+                publisher.wait(LOOK_EVERY)
+    finally:
+        checkpoint.save(tailer.places())

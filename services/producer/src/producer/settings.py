@@ -1,0 +1,50 @@
+"""The producer's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from datastream.config import ConfigError, Environment
+from datastream.parsing import FORMATS
+from producer.log import Source
+from producer.reader import Limits
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True)
+class ProducerSettings:
+    """What to read, under which name, and where to remember how far."""
+
+    patterns: list[str]
+    source: Source
+    state_dir: Path
+
+    @classmethod
+    def read(cls, env: Environment, patterns: list[str], *, once: bool) -> ProducerSettings:
+        """Return the settings; paths and `once` of the command line go before LOG_PATH and ONCE.
+
+        Raises ConfigError.
+        """
+        listed = env.text("LOG_PATH", "web-server-nginx.log").split(",")
+        once_set = env.flag("ONCE")
+        source = env.text("SOURCE")
+        if len(source.encode()) > 100 or not source.isprintable() or "#" in source:
+            # It stands in routing keys, of which the broker takes 255 bytes.
+            raise ConfigError("SOURCE must be up to 100 bytes of printable text without #")
+        return cls(
+            patterns=patterns or [path.strip() for path in listed if path.strip()],
+            source=Source(
+                name=source,
+                format=env.choice("FORMAT", "combined", tuple(FORMATS)),
+                limits=Limits(
+                    slice_lines=env.number("MAX_SLICE_LINES", 1000, 1, 100_000),
+                    slice_bytes=env.number("MAX_SLICE_BYTES", 256 * KIB, KIB, 4 * MIB),
+                    line_bytes=env.number("MAX_LINE_BYTES", MIB, 64, 4 * MIB),
+                ),
+                once=once or once_set,
+            ),
+            state_dir=Path(env.text("STATE_DIR", "state")),
+        )

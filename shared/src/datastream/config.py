@@ -1,0 +1,186 @@
+"""Settings: read once, from the environment, `.env` and files, and handed down."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from dotenv import dotenv_values
+
+#: The exit code of a process whose settings are wrong (EX_CONFIG of sysexits.h).
+EX_CONFIG = 78
+
+T = TypeVar("T")
+
+
+class ConfigError(Exception):
+    """A setting is missing or malformed; the message is one line that names it."""
+
+
+class Environment:
+    """The settings by name.
+
+    A variable that is empty counts as not set. Each may stand in a file instead, whose path is in
+    the variable of the same name with `_FILE` at its end (Docker and systemd hand over secrets
+    so). `asked` collects the names that were looked up: the documentation is tested against it.
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self.asked: set[str] = set()
+
+    @classmethod
+    def load(cls, dotenv: Path = Path(".env")) -> Environment:
+        """Return the process environment over the settings of the file `.env`, if there is one.
+
+        Raises ConfigError when the file cannot be read.
+        """
+        try:
+            from_file = dotenv_values(dotenv) if dotenv.is_file() else {}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{dotenv} cannot be read: {error}") from error
+        return cls({k: v for k, v in from_file.items() if v is not None} | dict(os.environ))
+
+    def find(self, name: str) -> str | None:
+        """Return the text of a setting, from its variable or its file, or None.
+
+        Raises ConfigError when both are set, or when the file cannot be read.
+        """
+        self.asked.add(name)
+        value = self._values.get(name) or None
+        file_name = f"{name}_FILE"
+        path = self._values.get(file_name) or None
+        if path is None:
+            return value
+        if value is not None:
+            raise ConfigError(f"both {name} and {file_name} are set; keep one of them")
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n") or None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file_name} names a file that cannot be read: {error}") from error
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """Return a setting, or the default. Raises ConfigError when there is neither."""
+        value = self.find(name)
+        if value is not None:
+            return value
+        if default is None:
+            raise ConfigError(f"{name} is not set; set it in the environment or in .env")
+        return default
+
+    def number(self, name: str, default: int, lowest: int, highest: int) -> int:
+        """Return a whole number. Raises ConfigError unless it lies in [lowest, highest]."""
+        text = self.find(name)
+        if text is None:
+            return default
+        expected = f"a whole number from {lowest} to {highest}"
+        value = self._convert(name, text, int, expected)
+        if not lowest <= value <= highest:
+            raise ConfigError(f"{name} is {value}; it must be {expected}")
+        return value
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """Return a yes or no. Raises ConfigError on any other word."""
+        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        text = self.find(name)
+        if text is None:
+            return default
+        return self._convert(name, text, lambda word: words[word.lower()], "yes or no")
+
+    def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
+        """Return one of the choices. Raises ConfigError on any other word."""
+        text = self.text(name, default)
+        if text not in choices:
+            raise ConfigError(f"{name} is {text!r}; it must be one of {', '.join(choices)}")
+        return text
+
+    @staticmethod
+    def _convert(name: str, text: str, convert: Callable[[str], T], expected: str) -> T:
+        try:
+            return convert(text)
+        except (ValueError, KeyError) as error:
+            raise ConfigError(f"{name} is {text!r}; it must be {expected}") from error
+
+
+def _account(env: Environment, service: str, dependency: str) -> tuple[str, str]:
+    """Return user and password: the service's own where they are set, else the common ones."""
+    for prefix in (f"{service}_{dependency}", dependency):
+        user = env.find(f"{prefix}_USER")
+        password = env.find(f"{prefix}_PASSWORD")
+        if user is not None and password is not None:
+            return user, password
+        if user is not None or password is not None:
+            missing = f"{prefix}_PASSWORD" if password is None else f"{prefix}_USER"
+            present = f"{prefix}_USER" if password is None else f"{prefix}_PASSWORD"
+            raise ConfigError(f"{missing} is not set, but {present} is; an account needs both")
+    raise ConfigError(
+        f"{dependency}_USER and {dependency}_PASSWORD are not set; "
+        "set them in the environment or in .env"
+    )
+
+
+@dataclass(frozen=True)
+class RabbitSettings:
+    """Where the broker is, and the account to use there."""
+
+    host: str
+    port: int
+    vhost: str
+    user: str
+    password: str = field(repr=False)
+
+    @classmethod
+    def read(cls, env: Environment, service: str) -> RabbitSettings:
+        """Return the settings for a service (`PRODUCER`, `LAKE`, `CLEAN`, `OPERATOR`)."""
+        user, password = _account(env, service, "RABBIT")
+        return cls(
+            host=env.text("RABBIT_HOST", "localhost"),
+            port=env.number("RABBIT_PORT", 5672, 1, 65535),
+            vhost=env.text("RABBIT_VHOST", "/"),
+            user=user,
+            password=password,
+        )
+
+
+@dataclass(frozen=True)
+class MysqlSettings:
+    """Where the database is, and the account to use there."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    password: str = field(repr=False)
+
+    @classmethod
+    def read(cls, env: Environment, service: str) -> MysqlSettings:
+        """Return the settings for a service (`LAKE`, `CLEAN`, `MIGRATOR`, `OPERATOR`)."""
+        user, password = _account(env, service, "MYSQL")
+        return cls(
+            host=env.text("MYSQL_HOST", "localhost"),
+            port=env.number("MYSQL_PORT", 3306, 1, 65535),
+            database=env.text("MYSQL_DATABASE"),
+            user=user,
+            password=password,
+        )
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """What every service has: its metrics and its log lines."""
+
+    metrics_host: str
+    metrics_port: int
+    log_level: str
+
+    @classmethod
+    def read(cls, env: Environment, default_port: int) -> ServiceSettings:
+        """Return the settings; METRICS_PORT 0 takes any free port, and the log says which."""
+        return cls(
+            metrics_host=env.text("METRICS_HOST", "127.0.0.1"),
+            metrics_port=env.number("METRICS_PORT", default_port, 0, 65535),
+            log_level=env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+        )

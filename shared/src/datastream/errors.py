@@ -1,0 +1,22 @@
+"""Failures, named by what to do about them."""
+
+from __future__ import annotations
+
+
+class Unavailable(Exception):
+    """A dependency is away. Keep what is in hand and try again later.
+
+    `reason` is one word of a bounded set, fit for a metric label.
+    """
+
+    def __init__(self, message: str, reason: str = "connection") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NotASlice(Exception):
+    """A message that will never be a slice of a log. Quarantine it; trying again cannot help."""
+
+
+class RowRefused(Exception):
+    """The database refuses the data of a row. Find the row, store the others, quarantine it."""

@@ -1,0 +1,329 @@
+"""What each service counts, and the HTTP server that shows it.
+
+Names follow Prometheus's rules: base units, `_total` for counters, labels from bounded sets. The
+scrape is served by a thread of its own, so it answers while the service is idle, busy or waiting
+for a dependency.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Protocol
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+from datastream.consuming import Outcome
+from datastream.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+#: Seconds, from a line's reading to its row: from what a followed line takes to an outage's hour.
+LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+#: Seconds a transaction takes.
+STORE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+#: Seconds without a sign of life from the main loop after which a process is not healthy.
+STALLED_AFTER = 120
+
+
+class ServiceMetrics:
+    """What every service tells: what it depends on, whether it works, how often it tried again.
+
+    `dependencies` names all that must answer before the service is ready.
+    """
+
+    def __init__(self, *dependencies: str) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._alive_at = time.monotonic()
+        self._answers = dict.fromkeys(dependencies, False)
+        self._up = Gauge(
+            "datastream_dependency_up",
+            "Whether a dependency answered when last used.",
+            ["dependency"],
+            registry=self.registry,
+        )
+        self._retries = Counter(
+            "datastream_retries_total",
+            "Attempts that failed because a dependency was unavailable, by reason.",
+            ["dependency", "reason"],
+            registry=self.registry,
+        )
+        for dependency in dependencies:
+            self._up.labels(dependency).set(0)
+
+    def alive(self) -> None:
+        """Say that the main loop turns."""
+        self._alive_at = time.monotonic()
+
+    def answered(self, dependency: str) -> None:
+        """Count a dependency as up."""
+        self._show(dependency, is_up=True)
+
+    def failed(self, dependency: str, reason: str) -> None:
+        """Count an attempt that failed."""
+        self.alive()
+        self._show(dependency, is_up=False)
+        self._retries.labels(dependency, reason).inc()
+
+    def _show(self, dependency: str, *, is_up: bool) -> None:
+        self._answers[dependency] = is_up
+        self._up.labels(dependency).set(is_up)
+
+    def readiness(self) -> tuple[int, str]:
+        """Return the HTTP status and the words of /readyz: whether the service can work now."""
+        missing = [name for name, answers in self._answers.items() if not answers]
+        return (503, f"waiting for {', '.join(missing)}") if missing else (200, "ready")
+
+    def liveness(self) -> tuple[int, str]:
+        """Return the HTTP status and the words of /healthz: whether the main loop turns."""
+        silent = time.monotonic() - self._alive_at
+        return (200, "alive") if silent < STALLED_AFTER else (503, f"silent for {silent:.0f} s")
+
+
+class Tailer(Protocol):
+    """What can say how far it is behind the logs it reads."""
+
+    @property
+    def behind_bytes(self) -> int:
+        """How many bytes are not confirmed."""
+
+    @property
+    def behind_seconds(self) -> float:
+        """For how long there have been bytes that are not confirmed."""
+
+    @property
+    def open_files(self) -> int:
+        """How many files are open."""
+
+
+class ProducerMetrics(ServiceMetrics):
+    """What the producer counts."""
+
+    def __init__(self) -> None:
+        super().__init__("rabbitmq", "log")
+        self._line_count = 0
+        registry = self.registry
+        self._lines = Counter(
+            "datastream_lines_published_total",
+            "Lines that the broker has confirmed on both queues.",
+            registry=registry,
+        )
+        self._bytes = Counter(
+            "datastream_bytes_published_total",
+            "Bytes of those lines, newlines not counted.",
+            registry=registry,
+        )
+        self._slices = Counter(
+            "datastream_slices_published_total",
+            "Slices that the broker has confirmed on both queues.",
+            registry=registry,
+        )
+        self._truncated = Counter(
+            "datastream_lines_truncated_total",
+            "Lines over the limit, of which only the head was published.",
+            registry=registry,
+        )
+        self._behind_bytes = Gauge(
+            "datastream_behind_bytes",
+            "Bytes of the logs that are not confirmed yet.",
+            registry=registry,
+        )
+        self._behind_seconds = Gauge(
+            "datastream_behind_seconds",
+            "For how long the log that waits longest has had bytes that are not confirmed.",
+            registry=registry,
+        )
+        self._open_files = Gauge(
+            "datastream_open_files", "Log files open for reading.", registry=registry
+        )
+        self._checkpoint_at = Gauge(
+            "datastream_checkpoint_timestamp_seconds",
+            "When the checkpoint was last written, as a Unix time.",
+            registry=registry,
+        )
+        self._checkpoint_failures = Counter(
+            "datastream_checkpoint_failures_total",
+            "Attempts to write the checkpoint that failed; publishing goes on.",
+            registry=registry,
+        )
+
+    def watch(self, tailer: Tailer) -> None:
+        """Show, at each scrape, how far a tailer is behind, whatever it waits for just then."""
+        self._behind_bytes.set_function(lambda: tailer.behind_bytes)
+        self._behind_seconds.set_function(lambda: tailer.behind_seconds)
+        self._open_files.set_function(lambda: tailer.open_files)
+
+    def tailing(self, *, is_tailing: bool) -> None:
+        """Say whether any log can be read."""
+        self._show("log", is_up=is_tailing)
+
+    @property
+    def lines(self) -> int:
+        """How many lines were published."""
+        return self._line_count
+
+    def published(self, lines: int, size: int, *, truncated: bool) -> None:
+        """Count one slice that is confirmed on both queues."""
+        self._line_count += lines
+        self._lines.inc(lines)
+        self._bytes.inc(size)
+        self._slices.inc()
+        self._truncated.inc(truncated)
+
+    def checkpointed(self) -> None:
+        """Count a checkpoint that is safe on disk."""
+        self._checkpoint_at.set_to_current_time()
+
+    def checkpoint_failed(self) -> None:
+        """Count a checkpoint that could not be written."""
+        self._checkpoint_failures.inc()
+
+
+class ConsumerMetrics(ServiceMetrics):
+    """What both consumers count."""
+
+    def __init__(self) -> None:
+        super().__init__("rabbitmq", "mysql")
+        registry = self.registry
+        self._stored = Counter(
+            "datastream_lines_stored_total",
+            "Lines that are committed as new rows, by table.",
+            ["table"],
+            registry=registry,
+        )
+        self._duplicates = Counter(
+            "datastream_lines_duplicate_total",
+            "Lines delivered again whose rows were there already.",
+            registry=registry,
+        )
+        self._replaced = Counter(
+            "datastream_lines_replaced_total",
+            "Rows replaced: an unterminated line that was completed, or an older parser's.",
+            registry=registry,
+        )
+        self._rejected = Counter(
+            "datastream_lines_rejected_total",
+            "Lines kept in rejected_log instead of parsed, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self._dead_letters = Counter(
+            "datastream_dead_letters_total",
+            "Messages put on the dead-letter queue, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self._delivered = Counter(
+            "datastream_deliveries_total",
+            "Messages taken from the queue.",
+            registry=registry,
+        )
+        self._redelivered = Counter(
+            "datastream_redeliveries_total",
+            "Messages that had been delivered before.",
+            registry=registry,
+        )
+        self.store_seconds = Histogram(
+            "datastream_store_seconds",
+            "Time to store one batch, attempts that failed included.",
+            buckets=STORE_BUCKETS,
+            registry=registry,
+        )
+        self._latency = Histogram(
+            "datastream_line_to_row_seconds",
+            "Time from a slice's reading to its commit; one observation a slice.",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+
+    def delivered(self, messages: int, redelivered: int) -> None:
+        """Count messages, and those of them that had been delivered before."""
+        self._delivered.inc(messages)
+        self._redelivered.inc(redelivered)
+
+    def stored(self, outcome: Outcome, read_at_ms: Sequence[int]) -> None:
+        """Count what a batch came to, and the time from each slice's reading to now."""
+        for table, rows in outcome.stored.items():
+            self._stored.labels(table).inc(rows)
+        for reason, lines in outcome.rejected.items():
+            self._rejected.labels(reason).inc(lines)
+        self._duplicates.inc(outcome.duplicates)
+        self._replaced.inc(outcome.replaced)
+        now = time.time()
+        for read_at in read_at_ms:
+            self._latency.observe(max(0.0, now - read_at / 1000))
+
+    def dead_lettered(self, reason: str) -> None:
+        """Count a message put on the dead-letter queue."""
+        self._dead_letters.labels(reason).inc()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], metrics: ServiceMetrics) -> None:
+        self.metrics = metrics
+        super().__init__(address, _Handler)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_GET(self) -> None:
+        """Answer /metrics, /healthz and /readyz."""
+        metrics = self.server.metrics
+        path = self.path.partition("?")[0]
+        content_type = "text/plain; charset=utf-8"
+        if path == "/metrics":
+            status, body = 200, generate_latest(metrics.registry)
+            content_type = CONTENT_TYPE_LATEST
+        elif path in ("/healthz", "/readyz"):
+            status, words = metrics.liveness() if path == "/healthz" else metrics.readiness()
+            body = f"{words}\n".encode()
+        else:
+            status, body = 404, b"there are /metrics, /healthz and /readyz\n"
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: a scrape every few seconds is no news."""
+
+
+@contextmanager
+def serve(metrics: ServiceMetrics, host: str, port: int) -> Iterator[int]:
+    """Serve the metrics while the body runs; give the port, which matters when `port` is 0.
+
+    Raises Unavailable when the port cannot be had.
+    """
+    try:
+        server = _Server((host, port), metrics)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot serve metrics on {host}:{port}: {error.strerror}; set METRICS_PORT"
+        ) from error
+    bound = int(server.server_address[1])
+    Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    logger.info("Serving metrics", extra={"url": f"http://{host}:{bound}/metrics"})
+    try:
+        yield bound
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,99 @@
+"""What a parser gives back: an Event, or an Unparseable with a reason from a bounded set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+#: The version of the rules. It goes up whenever some line would give another event or reason than
+#: before. Rows carry it, so those of an older parser can be found and written anew.
+PARSER_VERSION: int = 1
+
+#: Why a line has no row in clean_log, and what each reason means. The parsers raise the first
+#: three; the other two are for those who know where the line was cut and what the database said.
+REJECT_MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "empty": "the line holds nothing, or only white space",
+        "format": "the line does not have the fields of its format, in their order",
+        "time": "the fields are there, but the text between the brackets is not a time",
+        "truncated": "the line was cut at the size limit, and what is left does not fit the format",
+        "refused": "the line parsed, but the database refused its row",
+    }
+)
+
+REJECT_REASONS: tuple[str, ...] = tuple(REJECT_MEANINGS)
+
+#: The most characters that each text column holds. A longer text is cut, and `extra["cut"]` names
+#: the column; the whole line is in raw_log.
+LIMITS: Mapping[str, int] = MappingProxyType(
+    {
+        "session": 255,
+        "user": 255,
+        "email_domain": 255,
+        "method": 32,
+        "url": 2048,
+        "scheme": 16,
+        "host": 255,
+        "path": 2048,
+        "query": 2048,
+        "http_version": 8,
+        "referrer": 2048,
+        "user_agent": 1024,
+    }
+)
+
+#: The same for each text in `extra`, so that no line makes a huge row.
+EXTRA_LIMIT = 2048
+
+
+class Unparseable(Exception):
+    """The line will never parse under these rules. Reject it; trying again cannot help.
+
+    Carries the reason, one of REJECT_REASONS, and nothing of the line.
+    """
+
+    def __init__(self, reason: str) -> None:
+        if reason not in REJECT_MEANINGS:
+            raise ValueError("the reason of an Unparseable must be one of REJECT_REASONS")
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Event(NamedTuple):
+    r"""One request, as a row of clean_log: each field is named after its column.
+
+    Texts are as the server logged them, with its escapes, such as `\x22`; bytes that are not UTF-8
+    are written in the same way. Every text can be encoded to UTF-8 and keeps to LIMITS.
+    """
+
+    #: UTC, as MySQL reads it: "YYYY-MM-DD HH:MM:SS.mmm".
+    time: str
+    #: The packed address, 4 or 16 bytes. None when it is no IP address; see `extra["client"]`.
+    client: bytes | None
+    #: The ident field.
+    session: str | None
+    user: str | None
+    is_email: bool
+    #: Lower case.
+    email_domain: str | None
+    #: None when the request is no HTTP request line; see `extra["request"]`.
+    method: str | None
+    #: The request target, as logged.
+    url: str | None
+    #: Lower case.
+    scheme: str | None
+    #: Lower case, without the port, and without the brackets of an IPv6 address.
+    host: str | None
+    path: str | None
+    #: What follows the first "?". None when there is no "?".
+    query: str | None
+    #: Such as "1.1".
+    http_version: str | None
+    status: int | None
+    #: In bytes.
+    size: int | None
+    referrer: str | None
+    user_agent: str | None
+    #: What no column can hold: an odd client, request, status or size, and `cut`.
+    extra: dict[str, object] | None

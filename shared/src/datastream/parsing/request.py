@@ -1,0 +1,74 @@
+"""The request line: its method, target and version, and the parts of the target."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeAlias
+
+#: method, url, scheme, host, path, query, http_version: fields of an Event, in its order.
+RequestFields: TypeAlias = tuple[
+    str | None, str | None, str | None, str | None, str | None, str | None, str | None
+]
+
+_NO_REQUEST: RequestFields = (None, None, None, None, None, None, None)
+
+_REQUEST_LINE = re.compile(
+    r"""
+    ([!#$%&'*+.^_`|~0-9A-Za-z-]++)          # method: a token
+    [ ]++ (.*[^ ])                          # target: all that is between, spaces too
+    [ ]++ HTTP/([0-9](?:\.[0-9])?) [ ]*+    # version: some servers write "2" for "2.0"
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+# HTTP/0.9 has no version to tell a request by, so the method and the target must.
+_SIMPLE_REQUEST_LINE = re.compile(
+    r"""
+    (GET)                                                      # the only method it has
+    [ ]++ ( (?: / | [A-Za-z][A-Za-z0-9+.-]*+ :// ) [^ ]*+ )    # target: a path or a whole URL
+    [ ]*+
+    """,
+    re.VERBOSE,
+)
+
+_ABSOLUTE_URL = re.compile(
+    r"""
+    ([A-Za-z][A-Za-z0-9+.-]*+) ://    # scheme
+    ([^/?\#]*+)                       # authority: user:password@host:port
+    ([^?]*+)                          # path
+    (?: \? (.*+) )?                   # query
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def split_request(text: str) -> RequestFields:
+    """Split a request line, the text between the quotes, into the fields of an Event.
+
+    All of them are None when the text is no HTTP request line: empty, binary, another protocol.
+    """
+    if found := _REQUEST_LINE.fullmatch(text):
+        method, target, version = found.groups()
+    elif found := _SIMPLE_REQUEST_LINE.fullmatch(text):
+        method, target = found.groups()
+        version = "0.9"
+    else:
+        return _NO_REQUEST
+
+    if target[0] == "/":
+        path, mark, query = target.partition("?")
+        return method, target, None, None, path, query if mark else None, version
+    if absolute := _ABSOLUTE_URL.fullmatch(target):
+        scheme, authority, path, query = absolute.groups()
+        return method, target, scheme.lower(), _host(authority), path or None, query, version
+    if method == "CONNECT":
+        return method, target, None, _host(target), None, None, version
+    return method, target, None, None, None, None, version  # "*", or something with no known parts
+
+
+def _host(authority: str) -> str | None:
+    """Return the host of `user:password@host:port`, in lower case; None when it is empty."""
+    host = authority.rpartition("@")[2]
+    if host.startswith("["):  # an IPv6 address, which has colons of its own
+        return host[1:].partition("]")[0].lower() or None
+    return host.partition(":")[0].lower() or None

@@ -1,0 +1,324 @@
+"""The broker: a publisher that waits for every confirm, and a queue that hands out batches.
+
+Everything pika stays in here. A session (a connection and its channels) is opened, used until it
+fails and then replaced: pika recovers nothing by itself. One thread talks to the broker.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from threading import Event
+from typing import Any, Generic, TypeVar
+
+import pika
+import pika.exceptions
+
+from datastream import topology
+from datastream.config import RabbitSettings
+from datastream.consuming import Delivery, Message
+from datastream.errors import NotASlice, Unavailable
+from datastream.slices import Slice, decode
+
+logger = logging.getLogger(__name__)
+
+#: Seconds. A dead peer is noticed after two heartbeats.
+HEARTBEAT = 10
+#: A broker in alarm (memory, disk) blocks publishers; after this long the session is given up and
+#: the publisher says what it waits for. Below the grace of a shutdown.
+BLOCKED_TIMEOUT = 5
+CONNECT_TIMEOUT = 5
+#: How long one look at the socket lasts while there is nothing to do: the delay of a stop.
+LOOK = 0.2
+
+#: Deliveries a consumer holds unacknowledged. Enough small slices for a batch to grow behind the
+#: one being stored; few enough that as many lines of the greatest length stay in memory.
+PREFETCH = 32
+#: A batch is as much as has arrived, up to these.
+BATCH_LINES = 4000
+BATCH_BYTES = 2 * 1024**2
+
+T = TypeVar("T")
+Prepared = TypeVar("Prepared")
+
+
+@contextmanager
+def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
+    """Open a connection, and close it at the end. Raises Unavailable."""
+    parameters = pika.ConnectionParameters(
+        host=settings.host,
+        port=settings.port,
+        virtual_host=settings.vhost,
+        credentials=pika.PlainCredentials(settings.user, settings.password),
+        heartbeat=HEARTBEAT,
+        blocked_connection_timeout=BLOCKED_TIMEOUT,
+        socket_timeout=CONNECT_TIMEOUT,
+        stack_timeout=CONNECT_TIMEOUT,
+        client_properties={"connection_name": name},
+    )
+    with _translated():
+        connection = pika.BlockingConnection(parameters)
+    try:
+        yield connection
+    finally:
+        with suppress(pika.exceptions.AMQPError, OSError):
+            connection.close()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what pika raises when a session cannot begin, or ends, into Unavailable."""
+    try:
+        yield
+    except pika.exceptions.ConnectionBlockedTimeout as error:
+        raise Unavailable("blocked by its memory or disk alarm", "blocked") from error
+    except (
+        pika.exceptions.ProbableAuthenticationError,
+        pika.exceptions.AuthenticationError,
+    ) as error:
+        raise Unavailable(
+            "it refuses the account: check RABBIT_USER and RABBIT_PASSWORD", "refused"
+        ) from error
+    except pika.exceptions.ProbableAccessDeniedError as error:
+        raise Unavailable("it refuses the account this RABBIT_VHOST", "refused") from error
+    except pika.exceptions.ChannelClosedByBroker as error:
+        raise Unavailable(_channel_closed(error), "channel") from error
+    except (pika.exceptions.AMQPError, OSError) as error:
+        raise Unavailable(_innermost(error)) from error
+
+
+def _channel_closed(error: Any) -> str:
+    if error.reply_code == 404:
+        return f"{error.reply_text}: an operator must run `datastream topology`"
+    return f"it closed the channel: {error.reply_code} {error.reply_text}"
+
+
+def _innermost(error: BaseException) -> str:
+    """Return what the operating system said, which pika wraps several times, or pika's words."""
+    for argument in getattr(error, "args", ()):
+        cause = getattr(argument, "exception", argument)
+        if isinstance(cause, BaseException):
+            return _innermost(cause)
+    return str(error) or type(error).__name__
+
+
+def declare_topology(settings: RabbitSettings) -> None:
+    """Create the exchanges, the queues and their bindings where they are missing.
+
+    Raises Unavailable, also when one exists with other arguments.
+    """
+    with connect(settings, "datastream topology") as connection, _translated():
+        channel = connection.channel()
+        for exchange, kind in topology.EXCHANGES.items():
+            channel.exchange_declare(exchange, exchange_type=kind, durable=True)
+        for queue in topology.QUEUES:
+            channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
+            channel.queue_bind(queue.name, queue.exchange, routing_key=queue.binding_key)
+
+
+def _confirming_channel(connection: Any) -> Any:
+    with _translated():
+        channel = connection.channel()
+        channel.confirm_delivery()
+        return channel
+
+
+def _publish(channel: Any, exchange: str, routing_key: str, body: bytes, properties: Any) -> None:
+    """Publish one message and wait for its confirm. Raises Unavailable."""
+    try:
+        with _translated():
+            channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
+    except Unavailable as error:
+        if isinstance(error.__cause__, pika.exceptions.NackError):
+            raise Unavailable(
+                f"the queue behind {routing_key} refuses: it is full, or has no leader", "nack"
+            ) from error
+        if isinstance(error.__cause__, pika.exceptions.UnroutableError):
+            raise Unavailable(
+                f"no queue is bound for {routing_key}: an operator must run `datastream topology`",
+                "returned",
+            ) from error
+        raise
+
+
+class Publisher:
+    """Publishes slices, one at a time, and returns once the broker has confirmed each."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._channel = _confirming_channel(connection)
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: RabbitSettings) -> Iterator[Publisher]:
+        """Open a session for publishing. Raises Unavailable."""
+        with connect(settings, "producer") as connection:
+            yield cls(connection)
+
+    def publish(self, routing_key: str, piece: Slice) -> None:
+        """Publish one slice and wait for its confirm.
+
+        Raises Unavailable when the slice may not be kept: refused (reason `nack`), in no queue
+        (`returned`); the session goes on. Any other reason: the session has ended.
+        """
+        properties = pika.BasicProperties(
+            headers=piece.headers(),
+            message_id=piece.message_id,
+            delivery_mode=pika.DeliveryMode.Persistent,
+        )
+        _publish(self._channel, topology.EXCHANGE, routing_key, piece.body, properties)
+
+    def wait(self, seconds: float) -> None:
+        """Let the time pass while serving heartbeats. Raises Unavailable when the session ends."""
+        # The time is up early whenever the broker said something; that is no harm to a caller
+        # who waits in order to look at a file again.
+        with _translated():
+            self._connection.process_data_events(time_limit=seconds)
+
+
+class Queue(Generic[Prepared]):
+    """One consumer of one queue.
+
+    A batch is whatever has arrived while the last one was stored, so batches are small when lines
+    are few and grow under load, and no line waits for a timer. `prepare` is called on each slice
+    as it is taken; while a batch is being stored the next one is prepared. `beat` is called
+    whenever this thread has looked at the broker.
+    """
+
+    def __init__(
+        self,
+        connection: Any,
+        name: str,
+        prepare: Callable[[Slice], Prepared],
+        beat: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._prepare = prepare
+        self._beat = beat
+        self._connection = connection
+        self._arrived: deque[tuple[Any, Any, bytes]] = deque()
+        self._batch: list[Delivery[Prepared]] = []
+        self._lines = self._bytes = 0
+        self._cancelled = False
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        self._dead_letters: Any = None
+        with _translated():
+            self._channel = connection.channel()
+            self._channel.basic_qos(prefetch_count=PREFETCH)
+            self._channel.add_on_cancel_callback(self._on_cancel)
+            self._channel.basic_consume(name, self._on_message)
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls,
+        settings: RabbitSettings,
+        queue: str,
+        prepare: Callable[[Slice], Prepared],
+        beat: Callable[[], None] = lambda: None,
+    ) -> Iterator[Queue[Prepared]]:
+        """Open a session that consumes. Raises Unavailable.
+
+        What was not acknowledged at its end is delivered again, to whoever consumes then.
+        """
+        with connect(settings, f"consumer of {queue}") as connection:
+            consumer = cls(connection, queue, prepare, beat)
+            try:
+                yield consumer
+            finally:
+                consumer._worker.shutdown(wait=True)
+
+    def batches(self, stop: Event) -> Iterator[list[Delivery[Prepared]]]:
+        """Yield batches, in the order of arrival, until `stop` is set.
+
+        Settle each (`ack`) before taking the next. Raises Unavailable when the session ends.
+        """
+        while not stop.is_set():
+            self._grow()
+            if self._batch:
+                batch, self._batch, self._lines, self._bytes = self._batch, [], 0, 0
+                yield batch
+            else:
+                self._serve()
+
+    def work(self, function: Callable[..., T], *arguments: object) -> T:
+        """Return function(*arguments), run on the worker thread.
+
+        Meanwhile this thread serves the broker and prepares the next batch. Raises what the
+        function raises, and Unavailable when the session ends, after the function has ended.
+        """
+        future: Future[T] = self._worker.submit(function, *arguments)
+        future.add_done_callback(self._wake)
+        while not future.done():
+            if not self._grow():
+                self._serve()
+        return future.result()
+
+    def ack(self, batch: list[Delivery[Prepared]]) -> None:
+        """Acknowledge a batch, all at once. Raises Unavailable when the session has ended."""
+        with _translated():
+            self._channel.basic_ack(batch[-1].tag, multiple=True)
+
+    def dead_letter(self, message: Message, reason: str) -> None:
+        """Keep a message, with the reason, on the dead-letter queue.
+
+        Returns once it is confirmed. Raises Unavailable.
+        """
+        if self._dead_letters is None:
+            self._dead_letters = _confirming_channel(self._connection)
+        properties = pika.BasicProperties(
+            headers={**message.headers, "x-reason": reason},
+            delivery_mode=pika.DeliveryMode.Persistent,
+        )
+        _publish(
+            self._dead_letters,
+            topology.DEAD_LETTER_EXCHANGE,
+            self._name,
+            message.body,
+            properties,
+        )
+
+    def _on_message(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        self._arrived.append((method, properties, body))
+
+    def _on_cancel(self, _method: Any) -> None:
+        self._cancelled = True
+
+    def _wake(self, _future: Future[T]) -> None:
+        """Make process_data_events return; called on the worker thread."""
+        with suppress(pika.exceptions.AMQPError):
+            self._connection.add_callback_threadsafe(lambda: None)
+
+    def _serve(self) -> None:
+        self._beat()
+        with _translated():
+            self._connection.process_data_events(time_limit=LOOK)
+        if self._cancelled:
+            # Without this a deleted queue, or a consumer timeout, looks like a queue that is idle.
+            raise Unavailable(f"it cancelled the consumer of {self._name}", "cancelled")
+
+    def _grow(self) -> bool:
+        """Take what has arrived into the next batch, while it has room; return whether any was."""
+        grown = False
+        while self._arrived and self._lines < BATCH_LINES and self._bytes < BATCH_BYTES:
+            delivery = self._take(*self._arrived.popleft())
+            self._batch.append(delivery)
+            self._lines += delivery.lines
+            self._bytes += len(delivery.message.body)
+            grown = True
+        return grown
+
+    def _take(self, method: Any, properties: Any, body: bytes) -> Delivery[Prepared]:
+        headers = properties.headers or {}
+        message = Message(headers, body)
+        # Counted by quorum queues; the flag alone says no more than "at least once".
+        returned = int(headers.get("x-delivery-count", method.redelivered))
+        try:
+            piece = decode(headers, body)
+            prepared = self._prepare(piece)
+        except NotASlice as error:
+            return Delivery(method.delivery_tag, message, returned, fault=str(error))
+        return Delivery(method.delivery_tag, message, returned, piece.lines, prepared)

@@ -1,0 +1,61 @@
+"""The one retry policy: named errors, exponential backoff with jitter, a bound, a log line."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from threading import Event
+
+import tenacity
+
+from datastream.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+#: Seconds: the first wait, and the longest. Recovery is noticed within the longest.
+FIRST_WAIT = 0.1
+LONGEST_WAIT = 5.0
+#: A dependency that stays away is told again this often (seconds), not at every attempt.
+TELL_EVERY = 60.0
+
+
+def retrying(
+    what: str,
+    *,
+    until: Event,
+    give_up_after: float = float("inf"),
+    wait: Callable[[float], None] | None = None,
+    observe: Callable[[str], None] = lambda reason: None,
+) -> tenacity.Retrying:
+    """Return a policy that calls again whatever raises Unavailable.
+
+    `what` names the dependency in log lines. It stops, and lets the last Unavailable out, when
+    `until` is set or after `give_up_after` seconds. It waits by `wait(seconds)`, by default on
+    `until`, so that a request to stop ends the wait. `observe(reason)` is called before each wait.
+    """
+    told_at = -TELL_EVERY
+
+    def tell(state: tenacity.RetryCallState) -> None:
+        nonlocal told_at
+        error = state.outcome.exception() if state.outcome else None
+        reason = error.reason if isinstance(error, Unavailable) else "unknown"
+        observe(reason)
+        elapsed = state.seconds_since_start or 0.0
+        if elapsed - told_at >= TELL_EVERY:
+            told_at = elapsed
+            logger.warning(
+                "%s unavailable, nothing is lost, trying again until it is back",
+                what,
+                extra={"reason": reason, "error": str(error), "attempts": state.attempt_number},
+            )
+
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(Unavailable),
+        wait=tenacity.wait_exponential_jitter(
+            multiplier=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT
+        ),
+        stop=tenacity.stop_when_event_set(until) | tenacity.stop_after_delay(give_up_after),
+        before_sleep=tell,
+        sleep=wait or tenacity.sleep_using_event(until),
+        reraise=True,
+    )

@@ -1,0 +1,128 @@
+"""How every service starts, keeps a session with the broker, and ends."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import Event
+from typing import Protocol, TypeVar
+
+from tenacity import Retrying
+
+from datastream.config import EX_CONFIG, ConfigError, Environment, RabbitSettings
+from datastream.consuming import Outcome, consume
+from datastream.errors import Unavailable
+from datastream.metrics import ConsumerMetrics, ServiceMetrics
+from datastream.rabbitmq import Queue
+from datastream.retry import retrying
+from datastream.slices import Slice
+
+logger = logging.getLogger(__name__)
+
+Session = TypeVar("Session")
+T = TypeVar("T")
+
+#: Seconds that a batch waits for the database with its session held open: well below the 30
+#: minutes after which RabbitMQ takes unacknowledged messages away from a consumer.
+PATIENCE = 25 * 60.0
+
+
+def start(name: str, run: Callable[[Environment], int]) -> int:
+    """Run a service on the settings of this process and return its exit code.
+
+    Wrong settings are one line that names the setting, and exit code 78 (EX_CONFIG).
+    """
+    try:
+        return run(Environment.load())
+    except ConfigError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return EX_CONFIG
+
+
+def keep_session(
+    open_session: Callable[[], AbstractContextManager[Session]],
+    use: Callable[[Session], None],
+    metrics: ServiceMetrics,
+    stop: Event,
+) -> None:
+    """Open a session with the broker and use it; when it ends, open another, until `stop` is set.
+
+    Returns when `use` does. Every failure named Unavailable is waited out.
+    """
+    policy = retrying(
+        "RabbitMQ",
+        until=stop,
+        observe=lambda reason: metrics.failed("rabbitmq", reason),
+    )
+    while not stop.is_set():
+        try:
+            with ExitStack() as stack:
+                session = policy(_enter, stack, open_session)
+                metrics.answered("rabbitmq")
+                logger.info("Connected to RabbitMQ")
+                use(session)
+                return
+        except Unavailable as error:
+            if not stop.is_set():
+                metrics.failed("rabbitmq", error.reason)
+                logger.warning(
+                    "Session ended, nothing is lost, opening another",
+                    extra={"reason": error.reason, "error": str(error)},
+                )
+
+
+def _enter(
+    stack: ExitStack, open_session: Callable[[], AbstractContextManager[Session]]
+) -> Session:
+    return stack.enter_context(open_session())
+
+
+class Store(Protocol[T]):
+    """What a consumer needs of its store."""
+
+    def check(self) -> None:
+        """Raise Unavailable unless the database has what the store needs."""
+
+    def add(self, items: list[T]) -> Outcome:
+        """Commit a batch. Raises Unavailable; then the same batch must be added again."""
+
+
+def run_consumer(
+    queue: str,
+    prepare: Callable[[Slice], T],
+    store: Store[T],
+    rabbit: RabbitSettings,
+    metrics: ConsumerMetrics,
+    stop: Event,
+) -> None:
+    """Consume a queue into a store until `stop` is set, through every outage of either side.
+
+    While the database is away the session and the batch are kept, and the batch is added again in
+    place; after PATIENCE seconds the messages go back to the queue, and none is taken before the
+    database answers. So an outage costs a message one delivery at most.
+    """
+
+    def add(items: list[T]) -> Outcome:
+        with metrics.store_seconds.time():
+            outcome = database(PATIENCE)(store.add, items)
+        metrics.answered("mysql")
+        return outcome
+
+    def database(give_up_after: float) -> Retrying:
+        return retrying(
+            "MySQL",
+            until=stop,
+            give_up_after=give_up_after,
+            observe=lambda reason: metrics.failed("mysql", reason),
+        )
+
+    @contextmanager
+    def open_queue() -> Iterator[Queue[T]]:
+        database(float("inf"))(store.check)
+        metrics.answered("mysql")
+        with Queue.open(rabbit, queue, prepare, metrics.alive) as session:
+            yield session
+
+    keep_session(open_queue, lambda session: consume(session, add, metrics, stop), metrics, stop)

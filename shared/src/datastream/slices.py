@@ -1,0 +1,142 @@
+"""The slice: consecutive whole lines of one stream, as one message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from datastream.errors import NotASlice
+from datastream.streams import Stream
+
+#: The version of the envelope that this code writes. Consumers read this one and the one before,
+#: so that an upgrade with messages in the queue is safe.
+ENVELOPE_VERSION = 1
+
+#: Bits of a line's flags. The last line of a file that has no newline:
+UNTERMINATED = 1
+#: The head of a line that was longer than the limit:
+TRUNCATED = 2
+
+_TEXTS = ("source", "host", "path", "format")
+_NUMBERS = ("version", "position", "lines", "flags", "generation", "read_at_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Consecutive whole lines of one stream, byte for byte.
+
+    A flagged line is alone in its slice, so the flags are the slice's.
+    """
+
+    stream: Stream
+    #: The byte offset of the first line in its stream.
+    position: int
+    #: The lines, joined by newlines, without a last one.
+    body: bytes
+    #: How many lines the body holds.
+    lines: int
+    #: UNTERMINATED, TRUNCATED or 0.
+    flags: int
+    #: When it was read from the file: milliseconds since the epoch.
+    read_at_ms: int
+
+    @property
+    def message_id(self) -> str:
+        """A name for log lines and for people: the stream and the position."""
+        return f"{self.stream.stream_id:016x}-{self.position}"
+
+    def numbered(self) -> Iterator[tuple[int, bytes]]:
+        """Yield each line with its byte offset in the stream."""
+        offset = self.position
+        for line in self.body.split(b"\n"):
+            yield offset, line
+            offset += len(line) + 1
+
+    def halves(self) -> tuple[Slice, Slice]:
+        """Return two slices with half of the lines each. Raises ValueError on a single line."""
+        if self.lines < 2:
+            raise ValueError("a single line cannot be halved")
+        first = self.lines // 2
+        parts = self.body.split(b"\n", first)
+        head, tail = b"\n".join(parts[:-1]), parts[-1]
+        return (
+            replace(self, body=head, lines=first),
+            replace(
+                self,
+                body=tail,
+                lines=self.lines - first,
+                position=self.position + len(head) + 1,
+            ),
+        )
+
+    def headers(self) -> dict[str, int | str]:
+        """Return what travels beside the body."""
+        stream = self.stream
+        return {
+            "version": ENVELOPE_VERSION,
+            # In hexadecimal: the integers of an AMQP header are signed.
+            "stream": f"{stream.stream_id:016x}",
+            "position": self.position,
+            "lines": self.lines,
+            "flags": self.flags,
+            "read_at_ms": self.read_at_ms,
+            "source": stream.source,
+            "host": stream.host,
+            "path": stream.path,
+            "format": stream.format,
+            "generation": stream.generation,
+        }
+
+
+def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
+    """Return the slice that a message carries.
+
+    Raises NotASlice when a header is missing or odd, or when the body does not hold as many lines
+    as the headers say: a consumer must not guess at the offsets of lines.
+    """
+    if not headers:
+        raise NotASlice("the message has no headers")
+    numbers = {name: _number(headers, name) for name in _NUMBERS}
+    texts = {name: _text(headers, name) for name in _TEXTS}
+    if numbers["version"] != ENVELOPE_VERSION:
+        raise NotASlice(f"envelope version {numbers['version']} is not {ENVELOPE_VERSION}")
+    if numbers["flags"] & ~(UNTERMINATED | TRUNCATED):
+        raise NotASlice(f"unknown flags {numbers['flags']}")
+    found = body.count(b"\n") + 1
+    if found != numbers["lines"]:
+        raise NotASlice(f"the body holds {found} lines, the headers say {numbers['lines']}")
+    if numbers["flags"] and found != 1:
+        raise NotASlice("a flagged line is not alone in its slice")
+    stream = Stream(stream_id=_stream(headers), generation=numbers["generation"], **texts)
+    return Slice(
+        stream=stream,
+        position=numbers["position"],
+        body=body,
+        lines=found,
+        flags=numbers["flags"],
+        read_at_ms=numbers["read_at_ms"],
+    )
+
+
+def _number(headers: Mapping[str, object], name: str) -> int:
+    value = headers.get(name)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+        raise NotASlice(f"the header {name} is not a whole number of 0 or more")
+    return value
+
+
+def _text(headers: Mapping[str, object], name: str) -> str:
+    value = headers.get(name)
+    if not isinstance(value, str):
+        raise NotASlice(f"the header {name} is not text")
+    return value
+
+
+def _stream(headers: Mapping[str, object]) -> int:
+    try:
+        number = int(_text(headers, "stream"), 16)
+    except ValueError as error:
+        raise NotASlice("the header stream is not hexadecimal") from error
+    if not 0 <= number < 2**64:
+        raise NotASlice("the header stream is not a 64-bit number")
+    return number
