@@ -1,1 +1,1 @@
-DROP TABLE raw_log
+DROP TABLE IF EXISTS raw_log

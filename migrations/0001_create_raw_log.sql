@@ -1,7 +1,7 @@
 -- Every line as the web server wrote it, byte for byte, for ever.
 -- The key is the line's identity: its stream and its byte offset there. Rows arrive in key order.
 
-CREATE TABLE raw_log (
+CREATE TABLE IF NOT EXISTS raw_log (
     stream_id BIGINT UNSIGNED NOT NULL,
     line_offset BIGINT UNSIGNED NOT NULL,
     -- 1: had no newline yet; 2: the head of a line that was longer than the limit.

@@ -1,1 +1,1 @@
-DROP TABLE log_stream
+DROP TABLE IF EXISTS log_stream

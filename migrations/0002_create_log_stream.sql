@@ -1,7 +1,7 @@
 -- depends: 0001_create_raw_log
 -- What a stream is: one generation of one log file, from its first byte to its rotation.
 
-CREATE TABLE log_stream (
+CREATE TABLE IF NOT EXISTS log_stream (
     stream_id BIGINT UNSIGNED NOT NULL,
     source VARCHAR(255) NOT NULL,
     host VARCHAR(255) NOT NULL,

@@ -1,1 +1,1 @@
-DROP TABLE user_agent
+DROP TABLE IF EXISTS user_agent

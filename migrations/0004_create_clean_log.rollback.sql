@@ -1,1 +1,1 @@
-DROP TABLE clean_log
+DROP TABLE IF EXISTS clean_log

@@ -2,7 +2,7 @@
 -- Every line that fits its format, in typed columns. Times are UTC. What derives from another
 -- column is not stored: see the view clean_log_flat.
 
-CREATE TABLE clean_log (
+CREATE TABLE IF NOT EXISTS clean_log (
     stream_id BIGINT UNSIGNED NOT NULL,
     line_offset BIGINT UNSIGNED NOT NULL,
     parser_version SMALLINT UNSIGNED NOT NULL,

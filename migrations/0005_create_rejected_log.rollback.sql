@@ -1,1 +1,1 @@
-DROP TABLE rejected_log
+DROP TABLE IF EXISTS rejected_log

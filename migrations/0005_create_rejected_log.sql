@@ -1,7 +1,7 @@
 -- depends: 0004_create_clean_log
 -- Every line that does not fit its format, with the reason; its text is in raw_log.
 
-CREATE TABLE rejected_log (
+CREATE TABLE IF NOT EXISTS rejected_log (
     stream_id BIGINT UNSIGNED NOT NULL,
     line_offset BIGINT UNSIGNED NOT NULL,
     parser_version SMALLINT UNSIGNED NOT NULL,

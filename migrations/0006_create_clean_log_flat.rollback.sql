@@ -1,1 +1,1 @@
-DROP VIEW clean_log_flat
+DROP VIEW IF EXISTS clean_log_flat

@@ -3,7 +3,7 @@
 -- 1,000 bytes. Country and city stay NULL until there is a GeoIP database.
 -- Reason phrases: the IANA registry of HTTP status codes, and nginx's own 444 to 499.
 
-CREATE VIEW clean_log_flat AS
+CREATE OR REPLACE VIEW clean_log_flat AS
 SELECT
     CONCAT(LPAD(HEX(c.stream_id), 16, '0'), '-', c.line_offset) AS id,
     c.time AS `timestamp`,

@@ -64,7 +64,7 @@ def binary(value: bytes | None) -> str:
     """Return bytes as an SQL literal, any bytes: the server checks no character set on them."""
     if value is None:
         return "NULL"
-    # surrogateescape carries each byte through the driver's text escaping and its encoding.
+    # surrogateescape carries each byte through the driver's text escaping, and insert() back.
     return f"_binary'{escape_string(value.decode('ascii', 'surrogateescape'))}'"
 
 
@@ -139,10 +139,7 @@ class Session:
             database=settings.database,
             charset="utf8mb4",
             sql_mode=SQL_MODE,
-            init_command=(
-                f"SET SESSION time_zone = '+00:00', wait_timeout = {SESSION_TIMEOUT}, "
-                "TRANSACTION ISOLATION LEVEL READ COMMITTED"
-            ),
+            init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             connect_timeout=CONNECT_TIMEOUT,
             read_timeout=READ_TIMEOUT,
             write_timeout=READ_TIMEOUT,
@@ -152,6 +149,8 @@ class Session:
         if connection.server_status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES:
             connection.close()
             raise Unavailable("the server insists on NO_BACKSLASH_ESCAPES in sql_mode", "sql_mode")
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION time_zone = '+00:00', wait_timeout = %s", SESSION_TIMEOUT)
         self._connection = connection
         self._used_at = time.monotonic()
 
@@ -191,7 +190,8 @@ class Transaction:
         if not rows:
             return 0
         before, after = statement.split("{values}")
-        affected: int = self._cursor.execute(before + values(literals, rows) + after)
+        query = before + values(literals, rows) + after
+        affected: int = self._cursor.execute(query.encode("utf-8", "surrogateescape"))
         return affected
 
     def execute(self, statement: LiteralString, parameters: Sequence[Value] = ()) -> int:

@@ -1,0 +1,54 @@
+"""The command `datastream`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from datastream import rabbitmq
+from datastream.config import EX_CONFIG, ConfigError, Environment, RabbitSettings
+from datastream.errors import Unavailable
+from datastream_operator import migrate, sample
+
+EX_UNAVAILABLE = 69
+
+
+def topology(_arguments: argparse.Namespace) -> int:
+    """Create the exchanges and queues where they are missing; return the exit code."""
+    rabbitmq.declare_topology(RabbitSettings.read(Environment.load(), "OPERATOR"))
+    sys.stdout.write("The exchanges, queues and bindings are there\n")
+    return 0
+
+
+def main() -> int:
+    """Run one of the commands; return its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="datastream", description="Operate Datastream: web server logs into MySQL."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    command = commands.add_parser("migrate", help="create or update the tables")
+    migrate.add_arguments(command)
+    command.set_defaults(run=migrate.run)
+
+    command = commands.add_parser("topology", help="create the exchanges and queues")
+    command.set_defaults(run=topology)
+
+    command = commands.add_parser("sample", help="write a sample log, and the truth beside it")
+    sample.add_arguments(command)
+    command.set_defaults(run=sample.run)
+
+    arguments = parser.parse_args()
+    try:
+        code: int = arguments.run(arguments)
+    except ConfigError as error:
+        sys.stderr.write(f"datastream: {error}\n")
+        return EX_CONFIG
+    except (Unavailable, migrate.Locked) as error:
+        sys.stderr.write(f"datastream: {error}\n")
+        return EX_UNAVAILABLE
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

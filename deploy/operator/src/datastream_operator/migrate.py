@@ -1,0 +1,109 @@
+"""Applies the migrations: the one place where tables are made."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pymysql
+from yoyo import read_migrations
+from yoyo.backends.core.mysql import MySQLBackend
+from yoyo.connections import DatabaseURI
+from yoyo.migrations import default_migration_table
+
+from datastream.config import Environment, MysqlSettings
+from datastream.errors import Unavailable
+
+#: The migrations of the checkout this command was installed from.
+FOLDER = Path(__file__).resolve().parents[4] / "migrations"
+
+LOCK = "datastream migrations"
+#: Seconds to wait for another migration job to end.
+LOCK_TIMEOUT = 60
+
+
+class Locked(Exception):
+    """Another migration job is running."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `datastream migrate`."""
+    parser.add_argument(
+        "--rollback", action="store_true", help="undo every migration: this drops all tables"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Apply the migrations to the database of the settings; return the exit code."""
+    settings = MysqlSettings.read(Environment.load(), "MIGRATOR")
+    names = roll_back(settings) if arguments.rollback else apply(settings)
+    verb = "Rolled back" if arguments.rollback else "Applied"
+    sys.stdout.writelines(f"{verb} {name}\n" for name in names)
+    if not names:
+        sys.stdout.write("The schema is up to date\n")
+    return 0
+
+
+def apply(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
+    """Apply what is not applied yet, in order, and return its names.
+
+    Raises Unavailable when the database is away or refuses, and Locked.
+    """
+    with _backend(settings) as backend:
+        migrations = backend.to_apply(read_migrations(str(folder)))
+        backend.apply_migrations(migrations)
+        return [migration.id for migration in migrations]
+
+
+def roll_back(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
+    """Undo every migration, the last one first, and return the names.
+
+    Raises Unavailable when the database is away or refuses, and Locked.
+    """
+    with _backend(settings) as backend:
+        migrations = backend.to_rollback(read_migrations(str(folder)))
+        backend.rollback_migrations(migrations)
+        return [migration.id for migration in migrations]
+
+
+@contextmanager
+def _backend(settings: MysqlSettings) -> Iterator[MySQLBackend]:
+    """Give yoyo's backend, to one job at a time.
+
+    yoyo's own lock is a row, which a job that is killed leaves behind for ever. The lock held
+    here ends with its session, and whoever holds it may break what is left of yoyo's.
+    """
+    logging.getLogger("yoyo").setLevel(logging.WARNING)
+    # Not a URL: one on a command line, or in an error, would show the password.
+    uri = DatabaseURI(
+        scheme="mysql",
+        username=settings.user,
+        password=settings.password,
+        hostname=settings.host,
+        port=settings.port,
+        database=settings.database,
+        args={"charset": "utf8mb4"},
+    )
+    try:
+        session = pymysql.connect(
+            host=settings.host,
+            port=settings.port,
+            user=settings.user,
+            password=settings.password,
+            database=settings.database,
+        )
+        with session, session.cursor() as cursor:
+            cursor.execute("SELECT GET_LOCK(%s, %s)", (LOCK, LOCK_TIMEOUT))
+            if cursor.fetchone() != (1,):
+                raise Locked(f"another migration job has been running for {LOCK_TIMEOUT} s")
+            with MySQLBackend(uri, default_migration_table) as backend:
+                backend.init_database()
+                backend.break_lock()
+                with backend.lock():
+                    yield backend
+    except pymysql.MySQLError as error:
+        raise Unavailable(f"MySQL at {settings.host}:{settings.port}: {error}") from error
