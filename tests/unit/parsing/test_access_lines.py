@@ -132,6 +132,8 @@ def test_a_blank_line_is_empty(name: str, line: bytes) -> None:
         b"\0\0\0",
         START.replace(b" - - ", b" - "),
         START.replace(b" - - ", b" "),
+        START.replace(b" - - ", b' - a"b '),
+        START.replace(b" - - ", b' - "ana" '),
         START.replace(b"[", b""),
         START.replace(b"]", b""),
         START.replace(b'"GET', b"GET"),

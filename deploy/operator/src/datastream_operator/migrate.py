@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pymysql
 from yoyo import read_migrations
@@ -71,39 +72,51 @@ def roll_back(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
 
 
 @contextmanager
-def _backend(settings: MysqlSettings) -> Iterator[MySQLBackend]:
+def _backend(settings: MysqlSettings) -> Iterator[_Backend]:
     """Give yoyo's backend, to one job at a time.
 
     yoyo's own lock is a row, which a job that is killed leaves behind for ever. The lock held
     here ends with its session, and whoever holds it may break what is left of yoyo's.
     """
     logging.getLogger("yoyo").setLevel(logging.WARNING)
-    # Not a URL: one on a command line, or in an error, would show the password.
     uri = DatabaseURI(
-        scheme="mysql",
-        username=settings.user,
-        password=settings.password,
-        hostname=settings.host,
-        port=settings.port,
-        database=settings.database,
-        args={"charset": "utf8mb4"},
+        "mysql",
+        settings.user,
+        settings.password,
+        settings.host,
+        settings.port,
+        settings.database,
+        {},
     )
     try:
-        session = pymysql.connect(
-            host=settings.host,
-            port=settings.port,
-            user=settings.user,
-            password=settings.password,
-            database=settings.database,
-        )
+        session = _connect(uri)
         with session, session.cursor() as cursor:
             cursor.execute("SELECT GET_LOCK(%s, %s)", (LOCK, LOCK_TIMEOUT))
             if cursor.fetchone() != (1,):
                 raise Locked(f"another migration job has been running for {LOCK_TIMEOUT} s")
-            with MySQLBackend(uri, default_migration_table) as backend:
+            with _Backend(uri, default_migration_table) as backend:
                 backend.init_database()
                 backend.break_lock()
                 with backend.lock():
                     yield backend
     except pymysql.MySQLError as error:
         raise Unavailable(f"MySQL at {settings.host}:{settings.port}: {error}") from error
+
+
+def _connect(uri: DatabaseURI) -> Any:  # noqa: ANN401 - for yoyo, which has no types
+    return pymysql.connect(
+        host=uri.hostname,
+        port=uri.port,
+        user=uri.username,
+        password=uri.password,
+        database=uri.database,
+        charset="utf8mb4",
+    )
+
+
+class _Backend(MySQLBackend):  # type: ignore[misc]  # yoyo has no types
+    """yoyo's backend with connections of ours: its own way of opening one is deprecated."""
+
+    def connect(self, dburi: DatabaseURI) -> Any:  # noqa: ANN401 - as above
+        """Open a connection."""
+        return _connect(dburi)

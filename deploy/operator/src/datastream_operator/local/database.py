@@ -100,9 +100,7 @@ class Database(Server):
                 f"CREATE DATABASE IF NOT EXISTS `{database}`"
                 " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
             )
-            cursor.execute(
-                "CREATE USER IF NOT EXISTS %s@%s IDENTIFIED BY %s", (*account, password)
-            )
+            cursor.execute("CREATE USER IF NOT EXISTS %s@%s IDENTIFIED BY %s", (*account, password))
             cursor.execute("ALTER USER %s@%s IDENTIFIED BY %s", (*account, password))
             cursor.execute(f"GRANT ALL PRIVILEGES ON `{pattern}`.* TO %s@%s", account)
 
@@ -188,7 +186,9 @@ def _mariadb_system_sql(server: Path) -> bytes:
             files = [share / name.format(product=product) for name in MARIADB_SYSTEM_SQL]
             if all(file.exists() for file in files):
                 text = b"".join(file.read_bytes() for file in files)
-                return b"CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = 'root';\n" + text
+                return (
+                    b"CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = 'root';\n" + text
+                )
     raise DidNotStart(f"found no SQL files for the system tables of {server}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class CannotServe(Exception):
-    """This system cannot run the servers. The text says what to type, or where else to go."""
+    """Nothing can be run on this system. The text says what to type, or where else to go."""
 
 
 class DidNotStart(Exception):

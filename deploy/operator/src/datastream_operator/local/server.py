@@ -94,22 +94,19 @@ class Server(ABC):
 
     def restart(self) -> None:
         """Stop if it runs, and start again on the ports it had."""
-        self._end_processes()
         self._launch(fixed_ports=self.port != 0)
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
         """Return once it serves. On any failure nothing is left running."""
         try:
-            for _ in range(_PORT_ATTEMPTS - 1):
-                if self._came_up():
-                    return
+            attempts = 1 if self._fixed_ports else _PORT_ATTEMPTS
+            while not self._came_up(may_move=attempts > 1):
+                attempts -= 1
                 self._end_processes()
                 self._choose_ports()
                 self._rotate_log()
                 self._processes = self._run()
-            if not self._came_up():
-                raise self._failed("found its ports taken again and again")
         except BaseException:
             self.stop()
             raise
@@ -122,7 +119,7 @@ class Server(ABC):
             self._release_folder()
 
     def kill(self) -> None:
-        """Kill it as a power cut would (SIGKILL). The folder stays ours: restart() brings it back."""
+        """Kill it as a power cut would. The folder stays ours; restart() brings it back."""
         for process in self._processes:
             process.kill()
         processes.end_marked(self.folder, patience=-1)
@@ -136,6 +133,7 @@ class Server(ABC):
         self._take_folder()
         self._fixed_ports = fixed_ports
         try:
+            self._end_processes()
             processes.end_marked(self.folder, self.patience)
             self._rotate_log()
             self._prepare()
@@ -155,13 +153,13 @@ class Server(ABC):
             if self._lock is not None:
                 processes.end_marked(self.folder, patience=1)
 
-    def _came_up(self) -> bool:
-        """Wait for it. False: it ended because one of its ports was taken, so try others."""
+    def _came_up(self, *, may_move: bool) -> bool:
+        """Wait for it. False: it ended because one of its ports was taken, and may have others."""
         deadline = time.monotonic() + START_TIMEOUT
         while True:
             answers = self._answers()
             if any(process.poll() is not None for process in self._processes):
-                if _TAKEN.search(self._log_tail(200)) and not self._fixed_ports:
+                if may_move and _TAKEN.search(self._log_tail(200)):
                     return False
                 raise self._failed("ended while starting")
             if answers:
