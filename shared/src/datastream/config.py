@@ -157,8 +157,16 @@ class MysqlSettings:
 
     @classmethod
     def read(cls, env: Environment, service: str) -> MysqlSettings:
-        """Return the settings for a service (`LAKE`, `CLEAN`, `MIGRATOR`, `OPERATOR`)."""
-        user, password = _account(env, service, "MYSQL")
+        """Return the settings for a service (`LAKE`, `CLEAN`, `MIGRATOR`).
+
+        The migrator, which makes tables, is root when it has no account of its own and
+        MYSQL_ROOT_PASSWORD is set.
+        """
+        root_password = env.find("MYSQL_ROOT_PASSWORD") if service == "MIGRATOR" else None
+        if root_password is not None and env.find("MIGRATOR_MYSQL_USER") is None:
+            user, password = "root", root_password
+        else:
+            user, password = _account(env, service, "MYSQL")
         return cls(
             host=env.text("MYSQL_HOST", "localhost"),
             port=env.number("MYSQL_PORT", 3306, 1, 65535),

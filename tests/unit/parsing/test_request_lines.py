@@ -16,6 +16,7 @@ from datastream.parsing.request import split_request
         ("//evil.example/x", "//evil.example/x", None),
         ("/http://example.com/", "/http://example.com/", None),
         ("/a b  c?d e", "/a b  c", "d e"),
+        ("/a\nb?\n", "/a\nb", "\n"),
         (r"/caf\xC3\xA9?q=\"x\"", r"/caf\xC3\xA9", r"q=\"x\""),
     ],
 )

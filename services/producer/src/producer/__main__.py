@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace, env: Environment) -> int:
                 settings.patterns, settings.source, checkpoint.places, checkpoint.saved_at
             )
             counts.watch(tailer)
+            counts.tailing(is_tailing=tailer.is_tailing)
             publish(tailer, rabbit, checkpoint, counts, stop)
     except (StateError, StateInUse, NoInput) as error:
         logger.error(str(error))  # noqa: TRY400 - the message says all

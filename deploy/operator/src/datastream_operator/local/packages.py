@@ -53,7 +53,12 @@ class System:
     terminal: bool  # somebody could answer it
 
 
-def ensure(say: Callable[[str], None]) -> Programs:
+def to_stderr(line: str) -> None:
+    """Say a line where progress is said."""
+    sys.stderr.write(f"{line}\n")
+
+
+def ensure(say: Callable[[str], None] = to_stderr) -> Programs:
     """Return the programs, installing the system's packages for them where that is allowed.
 
     `say` is given one line before an installation. Raises `CannotServe`.

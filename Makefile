@@ -1,0 +1,73 @@
+# Datastream. `make` or `make help` lists what there is.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+.SHELLFLAGS := -euc
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := shared services/producer services/lake_consumer services/clean_consumer deploy/operator
+SOURCES := $(addsuffix /src,$(PACKAGES)) tests
+
+##@ Use it
+
+.PHONY: demo
+demo: venv ## A real log through real servers into real tables, then a report [LOG=access.log] [FORMAT=combined] [LINES=100000]
+	@$(BIN)/datastream demo $(if $(LOG),--log '$(LOG)') $(if $(FORMAT),--format '$(FORMAT)') $(if $(LINES),--lines '$(LINES)')
+
+.PHONY: follow
+follow: venv ## The same, and go on following the log with a live view, until Ctrl-C: LOG=access.log [FORMAT=combined]
+	@$(if $(LOG),,echo 'say which log: make follow LOG=/var/log/nginx/access.log' >&2; exit 2;) \
+	$(BIN)/datastream follow --log '$(LOG)' $(if $(FORMAT),--format '$(FORMAT)')
+
+.PHONY: sample
+sample: venv ## Write a sample log and the truth beside it: OUTPUT=sample.log [LINES=100000] [FORMAT=combined]
+	@$(BIN)/datastream sample --output '$(or $(OUTPUT),sample.log)' --lines '$(or $(LINES),100000)' --format '$(or $(FORMAT),combined)'
+
+##@ Work on it
+
+.PHONY: venv
+venv: ## Make the environment .venv, with the command datastream
+	@deploy/operator/make-venv $(PYTHON) $(VENV)
+
+.PHONY: test
+test: venv ## Run every test, on private servers of its own [TESTS=tests/unit]
+	@$(BIN)/pytest $(or $(TESTS),tests)
+
+.PHONY: check
+check: venv ## Lint, types, import contracts
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/mypy $(SOURCES)
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: format
+format: venv ## Format the code
+	@$(BIN)/ruff check --fix --select I $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+.PHONY: lock
+lock: venv ## Renew the locked requirements, one lock for each image and one for development
+	@for package in services/producer services/lake_consumer services/clean_consumer deploy/operator; do \
+	    echo "locking $$package"; \
+	    $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	        --no-header --no-annotate --no-emit-package datastream \
+	        "$$package/pyproject.toml" --output-file "$$package/requirements.lock"; \
+	done
+	@echo 'locking requirements-dev'
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate --no-emit-package datastream \
+	    services/producer/pyproject.toml deploy/operator/pyproject.toml requirements-dev.in \
+	    --output-file requirements-dev.lock
+
+.PHONY: clean
+clean: ## Remove the environment and all that the demo and the tests left: data, caches
+	@rm -rf $(VENV) .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} \
+	    /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	    /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
