@@ -39,7 +39,7 @@ LOOK = 0.2
 PREFETCH = 32
 #: A batch is as much as has arrived, up to these.
 BATCH_LINES = 4000
-BATCH_BYTES = 2 * 1024**2
+BATCH_BYTES = 1024**2
 
 T = TypeVar("T")
 Prepared = TypeVar("Prepared")

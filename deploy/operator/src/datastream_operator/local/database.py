@@ -70,6 +70,7 @@ class Database(Server):
         super().__init__(folder)
         self._server = programs.database
         self._data = self.folder / "data"
+        self._temporary = self.folder / "tmp"
         self._is_mariadb = True
 
     def connect(self, database: str | None = None) -> Connection[Cursor]:
@@ -110,6 +111,7 @@ class Database(Server):
         kind = MARIADB_SETTINGS if self._is_mariadb else MYSQL_SETTINGS
         write_private(self.folder / "my.cnf", SETTINGS + kind)
         write_private(self.folder / "accounts.sql", ACCOUNTS.format(password=self.password))
+        self._temporary.mkdir(exist_ok=True)
         if not self._data.exists():
             self._initialise()
 
@@ -159,6 +161,8 @@ class Database(Server):
             f"--defaults-file={self.folder / 'my.cnf'}",
             *(["--user=root"] if os.geteuid() == 0 else []),
             f"--datadir={data}",
+            # Its own: a server that starts removes the temporary tables it finds there.
+            f"--tmpdir={self._temporary}",
             "--socket=",  # none: the path might be too long for one
             *arguments,
         ]

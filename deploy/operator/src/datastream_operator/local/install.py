@@ -49,7 +49,7 @@ def main(packages: list[str]) -> int:
     for number in SIGNALS:
         signal.signal(number, _interrupt_once)
     try:
-        with _nothing_starts(), _nothing_stays_enabled():
+        with nothing_starts(), nothing_stays_enabled():
             _apt_install(packages)
     except AptFailed as error:
         sys.stderr.write(f"{error}\n")
@@ -67,7 +67,7 @@ def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def _nothing_starts() -> Iterator[None]:
+def nothing_starts() -> Iterator[None]:
     """Refuse the start of any service for the length of the block, as Debian's policy allows.
 
     A policy that was there before is put back, also one set aside by a run that was killed.
@@ -91,7 +91,7 @@ def _foreign_policy() -> bool:
 
 
 @contextmanager
-def _nothing_stays_enabled() -> Iterator[None]:
+def nothing_stays_enabled() -> Iterator[None]:
     """After the block, turn off what the packages it installed have turned on, and only that."""
     packages, services = _installed(), units.enabled()
     try:

@@ -1,0 +1,269 @@
+"""The private servers, real ones: they start, keep their data, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pika
+import pymysql
+import pytest
+
+from datastream_operator.local import broker as broker_module
+from datastream_operator.local import database as database_module
+from datastream_operator.local.broker import Broker
+from datastream_operator.local.database import Database
+from datastream_operator.local.errors import CannotServe, DidNotStart, FolderInUse
+from datastream_operator.local.packages import Programs, find
+from datastream_operator.local.ports import free_port
+from datastream_operator.local.processes import marked
+from datastream_operator.local.servers import both
+
+# Runs both servers on the folder given, says so, and is never stopped in good order.
+OWNER = """
+import sys, time
+from pathlib import Path
+from datastream_operator.local.packages import ensure
+from datastream_operator.local.servers import both
+with both(Path(sys.argv[1]), ensure()):
+    print("serving", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def programs() -> Programs:
+    found, missing = find()
+    if found is None:
+        raise CannotServe(f"install {missing} to run these tests")
+    return found
+
+
+@pytest.fixture
+def database(tmp_path: Path, programs: Programs) -> Iterator[Database]:
+    with Database(tmp_path / "database", programs) as running:
+        yield running
+
+
+def publish_one(broker: Broker, vhost: str) -> None:
+    with pika.BlockingConnection(amqp(broker, vhost)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
+        channel.basic_publish("", "kept", b"a line", pika.BasicProperties(delivery_mode=2))
+
+
+def take_one(broker: Broker, vhost: str) -> bytes | None:
+    with pika.BlockingConnection(amqp(broker, vhost)) as connection:
+        channel = connection.channel()
+        body: bytes | None
+        for _ in range(50):  # a quorum queue elects its leader shortly after the start
+            _, _, body = channel.basic_get("kept", auto_ack=True)
+            if body is not None:
+                return body
+            time.sleep(0.1)
+    return None
+
+
+def amqp(broker: Broker, vhost: str) -> pika.ConnectionParameters:
+    login = pika.PlainCredentials(broker.user, broker.password)
+    return pika.ConnectionParameters(broker.host, broker.port, vhost, login)
+
+
+def listening(pids: list[int]) -> set[str]:
+    """Return the local addresses on which these processes listen."""
+    inodes = set()
+    for pid in pids:
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            if found := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
+                inodes.add(found[1])
+    addresses = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                addresses.add(fields[1].split(":")[0])
+    return addresses
+
+
+def test_the_life_of_a_broker(tmp_path: Path, programs: Programs) -> None:
+    """Serves on loopback only; messages survive a kill and a restart on the same ports."""
+    folder = tmp_path / "it's a long way" / ("x" * 90) / "rabbitmq"
+    with Broker(folder, programs) as broker:
+        assert re.fullmatch(r"\d+\.\d+\.\d+", broker.version)
+        loopback = {"0100007F", "00000000000000000000000001000000"}
+        assert listening(broker.pids) <= loopback
+        broker.create_vhost("one")
+        publish_one(broker, "one")
+        broker.create_vhost("one")
+        before = (broker.port, broker.management_url, broker.password)
+
+        broker.kill()
+        assert broker.pids == []
+        broker.restart()
+
+        assert (broker.port, broker.management_url, broker.password) == before
+        assert take_one(broker, "one") == b"a line"
+        broker.delete_vhost("one")
+        with pytest.raises(pika.exceptions.ProbableAccessDeniedError):
+            pika.BlockingConnection(amqp(broker, "one"))
+    assert marked(folder) == []
+
+
+def test_the_life_of_a_database(tmp_path: Path, programs: Programs) -> None:
+    """Rows survive a stop, other ports, a restart, and a kill; accounts have their rights only."""
+    folder = tmp_path / "it's a long way" / ("x" * 90) / "database"
+    with Database(folder, programs) as database:
+        assert re.match(r"\d+\.\d+\.\d+(-MariaDB)?$", database.version)
+        assert listening(database.pids) == {"0100007F"}
+        for _ in range(2):
+            database.create("logs_1", "app", "it's \\ 100%")
+        with account(database) as connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE kept (line TEXT)")
+            cursor.execute("SHOW CREATE TABLE kept")
+            assert "utf8mb4_bin" in str(cursor.fetchall())
+            cursor.execute("INSERT INTO kept VALUES ('a line')")
+            connection.commit()
+            # The underscore of the schema's name is no wildcard.
+            with pytest.raises(pymysql.err.OperationalError, match="denied"):
+                cursor.execute("CREATE DATABASE logsX1")
+        for stop in (database.stop, database.kill):
+            stop()
+            assert database.pids == []
+            with pytest.raises(pymysql.err.OperationalError):
+                database.connect()
+            database.start()
+            assert rows(database) == (("a line",),)
+        port = database.port
+        database.restart()
+        assert database.port == port
+        assert rows(database) == (("a line",),)
+    assert marked(folder) == []
+
+
+def account(database: Database) -> pymysql.connections.Connection:
+    return pymysql.connect(
+        host=database.host,
+        port=database.port,
+        user="app",
+        password="it's \\ 100%",
+        database="logs_1",
+    )
+
+
+def rows(database: Database) -> object:
+    with account(database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT line FROM kept")
+        return cursor.fetchall()
+
+
+@pytest.mark.parametrize("name", ["", "a-b", "a`b", "a b", "a'b", "x" * 33, "é"])
+def test_names_that_need_quoting_are_refused(tmp_path: Path, programs: Programs, name: str) -> None:
+    """An identifier is no parameter, so it is letters, digits and underscores."""
+    database = Database(tmp_path, programs)
+    with pytest.raises(ValueError, match="not a name"):
+        database.create(name, "app", "secret")
+    with pytest.raises(ValueError, match="not a name"):
+        database.create("logs", name, "secret")
+
+
+def test_secrets_are_private(database: Database) -> None:
+    """The folder and what has a password in it are the owner's; no command line shows it."""
+    assert stat.S_IMODE(database.folder.stat().st_mode) == 0o700
+    for name in ("password", "accounts.sql"):
+        assert stat.S_IMODE((database.folder / name).stat().st_mode) == 0o600
+    for pid in database.pids:
+        assert database.password.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_second_owner_is_refused(database: Database, programs: Programs) -> None:
+    """With a message that names the first, which is not disturbed."""
+    with pytest.raises(FolderInUse, match=f"process {os.getpid()}"):
+        Database(database.folder, programs).start()
+    database.connect().close()
+
+
+def test_a_taken_port_does_no_harm(
+    tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody took the port just after it was found free: another one is used."""
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        taken = foreign.getsockname()[1]
+        choices = iter([taken])
+        monkeypatch.setattr(
+            database_module, "free_port", lambda: next(choices, None) or free_port()
+        )
+        with Database(tmp_path, programs) as database:
+            assert database.port != taken
+            database.connect().close()
+
+
+@pytest.mark.parametrize("which", [0, 2], ids=["amqp", "epmd"])
+def test_a_taken_port_of_a_broker_does_no_harm(
+    tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch, which: int
+) -> None:
+    """The same for the ports of the broker and of its epmd."""
+    with socket.create_server(("127.0.0.1", 0)) as foreign:
+        choices = [free_port() for _ in range(4)]
+        choices[which] = foreign.getsockname()[1]
+        monkeypatch.setattr(
+            broker_module, "free_port", lambda: choices.pop(0) if choices else free_port()
+        )
+        with Broker(tmp_path, programs) as broker:
+            assert choices == []
+            broker.create_vhost("one")
+        assert marked(tmp_path) == []
+
+
+def test_a_server_that_cannot_start_says_why(database: Database) -> None:
+    """At once, with the end of its log, and nothing is left running."""
+    database.stop()
+    (database.folder / "data" / "ibdata1").write_bytes(b"no tablespace")
+    began = time.monotonic()
+    with pytest.raises(
+        DidNotStart, match=r"(?s)ended while starting.*server\.log.*(ibdata1|InnoDB)"
+    ):
+        database.start()
+    assert time.monotonic() - began < 20
+    assert database.pids == []
+
+
+def test_a_killed_owner_takes_its_servers_along(tmp_path: Path, programs: Programs) -> None:
+    """And a run that follows at once does not wait for them: it ends what is left, and serves."""
+    owner = subprocess.Popen(  # noqa: S603  # our own script
+        [sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    with owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == "serving\n"
+        folders = (tmp_path / "rabbitmq", tmp_path / "database")
+        before = {pid for folder in folders for pid in marked(folder)}
+        # One of them is stuck, so that the kernel's signal alone does not end it.
+        stuck = marked(folders[1])
+        for pid in stuck:
+            os.kill(pid, signal.SIGSTOP)
+        owner.kill()
+    assert set(marked(folders[1])) == set(stuck)
+    with both(tmp_path, programs) as (broker, database):
+        assert not before & {*broker.pids, *database.pids}
+        database.connect().close()
+    assert [*marked(folders[0]), *marked(folders[1])] == []
+
+
+def test_an_exception_in_the_block_stops_all(tmp_path: Path, programs: Programs) -> None:
+    """What a signal is turned into, too, and while the servers still start."""
+    with pytest.raises(KeyboardInterrupt), both(tmp_path, programs) as (broker, database):
+        broker.kill()
+        database.kill()
+        broker.launch()
+        database.launch()
+        raise KeyboardInterrupt
+    assert [*broker.pids, *database.pids] == []
