@@ -41,6 +41,7 @@ with both(Path(sys.argv[1]), ensure()):
 
 @pytest.fixture(scope="module")
 def programs() -> Programs:
+    """The system's own."""
     found, missing = find()
     if found is None:
         raise CannotServe(f"install {missing} to run these tests")
@@ -49,11 +50,13 @@ def programs() -> Programs:
 
 @pytest.fixture
 def database(tmp_path: Path, programs: Programs) -> Iterator[Database]:
+    """One that runs."""
     with Database(tmp_path / "database", programs) as running:
         yield running
 
 
 def publish_one(broker: Broker, vhost: str) -> None:
+    """Have one message confirmed by a quorum queue."""
     with pika.BlockingConnection(amqp(broker, vhost)) as connection:
         channel = connection.channel()
         channel.confirm_delivery()
@@ -62,18 +65,15 @@ def publish_one(broker: Broker, vhost: str) -> None:
 
 
 def take_one(broker: Broker, vhost: str) -> bytes | None:
+    """Take the message out of it."""
     with pika.BlockingConnection(amqp(broker, vhost)) as connection:
         channel = connection.channel()
-        body: bytes | None
-        for _ in range(50):  # a quorum queue elects its leader shortly after the start
-            _, _, body = channel.basic_get("kept", auto_ack=True)
-            if body is not None:
-                return body
-            time.sleep(0.1)
-    return None
+        body: bytes | None = channel.basic_get("kept", auto_ack=True)[2]
+        return body
 
 
 def amqp(broker: Broker, vhost: str) -> pika.ConnectionParameters:
+    """Return how to log in."""
     login = pika.PlainCredentials(broker.user, broker.password)
     return pika.ConnectionParameters(broker.host, broker.port, vhost, login)
 
@@ -104,6 +104,8 @@ def test_the_life_of_a_broker(tmp_path: Path, programs: Programs) -> None:
         broker.create_vhost("one")
         publish_one(broker, "one")
         broker.create_vhost("one")
+        # RabbitMQ 3.10 forgets a queue that was declared within a second before a power cut.
+        time.sleep(1.5)
         before = (broker.port, broker.management_url, broker.password)
 
         broker.kill()
@@ -150,6 +152,7 @@ def test_the_life_of_a_database(tmp_path: Path, programs: Programs) -> None:
 
 
 def account(database: Database) -> pymysql.connections.Connection:
+    """Log in with the account that was made for the application."""
     return pymysql.connect(
         host=database.host,
         port=database.port,
@@ -160,6 +163,7 @@ def account(database: Database) -> pymysql.connections.Connection:
 
 
 def rows(database: Database) -> object:
+    """Read what was kept."""
     with account(database) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT line FROM kept")
         return cursor.fetchall()
@@ -206,14 +210,13 @@ def test_a_taken_port_does_no_harm(
             database.connect().close()
 
 
-@pytest.mark.parametrize("which", [0, 2], ids=["amqp", "epmd"])
-def test_a_taken_port_of_a_broker_does_no_harm(
-    tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch, which: int
+def test_a_taken_port_of_epmd_does_no_harm(
+    tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same for the ports of the broker and of its epmd."""
+    """The same for the broker, which says nothing when it is its epmd that ends."""
     with socket.create_server(("127.0.0.1", 0)) as foreign:
         choices = [free_port() for _ in range(4)]
-        choices[which] = foreign.getsockname()[1]
+        choices[2] = foreign.getsockname()[1]
         monkeypatch.setattr(
             broker_module, "free_port", lambda: choices.pop(0) if choices else free_port()
         )
@@ -238,7 +241,7 @@ def test_a_server_that_cannot_start_says_why(database: Database) -> None:
 
 def test_a_killed_owner_takes_its_servers_along(tmp_path: Path, programs: Programs) -> None:
     """And a run that follows at once does not wait for them: it ends what is left, and serves."""
-    owner = subprocess.Popen(  # noqa: S603  # our own script
+    owner = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
     with owner:
@@ -260,10 +263,12 @@ def test_a_killed_owner_takes_its_servers_along(tmp_path: Path, programs: Progra
 
 def test_an_exception_in_the_block_stops_all(tmp_path: Path, programs: Programs) -> None:
     """What a signal is turned into, too, and while the servers still start."""
-    with pytest.raises(KeyboardInterrupt), both(tmp_path, programs) as (broker, database):
-        broker.kill()
-        database.kill()
-        broker.launch()
-        database.launch()
-        raise KeyboardInterrupt
-    assert [*broker.pids, *database.pids] == []
+
+    def interrupted() -> None:
+        with both(tmp_path, programs) as (_, database):
+            database.launch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [*marked(tmp_path / "rabbitmq"), *marked(tmp_path / "database")] == []

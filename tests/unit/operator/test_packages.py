@@ -17,6 +17,7 @@ PLAIN_USER = System(linux=True, apt=True, root=False, sudo=True, sudo_silent=Fal
 
 
 def services(*units: str, scripts: tuple[str, ...] = ()) -> Services:
+    """Return these."""
     return Services(frozenset(units), frozenset(scripts))
 
 
@@ -175,6 +176,7 @@ def test_enabled_is_what_the_links_in_etc_say(tmp_path: Path) -> None:
 
 @pytest.fixture
 def policy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the policy is, in a folder that is not the system's."""
     monkeypatch.setattr(install, "POLICY", tmp_path / "policy-rc.d")
     monkeypatch.setattr(install, "POLICY_ASIDE", tmp_path / "policy-rc.d.before-datastream")
     return install.POLICY
@@ -182,10 +184,15 @@ def policy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_nothing_starts_during_an_installation(policy: Path) -> None:
     """The policy refuses all, and is gone afterwards, also after a Ctrl-C."""
-    with pytest.raises(KeyboardInterrupt), install.nothing_starts():
-        assert "exit 101" in policy.read_text()
-        assert policy.stat().st_mode & 0o111
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with install.nothing_starts():
+            assert "exit 101" in policy.read_text()
+            assert policy.stat().st_mode & 0o111
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(policy.parent.iterdir()) == []
 
 

@@ -99,6 +99,9 @@ class Broker(Server):
             free_port() for _ in range(4)
         )
 
+    def _ports(self) -> tuple[int, ...]:
+        return self.port, self.management_port, self._epmd_port, self._distribution_port
+
     def _run(self) -> list[Popen[bytes]]:
         settings = SETTINGS.format(
             host=self.host,

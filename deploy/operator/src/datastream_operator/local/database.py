@@ -73,7 +73,9 @@ class Database(Server):
         self._temporary = self.folder / "tmp"
         self._is_mariadb = True
 
-    def connect(self, database: str | None = None) -> Connection[Cursor]:
+    def connect(
+        self, database: str | None = None, *, read_timeout: float = 60
+    ) -> Connection[Cursor]:
         """Open a connection of the administrator's."""
         return pymysql.connect(
             host=self.host,
@@ -82,7 +84,7 @@ class Database(Server):
             password=self.password,
             database=database,
             connect_timeout=5,
-            read_timeout=60,
+            read_timeout=read_timeout,
         )
 
     def create(self, database: str, user: str, password: str) -> None:
@@ -142,6 +144,9 @@ class Database(Server):
     def _choose_ports(self) -> None:
         self.port = free_port()
 
+    def _ports(self) -> tuple[int, ...]:
+        return (self.port,)
+
     def _run(self) -> list[Popen[bytes]]:
         command = self._command(
             self._data,
@@ -169,7 +174,7 @@ class Database(Server):
 
     def _answers(self) -> bool:
         try:
-            with self.connect() as connection, connection.cursor() as cursor:
+            with self.connect(read_timeout=3) as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT VERSION()")
                 row = cursor.fetchone()
         except pymysql.err.OperationalError:

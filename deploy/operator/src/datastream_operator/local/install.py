@@ -39,8 +39,8 @@ ENVIRONMENT = {
 }
 
 
-class AptFailed(Exception):
-    """apt-get ended with an error. The text is the end of what it said."""
+class Failed(Exception):
+    """The installation did not work out. The text says why, with the end of what apt-get said."""
 
 
 def main(packages: list[str]) -> int:
@@ -51,7 +51,7 @@ def main(packages: list[str]) -> int:
     try:
         with nothing_starts(), nothing_stays_enabled():
             _apt_install(packages)
-    except AptFailed as error:
+    except Failed as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
@@ -100,6 +100,10 @@ def nothing_stays_enabled() -> Iterator[None]:
         new = units.in_files(_files_of(_installed() - packages))
         units.disable(units.to_disable(services, units.enabled(), new))
         units.stop(new)
+        left = units.to_disable(services, units.enabled(), new)
+        if left.units or left.scripts:
+            names = " ".join(sorted(left.units | left.scripts))
+            raise Failed(f"These services were enabled and could not be disabled: {names}")
 
 
 def _installed() -> set[str]:
@@ -125,20 +129,25 @@ def _apt_install(packages: list[str]) -> None:
     arguments = ("install", "-y", "--no-install-recommends", "--no-remove", *packages)
     if _lists_are_fresh():
         try:
-            return _apt(*arguments)
-        except AptFailed:
+            _apt(*arguments)
+        except Failed:
             pass  # they may lack it, or name a version that is gone
-    try:
-        _apt("update")
-    except AptFailed as error:
-        unreachable = error
-    else:
-        return _apt(*arguments)
+        else:
+            return
     # One source of several that does not answer is no reason to give up.
+    complaints = _complaints_of_update()
     try:
-        return _apt(*arguments)
-    except AptFailed as error:
-        raise AptFailed(f"{unreachable}\n{error}") from error
+        _apt(*arguments)
+    except Failed as error:
+        raise Failed("\n".join([*complaints, str(error)])) from error
+
+
+def _complaints_of_update() -> list[str]:
+    try:
+        said = _apt("update")
+    except Failed as error:
+        said = str(error).splitlines()
+    return [line for line in said if line.startswith(("W:", "E:"))][:5]
 
 
 def _lists_are_fresh() -> bool:
@@ -146,8 +155,11 @@ def _lists_are_fresh() -> bool:
     return time.time() - newest < LISTS_AGE_MAX
 
 
-def _apt(*arguments: str) -> None:
-    """Run apt-get to its end, also when interrupted: it knows when it may be, and we wait."""
+def _apt(*arguments: str) -> list[str]:
+    """Run apt-get and return the lines it says. Raises `Failed`.
+
+    When interrupted, waits for its end all the same: it knows when it may stop.
+    """
     command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", *arguments]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603  # no shell
@@ -164,10 +176,11 @@ def _apt(*arguments: str) -> None:
             process.send_signal(signal.SIGINT)
             process.wait()
             raise
-        if status != 0:
-            said.seek(0)
-            lines = said.read().decode(errors="replace").splitlines()
-            raise AptFailed("\n".join([f"{' '.join(command)} failed:", *lines[-20:]]))
+        said.seek(0)
+        lines = said.read().decode(errors="replace").splitlines()
+    if status != 0:
+        raise Failed("\n".join([f"{' '.join(command)} failed:", *lines[-20:]]))
+    return lines
 
 
 if __name__ == "__main__":

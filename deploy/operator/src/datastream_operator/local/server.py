@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import secrets
 import time
 from abc import ABC, abstractmethod
@@ -18,7 +17,6 @@ from datastream_operator.local.errors import DidNotStart, FolderInUse
 
 START_TIMEOUT = 60.0
 _PORT_ATTEMPTS = 4
-_TAKEN = re.compile(r"eaddrinuse|(address|port)( is)? already in use", re.IGNORECASE)
 
 
 class Server(ABC):
@@ -52,6 +50,10 @@ class Server(ABC):
     @abstractmethod
     def _choose_ports(self) -> None:
         """Choose free ports."""
+
+    @abstractmethod
+    def _ports(self) -> tuple[int, ...]:
+        """Return all the ports that were chosen."""
 
     @abstractmethod
     def _run(self) -> list[Popen[bytes]]:
@@ -103,7 +105,6 @@ class Server(ABC):
             attempts = 1 if self._fixed_ports else _PORT_ATTEMPTS
             while not self._came_up(may_move=attempts > 1):
                 attempts -= 1
-                self._end_processes()
                 self._choose_ports()
                 self._rotate_log()
                 self._processes = self._run()
@@ -156,17 +157,21 @@ class Server(ABC):
     def _came_up(self, *, may_move: bool) -> bool:
         """Wait for it. False: it ended because one of its ports was taken, and may have others."""
         deadline = time.monotonic() + START_TIMEOUT
-        while True:
-            answers = self._answers()
-            if any(process.poll() is not None for process in self._processes):
-                if may_move and _TAKEN.search(self._log_tail(200)):
-                    return False
-                raise self._failed("ended while starting")
-            if answers:
+        while not self._one_ended():
+            # What answers may be somebody else's, who had the port first: then ours has ended.
+            if self._answers() and not self._one_ended():
                 return True
             if time.monotonic() > deadline:
                 raise self._failed(f"did not answer within {START_TIMEOUT:.0f} s")
             time.sleep(0.05)
+        self._end_processes()
+        taken = [port for port in self._ports() if not ports.is_free(port)]
+        if taken and may_move:
+            return False
+        raise self._failed(f"found its port {taken[0]} taken" if taken else "ended while starting")
+
+    def _one_ended(self) -> bool:
+        return any(process.poll() is not None for process in self._processes)
 
     def _failed(self, what: str) -> DidNotStart:
         return DidNotStart(f"{self.name} {what}. The end of {self.log}:\n{self._log_tail(15)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 SYSTEMD_RUNS = Path("/run/systemd/system")
 _KINDS = frozenset({".service", ".socket", ".timer", ".path"})
-_INSTANCE = re.compile(r"@[^.]*\.")
+_INSTANCE = re.compile(r"@.*\.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ def to_disable(before: Services, after: Services, new: Services) -> Services:
 def disable(services: Services) -> None:
     """Turn services off, so that they stay off when their packages are upgraded."""
     for unit in sorted(services.units):
-        _run("deb-systemd-helper", "disable", unit)
+        # It works where no systemd runs, but only for those who come from a package's script.
+        _run("env", "DPKG_MAINTSCRIPT_PACKAGE=datastream", "deb-systemd-helper", "disable", unit)
     for script in sorted(services.scripts):
         _run("update-rc.d", script, "disable")
 
