@@ -8,7 +8,7 @@ import sys
 from datastream import rabbitmq
 from datastream.config import EX_CONFIG, ConfigError, Environment, RabbitSettings
 from datastream.errors import Unavailable
-from datastream_operator import migrate, sample
+from datastream_operator import demo, migrate, sample
 
 EX_UNAVAILABLE = 69
 
@@ -37,6 +37,16 @@ def main() -> int:
     command = commands.add_parser("sample", help="write a sample log, and the truth beside it")
     sample.add_arguments(command)
     command.set_defaults(run=sample.run)
+
+    command = commands.add_parser(
+        "demo", help="put a log through the whole pipeline, on private servers, and report"
+    )
+    demo.add_arguments(command)
+    command.set_defaults(run=demo.demo)
+
+    command = commands.add_parser("follow", help="the same, and follow the log with a live view")
+    demo.add_arguments(command)
+    command.set_defaults(run=demo.follow)
 
     arguments = parser.parse_args()
     try:

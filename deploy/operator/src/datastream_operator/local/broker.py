@@ -62,7 +62,7 @@ class Broker(Server):
 
     name = "RabbitMQ"
     user = "datastream"
-    # RabbitMQ closes what is on disk within milliseconds, and then waits 5 s for a handler of its
+    # RabbitMQ 3 closes what is on disk within milliseconds, and then waits 5 s for a handler of its
     # management plugin that waits for it. What was confirmed survives a kill in any case.
     patience = 3.0
 

@@ -131,6 +131,7 @@ class Database(Server):
         with self.log.open("ab") as log:
             done = subprocess.run(  # noqa: S603  # no shell
                 self._command(unfinished, *arguments),
+                env={**_environment(self.folder), processes.MARK: str(self.folder)},
                 input=sql,
                 stdout=log,
                 stderr=log,
@@ -177,16 +178,20 @@ class Database(Server):
             with self.connect(read_timeout=3) as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT VERSION()")
                 row = cursor.fetchone()
-        except pymysql.err.OperationalError:
+        except Exception:  # noqa: BLE001  # a stranger may have the port, and say anything
             return False
-        version = str(row[0]) if row else ""
-        # Without the distribution's own suffix: 10.11.19-MariaDB-0+deb12u1.
-        self.version = version.partition("-MariaDB")[0] + "-MariaDB" * ("-MariaDB" in version)
+        self.version = _without_suffix(str(row[0])) if row else ""
         return True
 
 
 def _environment(folder: Path) -> dict[str, str]:
     return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": str(folder)}
+
+
+def _without_suffix(version: str) -> str:
+    """Leave out what the distribution adds: 10.11.19-MariaDB-0+deb12u1, 9.7.4-2."""
+    found = re.match(r"[\d.]+(-MariaDB)?", version)
+    return found[0] if found else version
 
 
 def _mariadb_system_sql(server: Path) -> bytes:

@@ -1,7 +1,7 @@
 """Install packages and leave no system service enabled or running.
 
 Runs as root, by itself: python -m datastream_operator.local.install PACKAGE...
-Says nothing when all is well; else the end of what apt-get said, on standard error.
+Says nothing when all is well; else, on standard error, what is not.
 """
 
 from __future__ import annotations
@@ -97,13 +97,15 @@ def nothing_stays_enabled() -> Iterator[None]:
     try:
         yield
     finally:
-        new = units.in_files(_files_of(_installed() - packages))
+        # What systemd itself brings, where it is new, makes a machine boot.
+        added = {name for name in _installed() - packages if not name.startswith("systemd")}
+        new = units.in_files(_files_of(added))
         units.disable(units.to_disable(services, units.enabled(), new))
         units.stop(new)
         left = units.to_disable(services, units.enabled(), new)
         if left.units or left.scripts:
             names = " ".join(sorted(left.units | left.scripts))
-            raise Failed(f"These services were enabled and could not be disabled: {names}")
+            sys.stderr.write(f"These new services are enabled and could not be disabled: {names}\n")
 
 
 def _installed() -> set[str]:

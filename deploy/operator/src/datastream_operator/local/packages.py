@@ -155,6 +155,8 @@ def _install(missing: list[str], system: System, say: Callable[[str], None]) -> 
         raise
     if process.returncode != 0:
         raise CannotServe(f"{complaint.strip()}\n{advice(missing, system)}")
+    if complaint.strip():
+        say(complaint.strip())
 
 
 def _succeeds(*command: str) -> bool:

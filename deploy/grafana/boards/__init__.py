@@ -1,0 +1,1 @@
+"""The boards, written as code; render.py writes them as the JSON that Grafana reads."""
