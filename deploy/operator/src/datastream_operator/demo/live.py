@@ -16,6 +16,7 @@ from datastream.errors import Unavailable
 from datastream_operator.demo.progress import Counts, count, queue_depths
 from datastream_operator.demo.running import Pipeline
 from datastream_operator.demo.services import Service, total
+from datastream_operator.demo.verify import find_stream
 
 #: Seconds between two views, and between two lines where there is no terminal.
 VIEW_EVERY = 1.0
@@ -23,7 +24,8 @@ TELL_EVERY = 5.0
 LAST_REJECTS = """
     SELECT rejected_log.reason, raw_log.line
     FROM rejected_log JOIN raw_log USING (stream_id, line_offset)
-    ORDER BY rejected_log.stream_id DESC, rejected_log.line_offset DESC LIMIT 5
+    WHERE rejected_log.stream_id = %s
+    ORDER BY rejected_log.line_offset DESC LIMIT 5
 """
 
 
@@ -50,7 +52,7 @@ def follow(pipeline: Pipeline, console: Console) -> None:
     log = pipeline.subject.log
     pipeline.producer.log.unlink(missing_ok=True)
     pipeline.producer.start([str(log)])
-    console.print(f"Following {log}. Ctrl-C ends it.")
+    console.print(f"Following {log}. Ctrl-C ends it.", soft_wrap=True)
     view = None
     try:
         with _shown(console) as show:
@@ -62,7 +64,8 @@ def follow(pipeline: Pipeline, console: Console) -> None:
         published, raw, parsed = view.counts.in_order
         console.print(
             f"Stopped. Since the start: {published:,} lines published, {raw:,} kept raw, "
-            f"{parsed:,} parsed or rejected. The next run reads on from here."
+            f"{parsed:,} parsed or rejected. The next run reads on from here.",
+            soft_wrap=True,
         )
 
 
@@ -110,8 +113,9 @@ def _depths(pipeline: Pipeline) -> tuple[int, int] | None:
 
 
 def _last_rejects(pipeline: Pipeline) -> list[tuple[str, bytes]]:
+    subject = pipeline.subject
     with pipeline.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(LAST_REJECTS)
+        cursor.execute(LAST_REJECTS, (find_stream(connection, subject.source, subject.log),))
         return [(str(reason), bytes(line)) for reason, line in cursor.fetchall()]
 
 
@@ -148,7 +152,8 @@ class _Tell:
         published, raw, parsed = view.rates
         self._console.print(
             f"{published:,.0f} lines/s published, {raw:,.0f} kept raw, {parsed:,.0f} parsed or "
-            f"rejected; {_bytes(view.behind_bytes)} behind; {view.counts.raw:,} lines so far"
+            f"rejected; {_bytes(view.behind_bytes)} behind; {view.counts.raw:,} lines so far",
+            soft_wrap=True,
         )
 
 

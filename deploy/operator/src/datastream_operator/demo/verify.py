@@ -89,7 +89,7 @@ def verify(pipeline: Pipeline, run: Run) -> Findings:
     subject = pipeline.subject
     found = Findings()
     with pipeline.connect() as connection:
-        stream = _stream(connection, subject.source, subject.log)
+        stream = find_stream(connection, subject.source, subject.log)
         _compare_lines(connection, stream, subject.log, run.size, found)
         with connection.cursor() as cursor:
             _count_rows(cursor, stream, found)
@@ -101,13 +101,33 @@ def verify(pipeline: Pipeline, run: Run) -> Findings:
 def has_arrived(pipeline: Pipeline, lines: int) -> bool:
     """Say whether there are as many rows as lines, raw ones and others."""
     with pipeline.connect() as connection, connection.cursor() as cursor:
-        stream = _stream(connection, pipeline.subject.source, pipeline.subject.log)
+        stream = find_stream(connection, pipeline.subject.source, pipeline.subject.log)
         cursor.execute(RAW_COUNT, (stream,))
         raw = _number(cursor)
         cursor.execute(CLEAN_COUNT, (stream,))
         parsed = _number(cursor)
         cursor.execute(REJECTED_COUNTS, (stream,))
         return raw >= lines and raw == parsed + sum(count for _, count in cursor.fetchall())
+
+
+def find_stream(connection: Any, source: str, log: Path) -> int | None:  # noqa: ANN401 - PyMySQL's
+    """Return the id of the log's stream: of the generations that began like it, the last."""
+    path = log_path(str(log))
+    try:
+        first = next(_numbered_lines(log), None)
+    except FileNotFoundError:
+        return None
+    if first is None:
+        return None
+    with connection.cursor() as cursor:
+        cursor.execute(STREAMS, (source, path))
+        known = {generation: stream for stream, generation in cursor.fetchall()}
+    ids = [
+        stream
+        for generation, stream in sorted(known.items())
+        if stream == stream_id(source, path, first[1], generation)
+    ]
+    return ids[-1] if ids else None
 
 
 def count_lines(log: Path) -> int:
@@ -137,23 +157,6 @@ def _numbered_lines(log: Path) -> Iterator[tuple[int, bytes]]:
                 size += len(part)
             yield offset, line
             offset += size
-
-
-def _stream(connection: Any, source: str, log: Path) -> int | None:  # noqa: ANN401 - PyMySQL's
-    """Return the id of the log's stream: of the generations that began like it, the last."""
-    path = log_path(str(log))
-    first = next(_numbered_lines(log), None)
-    if first is None:
-        return None
-    with connection.cursor() as cursor:
-        cursor.execute(STREAMS, (source, path))
-        known = {generation: stream for stream, generation in cursor.fetchall()}
-    ids = [
-        stream
-        for generation, stream in sorted(known.items())
-        if stream == stream_id(source, path, first[1], generation)
-    ]
-    return ids[-1] if ids else None
 
 
 def _compare_lines(

@@ -63,15 +63,22 @@ def marked(folder: Path) -> list[int]:
     return found
 
 
-def end(process: subprocess.Popen[bytes], patience: float) -> None:
-    """Ask a child to end; kill it when it has not after `patience` seconds, or on any exception."""
+def end(
+    process: subprocess.Popen[bytes], patience: float, *, again_every: float | None = None
+) -> None:
+    """Ask a child to end; kill it when it has not after `patience` seconds, or on any exception.
+
+    With `again_every` it is asked again and again, so many seconds apart: a server that is just
+    starting may not listen yet.
+    """
     if process.poll() is not None:
         return
+    deadline = time.monotonic() + patience
     try:
-        process.terminate()
-        process.wait(patience)
-    except subprocess.TimeoutExpired:
-        pass
+        while process.poll() is None and (left := deadline - time.monotonic()) > 0:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(min(left, again_every or left))
     finally:
         if process.poll() is None:
             process.kill()

@@ -148,7 +148,7 @@ class Server(ABC):
     def _end_processes(self) -> None:
         try:
             for process in reversed(self._processes):
-                processes.end(process, self.patience)
+                processes.end(process, self.patience, again_every=0.5)
         finally:
             self._processes = []
             if self._lock is not None:

@@ -1,0 +1,190 @@
+"""The demo, as a person runs it: the report, the second time, and nothing left behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datastream_operator import sample
+from datastream_operator.local import processes
+from datastream_operator.local.database import Database
+from datastream_operator.local.packages import ensure
+from deployment import eventually
+
+LINES = 2_000
+
+
+class Demo:
+    """One folder, in which the demo or follow is run, again and again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.work = folder
+        self.data = folder / "run"
+
+    def start(self, command: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start the command with its data in this folder."""
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "datastream_operator",
+                command,
+                "--folder",
+                self.data,
+                *arguments,
+            ],
+            cwd=self.work,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        """Run the demo to its end; return the exit code and what it said."""
+        process = self.start("demo", *arguments)
+        output, _ = process.communicate(timeout=120)
+        assert self.left_behind() == []
+        return process.returncode, output
+
+    def left_behind(self) -> list[int]:
+        """Return the ids of the processes that still run on this folder."""
+        folders = (self.data, self.data / "rabbitmq", self.data / "database")
+        return [pid for folder in folders for pid in processes.marked(folder)]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """One folder for the tests of this file, which go on from one another's data."""
+    return Demo(tmp_path_factory.mktemp("demo"))
+
+
+def test_the_sample_is_exact_and_a_second_run_adds_nothing(demo: Demo) -> None:
+    """Both runs end with 0 and the same counts; the second one finds all lines there."""
+    first_code, first = demo.run("--lines", str(LINES))
+    second_code, second = demo.run("--lines", str(LINES))
+
+    assert (first_code, second_code) == (0, 0), first + second
+    for output in (first, second):
+        assert "rows in raw_log  2,000  = lines" in output
+        assert "parsed + rejected  2,000  = lines" in output
+        assert "1,000 rows, field by field" in output
+        assert "Exact: every line is there" in output
+        assert "\x1b" not in output
+    assert "new lines  2,000 in" in first
+    assert "none: all of them were there already" in second
+    assert "SOURCE=" in (demo.work / ".env").read_text()
+    assert "Wrote SOURCE=" not in second
+
+
+def test_a_log_of_ones_own(demo: Demo, tmp_path: Path) -> None:
+    """The format is found out; a last line without a newline counts; odd bytes are no matter."""
+    log = tmp_path / "access.log"
+    sample.write(log, 500, "proxy", seed=3)
+    with log.open("ab") as file:
+        file.write(b"\x00\xff\xfe broken\nthe last line has no newline")
+
+    code, output = demo.run("--log", str(log))
+
+    assert code == 0, output
+    assert "Format proxy:" in output
+    assert "lines in the file  502" in output
+    assert "rows in raw_log  502  = lines" in output
+
+
+def test_an_empty_log_is_exact(demo: Demo, tmp_path: Path) -> None:
+    """No lines are no error."""
+    log = tmp_path / "empty.log"
+    log.touch()
+
+    code, output = demo.run("--log", str(log))
+
+    assert code == 0, output
+    assert "lines in the file  0" in output
+
+
+def test_a_log_that_is_missing(demo: Demo, tmp_path: Path) -> None:
+    """It is named, in one line, before anything is started."""
+    code, output = demo.run("--log", str(tmp_path / "missing.log"))
+
+    assert code == 66
+    assert output == f"{tmp_path / 'missing.log'} cannot be read: No such file or directory\n"
+
+
+def test_a_row_that_differs_is_found(demo: Demo) -> None:
+    """The report says which line is not as in the log, and the exit code is 1."""
+    with Database(demo.data / "database", ensure()) as database:
+        connected = database.connect("datastream")
+        with connected as connection, connection.cursor() as cursor:
+            cursor.execute("UPDATE raw_log SET line = 'changed' ORDER BY stored_at LIMIT 1")
+            connection.commit()
+
+    code, output = demo.run("--lines", str(LINES))
+
+    assert code == 1
+    assert "NOT exact" in output
+    assert "is another one in raw_log" in output
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_demo_leaves_nothing_running(demo: Demo, number: signal.Signals) -> None:
+    """Whatever ends the demo, the servers and services it started end with it."""
+    process = demo.start("demo", "--lines", str(LINES))
+
+    def services_run() -> None:
+        assert len(demo.left_behind()) >= 6
+
+    eventually(services_run)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 130, output
+    assert "Everything that was started is stopped" in output
+    assert demo.left_behind() == []
+
+
+def test_a_killed_demo_leaves_nothing_running(demo: Demo) -> None:
+    """Even without a chance to tidy up: the kernel ends its children."""
+    process = demo.start("demo", "--lines", str(LINES))
+
+    def services_run() -> None:
+        assert len(demo.left_behind()) >= 6
+
+    eventually(services_run)
+    process.kill()
+    process.communicate(timeout=60)
+
+    def gone() -> None:
+        assert demo.left_behind() == []
+
+    eventually(gone)
+
+
+def test_follow_stores_what_is_appended_until_it_is_interrupted(demo: Demo, tmp_path: Path) -> None:
+    """A log that is not there yet is waited for; Ctrl-C ends with the totals and 0."""
+    log = tmp_path / "later.log"
+    process = demo.start("follow", "--log", str(log))
+    said = read_until(process, "Following")
+    sample.write(log, 300, "combined", seed=9)
+    said += read_until(process, "300 lines so far")
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+
+    assert process.returncode == 0, said + rest
+    assert "300 lines published, 300 kept raw, 300 parsed or rejected" in rest
+    assert demo.left_behind() == []
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> str:
+    """Return what a process says, up to the line with these words."""
+    said = ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(said)
