@@ -1,0 +1,121 @@
+"""The migrations, on the real server."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from clean_consumer.store import ADD_CLEAN
+from datastream.parsing import LIMITS, Event
+from datastream_operator import migrate
+from deployment import Deployment
+
+MIGRATIONS = sorted(
+    path for path in migrate.FOLDER.glob("*.sql") if not path.name.endswith(".rollback.sql")
+)
+NAMES = [path.stem for path in MIGRATIONS]
+YOYO = {"_yoyo_log", "_yoyo_migration", "_yoyo_version", "yoyo_lock"}
+IDENTITY = ["stream_id", "line_offset", "parser_version", "flags"]
+
+
+def tables(deployment: Deployment) -> set[str]:
+    """Return the names of the tables and views, but for those of the migration tool."""
+    rows = deployment.query(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s",
+        deployment.mysql.database,
+    )
+    return {row[0] for row in rows} - YOYO
+
+
+def columns(deployment: Deployment, table: str) -> list[tuple[str, int | None]]:
+    """Return the columns of a table in order, each with its limit in characters."""
+    return [
+        (name, limit)
+        for name, limit in deployment.query(
+            "SELECT column_name, character_maximum_length FROM information_schema.columns"
+            " WHERE table_schema = %s AND table_name = %s ORDER BY ordinal_position",
+            deployment.mysql.database,
+            table,
+        )
+    ]
+
+
+def test_all_apply_undo_and_apply_again(deployment: Deployment) -> None:
+    """The schema can be made, taken away to the last table, and made again."""
+    made = tables(deployment)
+
+    again = migrate.apply(deployment.mysql)
+    undone = migrate.roll_back(deployment.mysql)
+    left = tables(deployment)
+    redone = migrate.apply(deployment.mysql)
+
+    assert again == []
+    assert undone == NAMES[::-1]
+    assert left == set()
+    assert redone == NAMES
+    assert tables(deployment) == made
+
+
+@pytest.mark.parametrize("migration", MIGRATIONS, ids=NAMES)
+def test_each_is_one_statement_with_its_rollback(migration: Path) -> None:
+    """MySQL commits DDL at once: two statements could stop half-way."""
+    rollback = migration.with_suffix(".rollback.sql")
+
+    for file in (migration, rollback):
+        statements = re.sub(r"--.*$", "", file.read_text(), flags=re.MULTILINE)
+        assert statements.count(";") == 0
+        assert re.match(r"\s*(CREATE|DROP|ALTER)\b", statements)
+
+
+def test_a_killed_job_does_not_stand_in_the_way(deployment: Deployment) -> None:
+    """Neither the lock it left nor a table it made but did not note stops the next one."""
+    with deployment.database.connect(deployment.mysql.database) as connection:
+        cursor = connection.cursor()
+        cursor.execute("DELETE FROM _yoyo_migration WHERE migration_id = %s", (NAMES[0],))
+        cursor.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, NOW(), 4711)")
+        connection.commit()
+
+    applied = migrate.apply(deployment.mysql)
+
+    assert applied == [NAMES[0]]
+    assert migrate.apply(deployment.mysql) == []
+
+
+def test_two_jobs_do_not_run_at_once(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second one waits, and then says why it gives up."""
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", 0)
+    with deployment.database.connect(deployment.mysql.database) as connection:
+        connection.cursor().execute("SELECT GET_LOCK(%s, 0)", (migrate.LOCK,))
+
+        with pytest.raises(migrate.Locked, match="another migration job"):
+            migrate.apply(deployment.mysql)
+
+
+def test_clean_log_has_the_fields_of_an_event(deployment: Deployment) -> None:
+    """Its columns, in order, are a line's identity and the parser's fields, at their limits."""
+    fields = ["user_agent_id" if name == "user_agent" else name for name in Event._fields]
+    stored = columns(deployment, "clean_log")
+    limits = {name: limit for name, limit in stored if name in LIMITS}
+    (agent_limit,) = (
+        limit for name, limit in columns(deployment, "user_agent") if name == "user_agent"
+    )
+    inserted = re.findall(r"\w+", ADD_CLEAN.split("(", 1)[1].split(")", 1)[0])
+
+    assert [name for name, _ in stored] == IDENTITY + fields
+    assert inserted == IDENTITY + fields
+    assert limits | {"user_agent": agent_limit} == LIMITS
+
+
+def test_the_flat_view_has_its_columns(deployment: Deployment) -> None:
+    """The view's names, and their order, are what boards and spreadsheets rely on."""
+    names = [name for name, _ in columns(deployment, "clean_log_flat")]
+
+    assert " ".join(names) == (
+        "id timestamp year month day day_of_week time ip country city session user is_email"
+        " email_domain rest_method url schema host rest_version status status_verbose size_bytes"
+        " size_kilo_bytes size_mega_bytes"
+    )

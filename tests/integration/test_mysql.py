@@ -1,0 +1,201 @@
+"""The database session, on the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from datastream.errors import RowRefused, Unavailable
+from datastream.mysql import Session, StreamLog, binary, json_text, number, text
+from datastream.streams import Stream
+from deployment import Deployment
+
+ADD = "INSERT INTO everything (id, b, t, n, j) VALUES {values}"
+COLUMNS = (number, binary, text, number, json_text)
+STREAM = Stream(2**64 - 1, "source", "host", "/var/log/a 'quoted' log", "combined", 0)
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
+ANY_JSON = st.none() | st.dictionaries(ANY_TEXT, ANY_TEXT | st.integers(-(2**53), 2**53))
+HOSTILE = st.sampled_from(
+    [
+        "'",
+        '"',
+        "\\",
+        "\\'",
+        "%s",
+        "%",
+        "%(x)s",
+        "', NULL); DROP TABLE everything; --",
+        "_binary'",
+        "\0",
+    ]
+)
+ROWS = st.lists(
+    st.tuples(
+        st.binary(max_size=200) | HOSTILE.map(str.encode) | st.none(),
+        ANY_TEXT | HOSTILE | st.none(),
+        st.integers(0, 2**64 - 1) | st.none(),
+        ANY_JSON,
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@pytest.fixture
+def session(deployment: Deployment) -> Iterator[Session]:
+    """A session with a table that has a column of each kind."""
+    with deployment.database.connect(deployment.mysql.database) as connection:
+        connection.cursor().execute(
+            "CREATE TABLE everything (id INT PRIMARY KEY, b BLOB, t TEXT CHARACTER SET utf8mb4,"
+            " n BIGINT UNSIGNED, j JSON, short VARCHAR(3)) COLLATE utf8mb4_bin"
+        )
+    with closing(Session(deployment.mysql, "test")) as opened:
+        yield opened
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=ROWS)
+def test_any_values_come_back_as_they_were(
+    session: Session, rows: list[tuple[bytes | None, str | None, int | None, object]]
+) -> None:
+    """Many rows at once keep every byte, and nothing in them is ever SQL."""
+    numbered = [(key, *row) for key, row in enumerate(rows)]
+    with session.transaction() as transaction:
+        transaction.execute("DELETE FROM everything")
+        new = transaction.insert(ADD, COLUMNS, numbered)
+        stored = list(transaction.select("SELECT b, t, n FROM everything ORDER BY id"))
+        same = transaction.select(
+            "SELECT COUNT(*) FROM everything WHERE j IS NULL OR JSON_VALID(j)"
+        )
+
+    assert new == len(rows)
+    assert stored == [row[:3] for row in rows]
+    assert next(same)[0] == len(rows)
+
+
+def test_the_session_is_pinned(session: Session) -> None:
+    """Strict mode, backslash escapes, UTC and READ COMMITTED, whatever the server's defaults."""
+    with session.transaction() as transaction:
+        mode, zone, timeout = next(
+            transaction.select("SELECT @@sql_mode, @@time_zone, @@wait_timeout")
+        )
+
+    assert "STRICT_TRANS_TABLES" in mode
+    assert "NO_BACKSLASH_ESCAPES" not in mode
+    assert (zone, timeout) == ("+00:00", 60)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO everything (id, short) VALUES (1, 'too long')",
+        "INSERT INTO everything (id, n) VALUES (1, 'no number')",
+        "INSERT INTO everything (id, n) VALUES (1, -1)",
+        "INSERT INTO everything (id) VALUES (NULL)",
+        "INSERT INTO everything (id, j) VALUES (1, 'no json')",
+    ],
+)
+def test_what_the_data_is_to_blame_for(session: Session, statement: str) -> None:
+    """A value that does not fit its column is refused, and the session goes on."""
+    with pytest.raises(RowRefused), session.transaction() as transaction:
+        transaction.execute(statement)
+
+    with session.transaction() as transaction:
+        assert list(transaction.select("SELECT id FROM everything")) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "hint"),
+    [
+        ("SELECT 1 FROM nothing", "run the migrations"),
+        ("SELECT nothing FROM everything", "run the migrations"),
+        ("SELECT 1 FROM mysql.user", "check the grants"),
+    ],
+)
+def test_what_is_an_outage(session: Session, statement: str, hint: str) -> None:
+    """A missing table, column or grant is nobody's data: it is waited for, with a hint."""
+    with pytest.raises(Unavailable, match=hint), session.transaction() as transaction:
+        transaction.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("change", "hint"),
+    [
+        ({"password": "wrong"}, "check MYSQL_USER and MYSQL_PASSWORD"),
+        ({"port": 1}, "refused"),
+        ({"database": "nothing"}, "grants|MYSQL_DATABASE"),
+    ],
+)
+def test_a_session_that_cannot_be_opened(
+    deployment: Deployment, change: dict[str, object], hint: str
+) -> None:
+    """The error says what to look at, and shows no password."""
+    settings_changed = replace(deployment.mysql, **change)  # type: ignore[arg-type]
+
+    session = Session(settings_changed, "test")
+
+    with pytest.raises(Unavailable, match=hint) as raised, session.transaction():
+        pass
+
+    assert "secret" not in str(raised.value)
+    assert "secret" not in repr(settings_changed)
+
+
+def test_a_body_that_raises_is_rolled_back(session: Session) -> None:
+    """Nothing of a transaction that failed is there."""
+    with pytest.raises(ZeroDivisionError), session.transaction() as transaction:
+        transaction.insert(ADD, COLUMNS, [(1, b"x", "x", 1, None)])
+        raise ZeroDivisionError
+
+    with session.transaction() as transaction:
+        assert list(transaction.select("SELECT id FROM everything")) == []
+
+
+def test_a_lock_that_takes_too_long(session: Session, deployment: Deployment) -> None:
+    """The batch is to be tried again on the same session: the session is sound."""
+    with session.transaction() as transaction:
+        transaction.insert(ADD, COLUMNS, [(1, None, None, None, None)])
+    with closing(Session(deployment.mysql, "other")) as other, other.transaction() as holder:
+        holder.execute("UPDATE everything SET n = 1 WHERE id = 1")
+
+        with pytest.raises(Unavailable) as raised, session.transaction() as transaction:
+            transaction.execute("SET SESSION innodb_lock_wait_timeout = 1")
+            transaction.execute("UPDATE everything SET n = 2 WHERE id = 1")
+
+    assert raised.value.reason == "lock"
+    with session.transaction() as transaction:
+        assert next(transaction.select("SELECT @@innodb_lock_wait_timeout")) == (1,)
+
+
+def test_a_connection_that_was_ended_is_replaced(session: Session, deployment: Deployment) -> None:
+    """The transaction fails once; the next one has a new connection."""
+    with session.transaction() as transaction:
+        (thread,) = next(transaction.select("SELECT CONNECTION_ID()"))
+    with deployment.database.connect() as connection:
+        connection.cursor().execute(f"KILL {thread}")
+
+    with pytest.raises(Unavailable), session.transaction() as transaction:
+        transaction.execute("SELECT 1")
+
+    with session.transaction() as transaction:
+        assert next(transaction.select("SELECT CONNECTION_ID()")) != (thread,)
+
+
+def test_each_stream_is_written_once(deployment: Deployment) -> None:
+    """Whoever sees a stream first describes it; who comes later changes nothing."""
+    with closing(Session(deployment.mysql, "test")) as session:
+        StreamLog(session).ensure([STREAM, STREAM])
+        StreamLog(session).ensure([replace(STREAM, host="another")])
+
+    rows = deployment.query(
+        "SELECT stream_id, source, host, path, format, generation FROM log_stream"
+    )
+    assert rows == [(2**64 - 1, "source", "host", STREAM.path, "combined", 0)]
