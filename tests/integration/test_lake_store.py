@@ -1,0 +1,154 @@
+"""The lake's store, on the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from datastream.errors import Unavailable
+from datastream.mysql import Session
+from datastream.slices import TRUNCATED, UNTERMINATED, Slice
+from datastream.streams import Stream
+from datastream_operator import migrate
+from deployment import Deployment
+from lake_consumer.store import Lake
+
+STREAM = Stream(2**63 + 5, "test", "host", "/var/log/access.log", "combined", 0)
+ANOTHER = Stream(7, "test", "host", "/var/log/another.log", "combined", 0)
+
+
+@pytest.fixture
+def lake(deployment: Deployment) -> Iterator[Lake]:
+    """A lake on a schema of the test's own."""
+    with closing(Session(deployment.mysql, "test")) as session:
+        yield Lake(session)
+
+
+def piece(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
+    """Return a slice of these lines."""
+    return Slice(stream, position, b"\n".join(lines), len(lines), flags, read_at_ms=0)
+
+
+def rows(deployment: Deployment) -> list[tuple[int, int, bytes]]:
+    """Return offset, flags and line of every row, in the order of the keys."""
+    return [
+        (offset, flags, line)
+        for offset, flags, line in deployment.query(
+            "SELECT line_offset, flags, line FROM raw_log ORDER BY stream_id, line_offset"
+        )
+    ]
+
+
+def test_new_lines_are_rows(deployment: Deployment, lake: Lake) -> None:
+    """Each line is a row under its offset; two equal lines are two rows."""
+    outcome = lake.add([piece(b"one", b"", b"one")])
+
+    assert rows(deployment) == [(0, 0, b"one"), (4, 0, b""), (5, 0, b"one")]
+    assert outcome.stored == {"raw_log": 3}
+    assert outcome.duplicates == 0
+    assert deployment.query("SELECT source, path FROM log_stream") == [("test", STREAM.path)]
+
+
+def test_the_same_slice_again_changes_nothing(deployment: Deployment, lake: Lake) -> None:
+    """In another batch, or twice in one, it is counted as duplicates."""
+    first = lake.add([piece(b"one", b"two"), piece(b"one", b"two")])
+    again = lake.add([piece(b"one", b"two")])
+
+    assert rows(deployment) == [(0, 0, b"one"), (4, 0, b"two")]
+    assert (first.stored["raw_log"], first.duplicates) == (2, 2)
+    assert (again.stored["raw_log"], again.duplicates) == (0, 2)
+
+
+def test_slices_of_several_streams_in_any_order(deployment: Deployment, lake: Lake) -> None:
+    """A batch is written in the order of the keys, whatever order it came in."""
+    lake.add([piece(b"c", position=4), piece(b"x", stream=ANOTHER), piece(b"a", b"b")])
+
+    assert rows(deployment) == [(0, 0, b"x"), (0, 0, b"a"), (2, 0, b"b"), (4, 0, b"c")]
+
+
+def test_a_line_that_had_no_newline_is_completed(deployment: Deployment, lake: Lake) -> None:
+    """The whole line takes its place, in another batch or in the same one."""
+    lake.add([piece(b"begin", flags=UNTERMINATED)])
+    completed = lake.add([piece(b"beginning", b"next")])
+    lake.add([piece(b"x", stream=ANOTHER, flags=UNTERMINATED), piece(b"xy", stream=ANOTHER)])
+
+    assert rows(deployment) == [(0, 0, b"xy"), (0, 0, b"beginning"), (10, 0, b"next")]
+    assert (completed.stored["raw_log"], completed.replaced, completed.duplicates) == (1, 1, 0)
+
+
+def test_an_older_look_at_a_line_changes_nothing(deployment: Deployment, lake: Lake) -> None:
+    """The beginning of a line that is stored whole is a duplicate, however late it comes."""
+    lake.add([piece(b"whole line")])
+    late = lake.add([piece(b"whole", flags=UNTERMINATED)])
+    head = lake.add([piece(b"who", flags=TRUNCATED)])
+
+    assert rows(deployment) == [(0, 0, b"whole line")]
+    assert (late.duplicates, head.duplicates) == (1, 1)
+    assert late.quarantined == head.quarantined == []
+
+
+def test_a_head_cut_at_a_higher_limit_replaces_a_shorter_one(
+    deployment: Deployment, lake: Lake
+) -> None:
+    """More of a line is better than less of it."""
+    lake.add([piece(b"abc", flags=TRUNCATED)])
+    lake.add([piece(b"abcdef", flags=TRUNCATED)])
+
+    assert rows(deployment) == [(0, TRUNCATED, b"abcdef")]
+
+
+def test_another_line_under_the_same_key_is_never_silent(
+    deployment: Deployment, lake: Lake
+) -> None:
+    """Its slice is quarantined whole; what was stored stays, and the others are stored."""
+    lake.add([piece(b"as it was")])
+    going_on = piece(b"as it was", b"not here yet")
+    differing = piece(b"different", position=0)
+
+    outcome = lake.add([differing, piece(b"innocent", stream=ANOTHER), going_on])
+
+    assert outcome.quarantined == [(differing, "identity_conflict")]
+    assert rows(deployment) == [
+        (0, 0, b"innocent"),
+        (0, 0, b"as it was"),
+        (10, 0, b"not here yet"),
+    ]
+
+
+def test_nothing_of_a_slice_in_conflict_is_stored(deployment: Deployment, lake: Lake) -> None:
+    """Its other lines belong to another log: they must not end up in this one."""
+    lake.add([piece(b"first", b"second")])
+    other_log = piece(b"first", b"SECOND", b"third")
+
+    outcome = lake.add([other_log])
+
+    assert outcome.quarantined == [(other_log, "identity_conflict")]
+    assert rows(deployment) == [(0, 0, b"first"), (6, 0, b"second")]
+
+
+def test_a_line_that_the_database_refuses_stands_alone(deployment: Deployment, lake: Lake) -> None:
+    """It is quarantined as a slice of its own at its offset; all the others are stored."""
+    with deployment.database.connect(deployment.mysql.database) as connection:
+        connection.cursor().execute("ALTER TABLE raw_log MODIFY line VARBINARY(8) NOT NULL")
+    slices = [
+        piece(b"1", b"2", b"much too long", b"3"),
+        piece(b"4", b"5", stream=ANOTHER),
+    ]
+
+    outcome = lake.add(slices)
+
+    assert outcome.quarantined == [(piece(b"much too long", position=4), "refused")]
+    assert sorted(line for _, _, line in rows(deployment)) == [b"1", b"2", b"3", b"4", b"5"]
+    assert outcome.stored["raw_log"] == 5
+
+
+def test_a_schema_that_is_missing_is_an_outage(deployment: Deployment, lake: Lake) -> None:
+    """Nothing is quarantined because of it."""
+    migrate.roll_back(deployment.mysql)
+
+    with pytest.raises(Unavailable, match="run the migrations"):
+        lake.check()
+    with pytest.raises(Unavailable, match="run the migrations"):
+        lake.add([piece(b"a line")])
