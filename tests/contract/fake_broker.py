@@ -1,0 +1,144 @@
+"""A broker in memory that keeps the promises of the real one: see test_broker_contract.py."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, TypeVar
+
+from datastream.consuming import Delivery, Message
+from datastream.errors import NotASlice, Unavailable
+from datastream.rabbitmq import BATCH_LINES, PREFETCH
+from datastream.slices import Slice, decode
+from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, LAKE_KEY, LAKE_QUEUE
+
+T = TypeVar("T")
+QUEUE_OF = {LAKE_KEY: LAKE_QUEUE, CLEAN_KEY: CLEAN_QUEUE}
+
+
+@dataclass
+class _Stored:
+    message: Message
+    returned: int = 0
+
+
+class FakeBroker:
+    """The exchange, the two queues and their dead letters."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, deque[_Stored]] = {name: deque() for name in QUEUE_OF.values()}
+        self._dead: dict[str, list[tuple[Message, str]]] = {name: [] for name in self._queues}
+
+    @contextmanager
+    def open_publisher(self) -> Iterator[FakePublisher]:
+        """Open a session for publishing."""
+        yield FakePublisher(self)
+
+    @contextmanager
+    def open_queue(
+        self, name: str, prepare: Callable[[Slice], Any] = lambda piece: piece
+    ) -> Iterator[FakeQueue]:
+        """Open a session that consumes; what is not acknowledged at its end is returned."""
+        queue = FakeQueue(self, name, prepare)
+        try:
+            yield queue
+        finally:
+            queue.give_back()
+
+    def put(self, queue: str, message: Message) -> None:
+        """Put any message into a queue."""
+        self._queues[queue].append(_Stored(message))
+
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue and what is in it."""
+        del self._queues[name]
+
+    def dead_letters(self, queue: str) -> list[tuple[Message, str]]:
+        """Return the dead letters of a queue, each with its reason."""
+        return self._dead[queue]
+
+    def contents(self, queue: str) -> deque[_Stored] | None:
+        """Return what is in a queue, None when there is none."""
+        return self._queues.get(queue)
+
+
+class FakePublisher:
+    """Keeps the promises of datastream.rabbitmq.Publisher."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self._broker = broker
+
+    def publish(self, routing_key: str, piece: Slice) -> None:
+        """Put a slice into the queue of its side."""
+        queue = QUEUE_OF[routing_key.partition(".")[0]]
+        if self._broker.contents(queue) is None:
+            raise Unavailable(f"no queue is bound for {routing_key}", "returned")
+        self._broker.put(queue, Message(piece.headers(), piece.body))
+
+    def wait(self, seconds: float) -> None:
+        """Let no time pass."""
+
+
+class FakeQueue:
+    """Keeps the promises of datastream.rabbitmq.Queue."""
+
+    def __init__(self, broker: FakeBroker, name: str, prepare: Callable[[Slice], Any]) -> None:
+        self._broker = broker
+        self._name = name
+        self._prepare = prepare
+        self._unacked: dict[int, _Stored] = {}
+        self._last_tag = 0
+
+    def batches(self, stop: Event) -> Iterator[list[Delivery[Any]]]:
+        """Yield what there is, in batches, until `stop` is set."""
+        while not stop.is_set():
+            contents = self._broker.contents(self._name)
+            if contents is None:
+                raise Unavailable(f"it cancelled the consumer of {self._name}", "cancelled")
+            batch: list[Delivery[Any]] = []
+            while (
+                contents
+                and len(self._unacked) < PREFETCH
+                and sum(delivery.lines for delivery in batch) < BATCH_LINES
+            ):
+                batch.append(self._deliver(contents.popleft()))
+            if batch:
+                yield batch
+            else:
+                stop.wait(0.001)
+
+    def work(self, function: Callable[..., T], *arguments: object) -> T:
+        """Return function(*arguments)."""
+        return function(*arguments)
+
+    def ack(self, batch: list[Delivery[Any]]) -> None:
+        """Forget a batch and all that was delivered before it."""
+        last = batch[-1].tag
+        self._unacked = {tag: stored for tag, stored in self._unacked.items() if tag > last}
+
+    def dead_letter(self, message: Message, reason: str) -> None:
+        """Keep a message among the dead letters."""
+        self._broker.dead_letters(self._name).append((message, reason))
+
+    def give_back(self) -> None:
+        """Return what is not acknowledged to the head of the queue."""
+        contents = self._broker.contents(self._name)
+        for stored in reversed(self._unacked.values()):
+            stored.returned += 1
+            if contents is not None:
+                contents.appendleft(stored)
+        self._unacked = {}
+
+    def _deliver(self, stored: _Stored) -> Delivery[Any]:
+        self._last_tag += 1
+        self._unacked[self._last_tag] = stored
+        message = stored.message
+        try:
+            piece = decode(message.headers, message.body)
+            prepared = self._prepare(piece)
+        except NotASlice as error:
+            return Delivery(self._last_tag, message, stored.returned, fault=str(error))
+        return Delivery(self._last_tag, message, stored.returned, piece.lines, prepared)

@@ -1,0 +1,263 @@
+"""The promises that publishing and consuming rest on, kept by the fake broker and the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
+from threading import Event
+from typing import Any, Protocol
+
+import pika
+import pytest
+
+from contract.fake_broker import FakeBroker
+from datastream import consuming
+from datastream.config import RabbitSettings
+from datastream.consuming import Delivery, Message
+from datastream.errors import Unavailable
+from datastream.rabbitmq import BATCH_LINES, Publisher, Queue, connect
+from datastream.slices import UNTERMINATED, Slice, decode
+from datastream.streams import Stream
+from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
+from deployment import Deployment, eventually
+
+STREAM = Stream(2**64 - 1, "test", "host", "/var/log/access.log", "combined", 3)
+ALL_BYTES = bytes(byte for byte in range(256) if byte != 10)
+
+
+class Broker(Protocol):
+    """A broker under test."""
+
+    def open_publisher(self) -> AbstractContextManager[Any]:
+        """Open a session for publishing."""
+
+    def open_queue(
+        self, name: str, prepare: Callable[[Slice], Any] = ...
+    ) -> AbstractContextManager[Any]:
+        """Open a session that consumes."""
+
+    def put(self, queue: str, message: Message) -> None:
+        """Put any message into a queue."""
+
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue."""
+
+    def dead_letters(self, queue: str) -> list[tuple[Message, str]]:
+        """Return the dead letters of a queue, each with its reason."""
+
+
+class RealBroker:
+    """RabbitMQ, in a vhost of the test's own."""
+
+    def __init__(self, settings: RabbitSettings) -> None:
+        self._settings = settings
+
+    def open_publisher(self) -> AbstractContextManager[Publisher]:
+        """Open a session for publishing."""
+        return Publisher.open(self._settings)
+
+    def open_queue(
+        self, name: str, prepare: Callable[[Slice], Any] = lambda piece: piece
+    ) -> AbstractContextManager[Queue[Any]]:
+        """Open a session that consumes."""
+        return Queue.open(self._settings, name, prepare)
+
+    def put(self, queue: str, message: Message) -> None:
+        """Put any message into a queue."""
+        with connect(self._settings, "test") as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            properties = pika.BasicProperties(headers=dict(message.headers))
+            channel.basic_publish("", queue, message.body, properties, mandatory=True)
+
+    def delete_queue(self, name: str) -> None:
+        """Delete a queue."""
+        with connect(self._settings, "test") as connection:
+            connection.channel().queue_delete(name)
+
+    def dead_letters(self, queue: str) -> list[tuple[Message, str]]:
+        """Return the dead letters of a queue, each with its reason."""
+        found = []
+        with connect(self._settings, "test") as connection:
+            channel = connection.channel()
+            while True:
+                method, properties, body = channel.basic_get(dead_letter_queue(queue))
+                if method is None:
+                    return found
+                reason = properties.headers.pop("x-reason")
+                found.append((Message(properties.headers, body), reason))
+
+
+@pytest.fixture(params=["fake", "rabbitmq"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """Each test is for both."""
+    if request.param == "fake":
+        return FakeBroker()
+    deployment: Deployment = request.getfixturevalue("deployment")
+    return RealBroker(deployment.rabbit)
+
+
+def piece(body: bytes = b"one\ntwo", position: int = 0, flags: int = 0) -> Slice:
+    """Return a slice with this body."""
+    return Slice(STREAM, position, body, body.count(b"\n") + 1, flags, read_at_ms=1_700_000_000_000)
+
+
+def publish(broker: Broker, *pieces: Slice, side: str = "lake") -> None:
+    """Publish slices to one side."""
+    with broker.open_publisher() as publisher:
+        for one in pieces:
+            publisher.publish(f"{side}.test", one)
+
+
+def deliveries(queue: consuming.Queue[Any], number: int) -> Iterator[Delivery[Any]]:
+    """Yield so many deliveries without acknowledging any."""
+    return islice((one for batch in queue.batches(Event()) for one in batch), number)
+
+
+def test_a_published_slice_is_in_the_queue_of_its_side(broker: Broker) -> None:
+    """Each key leads to one queue, and every byte and header arrives."""
+    sent = piece(ALL_BYTES, position=2**62, flags=UNTERMINATED)
+    publish(broker, sent, side="lake")
+    publish(broker, piece(b"for the other side"), side="clean")
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        (received,) = deliveries(queue, 1)
+
+    assert received.prepared == sent
+    assert received.message.body == ALL_BYTES
+    assert (received.lines, received.returned, received.fault) == (1, 0, "")
+    with broker.open_queue(CLEAN_QUEUE) as queue:
+        (other,) = deliveries(queue, 1)
+    assert other.message.body == b"for the other side"
+
+
+def test_slices_arrive_in_the_order_they_were_published_in(broker: Broker) -> None:
+    """What one producer publishes keeps its order."""
+    publish(broker, *(piece(b"%d" % n, position=n) for n in range(10)))
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        bodies = [one.message.body for one in deliveries(queue, 10)]
+
+    assert bodies == [b"%d" % n for n in range(10)]
+
+
+def test_what_is_not_acknowledged_comes_back(broker: Broker) -> None:
+    """To whoever consumes next, and it says that it was delivered before."""
+    publish(broker, piece(b"a"), piece(b"b"))
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        list(deliveries(queue, 2))
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        again = list(deliveries(queue, 2))
+
+    assert [one.message.body for one in again] == [b"a", b"b"]
+    assert all(one.returned >= 1 for one in again)
+
+
+def test_a_batch_that_is_acknowledged_is_gone(broker: Broker) -> None:
+    """All of it at once, and nothing that came after it."""
+    publish(broker, piece(b"a"), piece(b"b"), piece(b"c"))
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        taken = list(deliveries(queue, 3))
+        queue.ack(taken[:2])
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        (left,) = deliveries(queue, 1)
+        queue.ack([left])
+
+    assert left.message.body == b"c"
+
+
+def test_a_batch_is_bounded(broker: Broker) -> None:
+    """However much waits, a batch ends with the slice that fills it."""
+    many = piece(b"\n".join([b"x"] * (BATCH_LINES // 2)))
+    publish(broker, many, many, many, many, many)
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        batches = queue.batches(Event())
+        lines = 0
+        while lines < 5 * BATCH_LINES // 2:
+            batch = next(batches)
+            assert sum(one.lines for one in batch) <= BATCH_LINES
+            lines += sum(one.lines for one in batch)
+            queue.ack(batch)
+
+
+def test_a_dead_letter_keeps_the_message_and_the_reason(broker: Broker) -> None:
+    """Body and headers are as they were, so that it can be put back."""
+    message = Message(piece(ALL_BYTES).headers(), ALL_BYTES)
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        queue.dead_letter(message, "refused")
+
+    ((kept, reason),) = broker.dead_letters(LAKE_QUEUE)
+
+    assert reason == "refused"
+    assert decode(kept.headers, kept.body) == piece(ALL_BYTES)
+
+
+def test_a_slice_that_no_queue_takes_is_refused(broker: Broker) -> None:
+    """It is not dropped, the reason says so, and the session goes on."""
+    broker.delete_queue(LAKE_QUEUE)
+
+    with broker.open_publisher() as publisher:
+        with pytest.raises(Unavailable) as raised:
+            publisher.publish("lake.test", piece())
+        publisher.publish("clean.test", piece())
+        publisher.wait(0.01)
+
+    assert raised.value.reason == "returned"
+
+
+def test_a_consumer_whose_queue_is_deleted_notices(broker: Broker) -> None:
+    """It does not take the silence for an empty queue."""
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        broker.delete_queue(LAKE_QUEUE)
+
+        with pytest.raises(Unavailable):
+            next(queue.batches(Event()))
+
+
+def test_a_message_that_is_no_slice_is_delivered_with_its_fault(broker: Broker) -> None:
+    """The consumer decides what becomes of it; the slices beside it are as ever."""
+    broker.put(LAKE_QUEUE, Message({"version": 1}, b"hello"))
+    publish(broker, piece(b"good"))
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        bad, good = deliveries(queue, 2)
+
+    assert bad.fault
+    assert (bad.prepared, bad.message.body, bad.lines) == (None, b"hello", 1)
+    assert good.prepared == piece(b"good")
+
+
+def test_work_returns_what_the_function_does(broker: Broker) -> None:
+    """Results and exceptions come out as they are."""
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        result = queue.work(divmod, 17, 5)
+        with pytest.raises(ZeroDivisionError):
+            queue.work(fail)
+
+    assert result == (3, 2)
+
+
+def test_batches_end_when_asked(broker: Broker) -> None:
+    """A stop ends the loop, and what is in the queue stays there."""
+    stop = Event()
+    stop.set()
+    publish(broker, piece(b"later"))
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        none = list(queue.batches(stop))
+
+    def still_there() -> None:
+        with broker.open_queue(LAKE_QUEUE) as queue:
+            (left,) = deliveries(queue, 1)
+        assert left.message.body == b"later"
+
+    assert none == []
+    eventually(still_there)
