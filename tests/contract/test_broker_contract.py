@@ -78,7 +78,7 @@ class RealBroker:
 
     def dead_letters(self, queue: str) -> list[tuple[Message, str]]:
         """Return the dead letters of a queue, each with its reason."""
-        found = []
+        found: list[tuple[Message, str]] = []
         with connect(self._settings, "test") as connection:
             channel = connection.channel()
             while True:

@@ -75,12 +75,17 @@ class Log:
 
     def next(self) -> tuple[StreamReader, Slice] | None:
         """Return the next slice and its reader, or None when there is no more for now."""
-        if self._is_followed:
-            self._look()
-        for reader in list(self.readers):
-            piece = self._next_of(reader)
-            if piece is not None:
-                return reader, piece
+        again = True
+        while again:
+            again = False
+            if self._is_followed:
+                self._look()
+            for reader in list(self.readers):
+                piece = self._next_of(reader)
+                if piece is not None:
+                    return reader, piece
+                # It was truncated or read to its end: there may be another one in its place.
+                again = again or reader not in self.readers
         return None
 
     def note(self, reader: StreamReader) -> None:

@@ -1,0 +1,242 @@
+"""How a file is cut into slices."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from datastream.slices import TRUNCATED, UNTERMINATED, Slice
+from datastream.streams import Stream
+from producer.files import LogFile, Place
+from producer.reader import Limits, StreamReader, Truncated
+
+STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
+WIDE = Limits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
+
+
+def reader_of(path: Path, limits: Limits = WIDE, place: Place | None = None) -> StreamReader:
+    """Return a reader of a file."""
+    return StreamReader(LogFile(str(path)), STREAM, limits, place)
+
+
+def read(reader: StreamReader) -> list[Slice]:
+    """Hand out and confirm everything that is there."""
+    pieces = []
+    while (piece := reader.next()) is not None:
+        pieces.append(piece)
+        reader.confirm()
+    return pieces
+
+
+def written(path: Path, content: bytes) -> Path:
+    """Write a file."""
+    path.write_bytes(content)
+    return path
+
+
+def test_whole_lines_become_one_slice(tmp_path: Path) -> None:
+    """What is there is handed out at once, without its last newline."""
+    reader = reader_of(written(tmp_path / "log", b"one\n\nthree\n"))
+
+    (piece,) = read(reader)
+
+    assert (piece.position, piece.body, piece.lines, piece.flags) == (0, b"one\n\nthree", 3, 0)
+    assert reader.position == 11
+
+
+def test_a_slice_ends_at_the_limit_of_lines(tmp_path: Path) -> None:
+    """Empty lines count as well."""
+    limits = Limits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
+    pieces = read(reader_of(written(tmp_path / "log", b"a\n\n\nd\ne\n"), limits))
+
+    assert [(p.position, p.body, p.lines) for p in pieces] == [
+        (0, b"a\n", 2),
+        (3, b"\nd", 2),
+        (6, b"e", 1),
+    ]
+
+
+def test_a_slice_ends_before_the_limit_of_bytes(tmp_path: Path) -> None:
+    """It holds whole lines only; a line that is longer is alone in its slice."""
+    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=100)
+    content = b"123\n456\n7\na line longer than a slice\nx\n"
+    pieces = read(reader_of(written(tmp_path / "log", content), limits))
+
+    assert [(p.position, p.body) for p in pieces] == [
+        (0, b"123\n456"),
+        (8, b"7"),
+        (10, b"a line longer than a slice"),
+        (37, b"x"),
+    ]
+
+
+@pytest.mark.parametrize("slice_bytes", [4, 10, 1_000])
+def test_a_line_over_the_limit_is_its_head(tmp_path: Path, slice_bytes: int) -> None:
+    """It is flagged and alone, its rest is skipped, and the next line is at its own offset."""
+    limits = Limits(slice_lines=100, slice_bytes=slice_bytes, line_bytes=10)
+    content = b"before\n" + b"x" * 35 + b"\nafter\n" + b"y" * 10 + b"\n"
+    reader = reader_of(written(tmp_path / "log", content), limits)
+    pieces = read(reader)
+
+    lines = [(offset, line, p.flags) for p in pieces for offset, line in p.numbered()]
+    assert lines == [
+        (0, b"before", 0),
+        (7, b"x" * 10, TRUNCATED),
+        (43, b"after", 0),
+        (49, b"y" * 10, 0),
+    ]
+    assert reader.position == len(content)
+
+
+def test_a_line_over_the_limit_that_still_grows(tmp_path: Path) -> None:
+    """Its head goes out; the place stays at its beginning until its end is there."""
+    limits = Limits(slice_lines=100, slice_bytes=16, line_bytes=10)
+    log = written(tmp_path / "log", b"x" * 30)
+    reader = reader_of(log, limits)
+    (head,) = read(reader)
+    place = reader.place
+    with log.open("ab") as file:
+        file.write(b"x" * 30 + b"\nnext\n")
+
+    (after,) = read(reader)
+
+    assert (head.body, head.flags) == (b"x" * 10, TRUNCATED)
+    assert place is not None
+    assert place.position == 0
+    assert (after.position, after.body) == (61, b"next")
+    (again, _) = read(reader_of(log, limits, place))
+    assert again == Slice(STREAM, 0, b"x" * 10, 1, TRUNCATED, again.read_at_ms)
+
+
+def test_a_partial_line_waits(tmp_path: Path) -> None:
+    """A line is handed out once, when its newline is there."""
+    log = written(tmp_path / "log", b"whole\npar")
+    reader = reader_of(log)
+    first = read(reader)
+    with log.open("ab") as file:
+        file.write(b"tial\n")
+
+    second = read(reader)
+
+    assert [p.body for p in first] == [b"whole"]
+    assert [(p.position, p.body) for p in second] == [(6, b"partial")]
+
+
+def test_the_rest_of_a_file_is_flagged(tmp_path: Path) -> None:
+    """A last line without its newline is handed out once, and again when it has grown whole."""
+    log = written(tmp_path / "log", b"whole\npar")
+    reader = reader_of(log)
+    read(reader)
+    rest, again = reader.rest(), reader.rest()
+    reader.confirm()
+    place = reader.place
+    with log.open("ab") as file:
+        file.write(b"tial\n")
+    (whole,) = read(reader)
+
+    assert rest is not None
+    assert (rest.position, rest.body, rest.flags) == (6, b"par", UNTERMINATED)
+    assert again is None
+    assert place is not None
+    assert place.position == 6
+    assert (whole.position, whole.body, whole.flags) == (6, b"partial", 0)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"other\n", b"other\nlines that are longer than before\n"]
+)
+def test_a_truncated_file_is_noticed(tmp_path: Path, content: bytes) -> None:
+    """Shorter, or grown past the position again: what is there now is not this stream's."""
+    log = written(tmp_path / "log", b"first\nsecond\n")
+    reader = reader_of(log)
+    read(reader)
+    log.write_bytes(content)
+
+    with pytest.raises(Truncated):
+        reader.next()
+
+
+def test_a_place_is_known_again_by_content(tmp_path: Path) -> None:
+    """Wherever the file is moved, and not in a file that only begins alike."""
+    log = written(tmp_path / "log", b"first\nsecond\nthird\n")
+    limits = Limits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
+    reader = reader_of(log, limits)
+    reader.next()
+    reader.confirm()
+    place = reader.place
+    assert place is not None
+    moved = LogFile(str(log.rename(tmp_path / "log.1")))
+    with gzip.open(tmp_path / "log.2.gz", "wb") as file:
+        file.write(b"first\nsecond\nthird\nfourth\n")
+    packed = LogFile(str(tmp_path / "log.2.gz"))
+    other = LogFile(str(written(tmp_path / "log", b"first\nSECOND\nthird\n")))
+    shorter = LogFile(str(written(tmp_path / "log.3", b"first\n")))
+
+    assert moved.holds(place)
+    assert packed.holds(place)
+    assert not other.holds(place)
+    assert not shorter.holds(place)
+    (rest,) = read(StreamReader(packed, STREAM, WIDE, place))
+    assert (rest.position, rest.body) == (13, b"third\nfourth")
+
+
+def test_nothing_confirmed_is_no_place(tmp_path: Path) -> None:
+    """What was only read is not remembered."""
+    reader = reader_of(written(tmp_path / "log", b"first\n"))
+    reader.next()
+
+    assert reader.place is None
+    assert reader.behind_bytes == 6
+
+
+LINES = st.lists(
+    st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"|")), min_size=1, max_size=40
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    lines=LINES,
+    slice_lines=st.integers(1, 5),
+    slice_bytes=st.integers(1, 40),
+    line_bytes=st.integers(1, 15),
+    restart_after=st.integers(0, 5),
+)
+def test_every_line_once_whatever_the_limits(
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[bytes],
+    slice_lines: int,
+    slice_bytes: int,
+    line_bytes: int,
+    restart_after: int,
+) -> None:
+    """Each line comes at its offset, whole or as its head, also over a restart from a place."""
+    log = written(tmp_path_factory.mktemp("any") / "log", b"".join(line + b"\n" for line in lines))
+    limits = Limits(slice_lines, slice_bytes, line_bytes)
+    reader = reader_of(log, limits)
+    pieces = []
+    for _ in range(restart_after):
+        piece = reader.next()
+        if piece is None:
+            break
+        pieces.append(piece)
+        reader.confirm()
+    pieces += read(reader_of(log, limits, reader.place))
+
+    found: dict[int, tuple[bytes, int]] = {}
+    for piece in pieces:
+        assert piece.lines <= slice_lines
+        assert len(piece.body) <= max(slice_bytes, line_bytes)
+        for offset, line in piece.numbered():
+            assert found.setdefault(offset, (line, piece.flags)) == (line, piece.flags)
+    expected = {}
+    offset = 0
+    for line in lines:
+        flags = TRUNCATED if len(line) > line_bytes else 0
+        expected[offset] = (line[:line_bytes], flags)
+        offset += len(line) + 1
+    assert found == expected
