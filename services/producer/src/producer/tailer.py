@@ -43,6 +43,8 @@ class Tailer:
         With Source.once it ends instead, and raises NoInput when a log cannot be read at all.
         """
         while True:
+            if not self._source.once:
+                self._expand()
             idle = True
             for log in list(self._logs.values()):
                 handed = log.next()
@@ -55,8 +57,6 @@ class Tailer:
                 return
             if idle:
                 yield None
-            if not self._source.once:
-                self._expand()
 
     def confirm(self) -> None:
         """Note that the slice handed out last is safe."""

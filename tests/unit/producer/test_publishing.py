@@ -1,0 +1,193 @@
+"""Publishing through outages, and the order of the producer's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Event
+
+import pytest
+
+from datastream.errors import Unavailable
+from datastream.metrics import ProducerMetrics
+from datastream.slices import Slice
+from datastream.streams import Stream
+from producer import pipeline
+from producer.files import Place
+from producer.publishing import PatientPublisher
+
+STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
+
+
+def piece(number: int) -> Slice:
+    """Return a slice."""
+    return Slice(STREAM, number, b"line", 1, 0, read_at_ms=0)
+
+
+class Broker:
+    """Opens sessions, and fails as it is told: a list of reasons, empty for none."""
+
+    def __init__(self, *failures: str, on_publish: Callable[[], None] = lambda: None) -> None:
+        self.failures = list(failures)
+        self.published: list[tuple[str, int]] = []
+        self.attempts: list[tuple[str, int]] = []
+        self.opened = 0
+        self.closed = 0
+        self._on_publish = on_publish
+
+    @contextmanager
+    def open(self) -> Iterator[Broker]:
+        """Open a session."""
+        self.opened += 1
+        try:
+            yield self
+        finally:
+            self.closed += 1
+
+    def publish(self, routing_key: str, one: Slice) -> None:
+        """Publish, or fail."""
+        self._on_publish()
+        self.attempts.append((routing_key, one.position))
+        if self.failures and (reason := self.failures.pop(0)):
+            raise Unavailable("as told", reason)
+        self.published.append((routing_key, one.position))
+
+    def wait(self, seconds: float) -> None:
+        """Let no time pass."""
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back off for next to no time."""
+    monkeypatch.setattr("datastream.retry.FIRST_WAIT", 0.0001)
+    monkeypatch.setattr("datastream.retry.LONGEST_WAIT", 0.001)
+
+
+@pytest.mark.parametrize("reason", ["nack", "returned"])
+def test_a_refused_slice_is_published_again_on_the_same_session(reason: str) -> None:
+    """The broker only says: not now."""
+    broker = Broker(reason, reason)
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
+
+    publisher.publish("lake.test", piece(1))
+
+    assert broker.attempts == [("lake.test", 1)] * 3
+    assert broker.published == [("lake.test", 1)]
+    assert (broker.opened, broker.closed) == (1, 0)
+
+
+def test_a_lost_session_is_replaced() -> None:
+    """The same slice is published on another one."""
+    broker = Broker("connection", "blocked")
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
+
+    publisher.publish("lake.test", piece(1))
+    publisher.close()
+
+    assert broker.published == [("lake.test", 1)]
+    assert (broker.opened, broker.closed) == (3, 3)
+
+
+def test_a_stop_ends_the_waiting_for_the_broker() -> None:
+    """Then the slice is not confirmed, and says so by an exception."""
+    stop = Event()
+    broker = Broker(*["connection"] * 1_000, on_publish=stop.set)
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), stop)
+
+    with pytest.raises(Unavailable):
+        publisher.publish("lake.test", piece(1))
+
+    assert broker.published == []
+
+
+class Slices:
+    """Hands out slices, and notes what is confirmed."""
+
+    def __init__(self, *items: Slice | None) -> None:
+        self._items = items
+        self.confirmed = 0
+
+    def slices(self) -> Iterator[Slice | None]:
+        """Yield them."""
+        yield from self._items
+
+    def confirm(self) -> None:
+        """Count."""
+        self.confirmed += 1
+
+    def places(self) -> list[Place]:
+        """Return a place that shows how many are confirmed."""
+        return [Place(1, "log", 0, 1, 2, self.confirmed, 1, "", "")]
+
+
+class Saved:
+    """A checkpoint that keeps every position it is given."""
+
+    def __init__(self) -> None:
+        self.positions: list[int] = []
+
+    def save_if_due(self, places: Callable[[], Iterable[Place]]) -> None:
+        """Always due."""
+        self.save(places())
+
+    def save(self, places: Iterable[Place]) -> None:
+        """Keep the position."""
+        self.positions += [place.position for place in places]
+
+
+def run(slices: Slices, broker: Broker, saved: Saved, stop: Event) -> None:
+    """Run the pipeline on these."""
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), stop)
+    pipeline.run(slices, publisher, saved, lambda _piece: None, stop)
+
+
+def test_each_slice_goes_out_on_both_keys_and_is_then_remembered() -> None:
+    """One after the other; the position follows the confirms."""
+    slices, broker, saved = Slices(piece(1), None, piece(2)), Broker(), Saved()
+
+    run(slices, broker, saved, Event())
+
+    assert broker.published == [
+        ("lake.test", 1),
+        ("clean.test", 1),
+        ("lake.test", 2),
+        ("clean.test", 2),
+    ]
+    assert saved.positions == [1, 1, 2, 2]
+
+
+def test_only_the_key_that_failed_is_published_again() -> None:
+    """What the one queue has is not sent to it twice because the other refuses."""
+    broker = Broker("", "nack", "nack")
+
+    run(Slices(piece(1)), broker, Saved(), Event())
+
+    assert broker.published == [("lake.test", 1), ("clean.test", 1)]
+    assert [key for key, _ in broker.attempts] == ["lake.test", *["clean.test"] * 3]
+
+
+def test_nothing_is_remembered_before_both_keys_are_confirmed() -> None:
+    """Stopped between the two, the slice is read again at the next start."""
+    stop = Event()
+    broker = Broker("", *["connection"] * 1_000)
+    broker._on_publish = lambda: stop.set() if len(broker.attempts) > 3 else None
+    slices, saved = Slices(piece(1), piece(2)), Saved()
+
+    with pytest.raises(Unavailable):
+        run(slices, broker, saved, stop)
+
+    assert broker.published == [("lake.test", 1)]
+    assert slices.confirmed == 0
+    assert saved.positions == [0]
+
+
+def test_a_stop_ends_before_the_next_slice() -> None:
+    """What is in hand is finished, and remembered."""
+    stop = Event()
+    broker = Broker(on_publish=stop.set)
+    saved = Saved()
+
+    run(Slices(piece(1), piece(2)), broker, saved, stop)
+
+    assert broker.published == [("lake.test", 1), ("clean.test", 1)]
+    assert saved.positions[-1] == 1
