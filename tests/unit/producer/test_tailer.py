@@ -150,3 +150,14 @@ def test_a_name_with_the_characters_of_a_pattern(tmp_path: Path) -> None:
 
     assert expand(str(odd)) == [str(odd)]
     assert expand(str(tmp_path / "none-*.log")) == []
+
+
+def test_a_plain_log_that_begins_like_gzip(tmp_path: Path) -> None:
+    """Only a file that is named like one is taken for one."""
+    log_of(tmp_path, "a.log", b"\x1f\x8b\x08 is how it begins")
+    log_of(tmp_path, "b.log.gz", b"named like one, but is not")
+
+    assert sorted(all_lines(Tailer([f"{tmp_path}/*"], ONCE, [], 0.0))) == [
+        b"\x1f\x8b\x08 is how it begins",
+        b"named like one, but is not",
+    ]

@@ -14,6 +14,9 @@ from typing import BinaryIO
 #: What logrotate and its kin append to a log's name: a number, a date, and `.gz`.
 _ROTATION_SUFFIX = re.compile(r"(?:\.\d{1,4}|[.-]\d{4}-?\d\d-?\d\d(?:[.-]\d+)?)?(?:\.gz)?\Z")
 
+#: The first bytes of a gzip file. A plain log may begin with them as well: the name counts too.
+_GZIP_MAGIC = b"\x1f\x8b"
+
 #: Bytes at the beginning of a stream, and just before the position, that are fingerprinted.
 PREFIX_BYTES = 1024
 MARKER_BYTES = 256
@@ -87,7 +90,7 @@ class LogFile:
         self.identity = (status.st_dev, status.st_ino)
         self.modified_at = status.st_mtime
         self._gzip: gzip.GzipFile | None = None
-        if os.pread(self._raw.fileno(), 2, 0) == b"\x1f\x8b":
+        if path.endswith(".gz") and os.pread(self._raw.fileno(), 2, 0) == _GZIP_MAGIC:
             self._gzip = gzip.GzipFile(fileobj=self._raw)
 
     @property

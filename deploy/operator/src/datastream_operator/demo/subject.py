@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gzip
 import os
 import re
 import socket
@@ -16,6 +15,7 @@ from rich.console import Console
 from datastream import parsing
 from datastream.config import Environment
 from datastream_operator import sample
+from datastream_operator.demo.verify import opened
 
 #: The checkout this command was installed from, and what the demo keeps there, ignored by git.
 CHECKOUT = Path(__file__).resolve().parents[5]
@@ -99,9 +99,7 @@ def _sample(arguments: argparse.Namespace, chosen: sample.Format, console: Conso
 
 def _first_lines(log: Path, *, waits: bool) -> list[bytes]:
     try:
-        with log.open("rb") as file:
-            is_gzip = file.read(2) == b"\x1f\x8b"
-        with gzip.open(log) if is_gzip else log.open("rb") as file:
+        with opened(log) as file:
             lines = iter(lambda: file.readline(LONGEST), b"")
             return [line.removesuffix(b"\n") for line in islice(lines, LOOKED_AT)]
     except (OSError, EOFError) as error:

@@ -8,6 +8,7 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from pymysql.cursors import SSCursor
 from datastream.slices import TRUNCATED, UNTERMINATED
 from datastream.streams import stream_id
 from datastream_operator import sample
-from producer.files import log_path
+from producer.files import LogFile, log_path
 
 if TYPE_CHECKING:
     from datastream_operator.demo.progress import Run
@@ -133,23 +134,28 @@ def find_stream(connection: Any, source: str, log: Path) -> int | None:  # noqa:
 def count_lines(log: Path) -> int:
     """Return the number of lines of a log, a last one without a newline included."""
     lines, last = 0, b"\n"
-    with _open(log) as file:
+    with opened(log) as file:
         while chunk := file.read(1024**2):
             lines += chunk.count(b"\n")
             last = chunk[-1:]
     return lines + (last != b"\n")
 
 
-def _open(log: Path) -> BinaryIO:
-    with log.open("rb") as file:
-        is_gzip = file.read(2) == b"\x1f\x8b"
-    return gzip.open(log) if is_gzip else log.open("rb")  # type: ignore[return-value]
+def opened(log: Path) -> BinaryIO:
+    """Open a log for reading, plain or gzip, as the producer tells the two apart."""
+    return log.open("rb") if is_plain(log) else gzip.open(log)  # type: ignore[return-value]
+
+
+def is_plain(log: Path) -> bool:
+    """Say whether a log is a plain file, whose size is that of its lines."""
+    with closing(LogFile(str(log))) as file:
+        return not file.is_complete
 
 
 def _numbered_lines(log: Path) -> Iterator[tuple[int, bytes]]:
     """Yield each line, up to the limit of its length, with its byte offset."""
     offset = 0
-    with _open(log) as file:
+    with opened(log) as file:
         while part := file.readline(LINE_LIMIT + 1):
             line, size = part.removesuffix(b"\n")[:LINE_LIMIT], len(part)
             while part and not part.endswith(b"\n"):
@@ -167,13 +173,13 @@ def _compare_lines(
     found: Findings,
 ) -> None:
     """Compare raw_log with the log, line by line; a line that began after `size` may be missing."""
-    is_plain = _is_plain(log)
+    grows = is_plain(log)
     with connection.cursor(SSCursor) as cursor:
         cursor.execute(RAW_LINES, (stream,))
         rows = iter(cursor)
         row = next(rows, None)
         for offset, line in _numbered_lines(log):
-            if row is None and is_plain and offset >= size:
+            if row is None and grows and offset >= size:
                 break
             found.lines += 1
             if row is None or row[0] > offset:
@@ -190,11 +196,6 @@ def _compare_lines(
             _differ(found, f"raw_log has a line at byte {row[0]}, behind the end of the log")
         for _ in rows:
             pass
-
-
-def _is_plain(log: Path) -> bool:
-    with log.open("rb") as file:
-        return file.read(2) != b"\x1f\x8b"
 
 
 def _is_same(line: bytes, row: tuple[int, int, bytes]) -> bool:
