@@ -33,7 +33,7 @@ def retrying(
     `until` is set or after `give_up_after` seconds. It waits by `wait(seconds)`, by default on
     `until`, so that a request to stop ends the wait. `observe(reason)` is called before each wait.
     """
-    told_at = -TELL_EVERY
+    told_at = 0.0
 
     def tell(state: tenacity.RetryCallState) -> None:
         nonlocal told_at
@@ -41,7 +41,7 @@ def retrying(
         reason = error.reason if isinstance(error, Unavailable) else "unknown"
         observe(reason)
         elapsed = state.seconds_since_start or 0.0
-        if elapsed - told_at >= TELL_EVERY:
+        if state.attempt_number == 1 or elapsed - told_at >= TELL_EVERY:
             told_at = elapsed
             logger.warning(
                 "%s unavailable, nothing is lost, trying again until it is back",

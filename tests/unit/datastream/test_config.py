@@ -1,0 +1,149 @@
+"""Settings from the environment, `.env` and files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datastream.config import (
+    ConfigError,
+    Environment,
+    MysqlSettings,
+    RabbitSettings,
+    ServiceSettings,
+)
+
+ACCOUNTS = {
+    "MYSQL_DATABASE": "db",
+    "MYSQL_USER": "common",
+    "MYSQL_PASSWORD": "secret-1",
+    "RABBIT_USER": "common",
+    "RABBIT_PASSWORD": "secret-2",
+}
+
+
+def test_the_environment_goes_before_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`.env` holds what the environment does not; quotes are not part of a value."""
+    dotenv = tmp_path / ".env"
+    dotenv.write_text('# a comment\nSOURCE="from file"\nFORMAT=common\nEMPTY=\n')
+    monkeypatch.setenv("FORMAT", "proxy")
+    env = Environment.load(dotenv)
+
+    assert env.text("SOURCE") == "from file"
+    assert env.text("FORMAT") == "proxy"
+    assert env.find("EMPTY") is None
+
+
+def test_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`.env` need not be there."""
+    monkeypatch.setenv("SOURCE", "web")
+
+    assert Environment.load(tmp_path / ".env").text("SOURCE") == "web"
+
+
+def test_a_value_in_a_file(tmp_path: Path) -> None:
+    """NAME_FILE names a file that holds the value; the newline at its end is not part of it."""
+    secret = tmp_path / "password"
+    secret.write_text("p a s s \n")
+
+    assert Environment({"X_PASSWORD_FILE": str(secret)}).text("X_PASSWORD") == "p a s s "
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """The variable that names it is named."""
+    with pytest.raises(ConfigError, match=r"X_FILE names a file .*No such file"):
+        Environment({"X_FILE": str(tmp_path / "none")}).find("X")
+
+
+def test_both_a_value_and_a_file() -> None:
+    """Which one holds would be a guess."""
+    with pytest.raises(ConfigError, match="both X and X_FILE are set"):
+        Environment({"X": "1", "X_FILE": "/tmp/x"}).find("X")  # noqa: S108 - not opened
+
+
+def test_what_is_missing_is_named() -> None:
+    """Empty counts as missing."""
+    for values in ({}, {"X": ""}):
+        with pytest.raises(ConfigError, match="X is not set"):
+            Environment(values).text("X")
+
+
+@pytest.mark.parametrize("value", ["", "x", "1.5", "0", "65536", "-1"])
+def test_numbers(value: str) -> None:
+    """A number outside its range, or none, is named with the range; empty is the default."""
+    env = Environment({"PORT": value})
+
+    if not value:
+        assert env.number("PORT", 7, 1, 65535) == 7
+        return
+    with pytest.raises(ConfigError, match=r"PORT is .*1 to 65535"):
+        env.number("PORT", 7, 1, 65535)
+
+
+@pytest.mark.parametrize(
+    ("value", "meaning"), [("yes", True), ("TRUE", True), ("1", True), ("no", False), ("0", False)]
+)
+def test_flags(value: str, meaning: bool) -> None:
+    """The usual words, in any case."""
+    assert Environment({"X": value}).flag("X") is meaning
+
+
+def test_a_service_uses_its_own_account_or_the_common_one() -> None:
+    """Each kind of server for itself."""
+    env = Environment(ACCOUNTS | {"LAKE_MYSQL_USER": "lake", "LAKE_MYSQL_PASSWORD": "own"})
+
+    lake, clean = MysqlSettings.read(env, "LAKE"), MysqlSettings.read(env, "CLEAN")
+
+    assert (lake.user, lake.password) == ("lake", "own")
+    assert (clean.user, clean.password) == ("common", "secret-1")
+    assert RabbitSettings.read(env, "LAKE").user == "common"
+
+
+@pytest.mark.parametrize(
+    ("env", "missing"),
+    [
+        ({"LAKE_MYSQL_USER": "lake"}, "LAKE_MYSQL_PASSWORD is not set"),
+        ({"LAKE_MYSQL_PASSWORD": "x"}, "LAKE_MYSQL_USER is not set"),
+        ({"MYSQL_PASSWORD": ""}, "MYSQL_PASSWORD is not set"),
+        ({"MYSQL_USER": "", "MYSQL_PASSWORD": ""}, "MYSQL_USER and MYSQL_PASSWORD are not set"),
+        ({"MYSQL_DATABASE": ""}, "MYSQL_DATABASE is not set"),
+    ],
+)
+def test_half_an_account(env: dict[str, str], missing: str) -> None:
+    """The half that is missing is named; the other is never shown."""
+    with pytest.raises(ConfigError, match=missing) as raised:
+        MysqlSettings.read(Environment(ACCOUNTS | env), "LAKE")
+
+    assert "secret" not in str(raised.value)
+
+
+def test_who_makes_the_tables() -> None:
+    """An account for it, else root, else the common one."""
+    root = {"MYSQL_ROOT_PASSWORD": "r"}
+    own = {"MIGRATOR_MYSQL_USER": "m", "MIGRATOR_MYSQL_PASSWORD": "x"}
+
+    users = [
+        MysqlSettings.read(Environment(ACCOUNTS | more), "MIGRATOR").user
+        for more in ({}, root, root | own)
+    ]
+
+    assert users == ["common", "root", "m"]
+    assert MysqlSettings.read(Environment(ACCOUNTS | root), "LAKE").user == "common"
+
+
+def test_passwords_are_not_shown() -> None:
+    """Not even in a traceback that shows the settings."""
+    env = Environment(ACCOUNTS)
+
+    shown = f"{MysqlSettings.read(env, 'LAKE')!r} {RabbitSettings.read(env, 'LAKE')!r}"
+
+    assert "secret" not in shown
+
+
+def test_a_word_that_is_none_of_the_choices() -> None:
+    """The choices are named."""
+    with pytest.raises(ConfigError, match=r"LOG_LEVEL is 'LOUD'; it must be one of DEBUG, INFO"):
+        ServiceSettings.read(Environment({"LOG_LEVEL": "LOUD"}), 9101)

@@ -1,0 +1,97 @@
+"""The one retry policy."""
+
+from __future__ import annotations
+
+import logging
+from threading import Event
+
+import pytest
+
+from datastream import retry
+from datastream.errors import Unavailable
+from datastream.retry import retrying
+
+
+class Dependency:
+    """Is away for so many calls, and then answers."""
+
+    def __init__(self, away_for: int) -> None:
+        self.away_for = away_for
+        self.calls = 0
+
+    def __call__(self) -> str:
+        """Answer, or raise Unavailable."""
+        self.calls += 1
+        if self.calls <= self.away_for:
+            raise Unavailable("away", "connection")
+        return "answer"
+
+
+class Waits:
+    """Notes each wait and lets no time pass."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def __call__(self, seconds: float) -> None:
+        """Note."""
+        self.seconds.append(seconds)
+
+
+def test_it_calls_again_until_there_is_an_answer() -> None:
+    """With waits that grow to a bound, each attempt observed."""
+    dependency, waits, reasons = Dependency(away_for=12), Waits(), list[str]()
+
+    answer = retrying("X", until=Event(), wait=waits, observe=reasons.append)(dependency)
+
+    assert answer == "answer"
+    assert reasons == ["connection"] * 12
+    assert waits.seconds[0] <= 2 * retry.FIRST_WAIT + retry.FIRST_WAIT
+    assert max(waits.seconds) <= retry.LONGEST_WAIT + retry.FIRST_WAIT
+    assert waits.seconds[-1] >= retry.LONGEST_WAIT
+
+
+def test_other_failures_are_not_its_business() -> None:
+    """A mistake is not waited out."""
+    calls = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        retrying("X", until=Event())(fail)
+
+    assert len(calls) == 1
+
+
+def test_a_stop_lets_the_failure_out() -> None:
+    """What is under way when the stop is asked for is tried once."""
+    stop = Event()
+    stop.set()
+    dependency = Dependency(away_for=5)
+
+    with pytest.raises(Unavailable):
+        retrying("X", until=stop)(dependency)
+
+    assert dependency.calls == 1
+
+
+def test_it_gives_up_in_the_end() -> None:
+    """Where it was given a bound."""
+    with pytest.raises(Unavailable):
+        retrying("X", until=Event(), give_up_after=0.0)(Dependency(away_for=5))
+
+
+def test_an_outage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Not at every attempt; and the next outage is told again by the same policy."""
+    caplog.set_level(logging.WARNING)
+    policy = retrying("RabbitMQ", until=Event(), wait=Waits())
+
+    policy(Dependency(away_for=20))
+    once = len(caplog.records)
+    policy(Dependency(away_for=20))
+
+    assert once == 1
+    assert len(caplog.records) == 2
+    assert "RabbitMQ unavailable, nothing is lost" in caplog.records[0].message
