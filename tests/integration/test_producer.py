@@ -1,0 +1,121 @@
+"""The producer as a process, on real servers."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from datastream_operator import sample
+from deployment import Deployment, eventually, lines_of
+
+
+def append(path: Path, lines: range) -> None:
+    """Append numbered lines."""
+    with path.open("ab") as file:
+        file.write(b"".join(b"line %d\n" % number for number in lines))
+
+
+def test_a_history_is_read_once(deployment: Deployment, tmp_path: Path) -> None:
+    """Several logs, rotated and compressed files among them, each line once."""
+    for age, name in enumerate(["access.log", "access.log.1", "access.log.2.gz"]):
+        path = tmp_path / name
+        append(path, range(age * 1_000, age * 1_000 + 1_000))
+        if name.endswith(".gz"):
+            path.write_bytes(gzip.compress(path.read_bytes()))
+        os.utime(path, (1_700_000_000 - age, 1_700_000_000 - age))
+    append(tmp_path / "other.log", range(100))
+    deployment.start_consumers()
+
+    pattern = f"{tmp_path}/access.log*"
+    for _ in range(2):
+        producer = deployment.start("producer", "--once", pattern, f"{tmp_path}/other.log")
+        assert producer.wait() == 0, producer.text()
+
+    deployment.assert_settled(3_100)
+    assert len(deployment.raw_lines(tmp_path / "access.log")) == 3_000
+    assert len(deployment.raw_lines(tmp_path / "other.log")) == 100
+
+
+def test_rotation_while_lines_are_written(deployment: Deployment, tmp_path: Path) -> None:
+    """A log that is renamed and begun anew, again and again, loses and doubles nothing."""
+    log = tmp_path / "access.log"
+    log.touch()
+    deployment.start_consumers()
+    deployment.start("producer", str(log)).wait_ready()
+
+    for rotation in range(10):
+        append(log, range(rotation * 1_000, rotation * 1_000 + 900))
+        log.rename(tmp_path / f"access.log.{10 - rotation}")
+        append(
+            tmp_path / f"access.log.{10 - rotation}",
+            range(rotation * 1_000 + 900, rotation * 1_000 + 1_000),
+        )
+        append(log, range(0))
+
+    deployment.assert_settled(10_000)
+    assert sorted(deployment.raw_lines()) == sorted(b"line %d" % n for n in range(10_000))
+
+
+def test_one_line_a_message(deployment: Deployment, tmp_path: Path) -> None:
+    """MAX_SLICE_LINES=1 is for consumers that want it so; the rows are the same."""
+    log = tmp_path / "access.log"
+    sample.write(log, 300, "combined", seed=6)
+    lake, _ = deployment.start_consumers()
+
+    deployment.publish_once(log, MAX_SLICE_LINES="1")
+
+    deployment.assert_settled(300)
+    assert deployment.raw_lines() == list(lines_of(log))
+
+    def all_delivered() -> None:
+        assert lake.metric("datastream_deliveries_total") == 300
+
+    eventually(all_delivered)
+
+
+def test_a_line_over_the_limit_is_kept_as_its_head(deployment: Deployment, tmp_path: Path) -> None:
+    """Its row says so, it is counted, and the log goes on."""
+    log = tmp_path / "access.log"
+    log.write_bytes(b"before\n" + b"x" * 5_000 + b"\nafter\n")
+    deployment.start_consumers()
+    producer = deployment.start("producer", str(log), MAX_LINE_BYTES="1000")
+    deployment.assert_settled(3)
+
+    assert deployment.query("SELECT line_offset, flags, LENGTH(line) FROM raw_log ORDER BY 1") == [
+        (0, 0, 6),
+        (7, 2, 1_000),
+        (5_008, 0, 5),
+    ]
+    assert deployment.query("SELECT reason FROM rejected_log WHERE flags = 2") == [("truncated",)]
+    assert producer.metric("datastream_lines_truncated_total") == 1
+
+
+def test_a_missing_log_ends_a_single_reading(deployment: Deployment, tmp_path: Path) -> None:
+    """There is nothing to wait for: the log is named, and the exit code is 66."""
+    producer = deployment.start("producer", "--once", str(tmp_path / "missing.log"))
+
+    assert producer.wait() == 66
+    assert f"{tmp_path}/missing.log: No such file or directory" in producer.text()
+    assert "Traceback" not in producer.text()
+
+
+@pytest.mark.parametrize("content", ["\0" * 200, '{"version": 99, "source": "test"}'])
+def test_a_damaged_checkpoint_stops_the_producer(
+    deployment: Deployment, tmp_path: Path, content: str
+) -> None:
+    """With words and exit code 65; it never starts at 0 because of that."""
+    log = tmp_path / "access.log"
+    append(log, range(10))
+    deployment.publish_once(log)
+    checkpoint = tmp_path / "state" / "checkpoint.json"
+    checkpoint.write_text(content)
+
+    producer = deployment.start("producer", "--once", str(log))
+
+    assert producer.wait() == 65
+    assert str(checkpoint) in producer.text()
+    assert "Traceback" not in producer.text()
+    assert checkpoint.read_text() == content
