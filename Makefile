@@ -35,6 +35,10 @@ venv: ## Make the environment .venv, with the command datastream
 test: venv ## Run every test, on private servers of its own [TESTS=tests/unit]
 	@$(BIN)/pytest $(or $(TESTS),tests)
 
+.PHONY: bench-latency
+bench-latency: venv ## Measure the time from a line's writing to its rows
+	@PYTHONPATH=tests $(BIN)/python tests/bench/latency.py
+
 .PHONY: check
 check: venv ## Lint, types, import contracts
 	@$(BIN)/ruff format --check $(SOURCES)
@@ -70,4 +74,4 @@ clean: ## Remove the environment and all that the demo and the tests left: data,
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 	    /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	    /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	    /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
