@@ -150,7 +150,9 @@ class Session:
             connection.close()
             raise Unavailable("the server insists on NO_BACKSLASH_ESCAPES in sql_mode", "sql_mode")
         with connection.cursor() as cursor:
-            cursor.execute("SET SESSION time_zone = '+00:00', wait_timeout = %s", (SESSION_TIMEOUT,))
+            cursor.execute(
+                "SET SESSION time_zone = '+00:00', wait_timeout = %s", (SESSION_TIMEOUT,)
+            )
         self._connection = connection
         self._used_at = time.monotonic()
 
