@@ -26,6 +26,7 @@ from datastream_operator.local.packages import Programs, find
 from datastream_operator.local.ports import free_port
 from datastream_operator.local.processes import marked
 from datastream_operator.local.servers import both
+from deployment import eventually
 
 # Runs both servers on the folder given, says so, and is never stopped in good order.
 OWNER = """
@@ -239,25 +240,46 @@ def test_a_server_that_cannot_start_says_why(database: Database) -> None:
     assert database.pids == []
 
 
-def test_a_killed_owner_takes_its_servers_along(tmp_path: Path, programs: Programs) -> None:
-    """And a run that follows at once does not wait for them: it ends what is left, and serves."""
+def start_owner(folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """Start a process that runs both servers in a folder, and return it once they serve."""
     owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", OWNER, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
     )
-    with owner:
-        assert owner.stdout is not None
-        assert owner.stdout.readline() == "serving\n"
-        folders = (tmp_path / "rabbitmq", tmp_path / "database")
-        before = {pid for folder in folders for pid in marked(folder)}
-        # One of them is stuck, so that the kernel's signal alone does not end it.
-        stuck = marked(folders[1])
-        for pid in stuck:
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "serving\n"
+    return owner
+
+
+def test_a_killed_owner_takes_its_servers_along(tmp_path: Path) -> None:
+    """The kernel ends them with it, even one that is stuck."""
+    folders = (tmp_path / "rabbitmq", tmp_path / "database")
+    with start_owner(tmp_path) as owner:
+        for pid in marked(folders[1]):
             os.kill(pid, signal.SIGSTOP)
         owner.kill()
-    assert set(marked(folders[1])) == set(stuck)
+
+    def gone() -> None:
+        assert [pid for folder in folders for pid in marked(folder)] == []
+
+    eventually(gone)
+
+
+def test_what_a_killed_owner_left_is_ended(tmp_path: Path, programs: Programs) -> None:
+    """Where the kernel was not asked to end it, the next run on the same folder does."""
+    folders = (tmp_path / "rabbitmq", tmp_path / "database")
+    with start_owner(tmp_path, PATH="/nowhere") as owner:
+        before = {pid for folder in folders for pid in marked(folder)}
+        owner.kill()
+    left = {pid for folder in folders for pid in marked(folder)}
     with both(tmp_path, programs) as (broker, database):
-        assert not before & {*broker.pids, *database.pids}
+        running = {*broker.pids, *database.pids}
         database.connect().close()
+
+    assert left == before
+    assert not before & running
     assert [*marked(folders[0]), *marked(folders[1])] == []
 
 

@@ -28,8 +28,8 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start `command` in `folder`, its output appended to `log`, and return it.
 
-    The terminal's Ctrl-C does not reach it (a session of its own); it is asked to end when this
-    process dies, however that happens. It sees nothing of this process's environment.
+    The terminal's Ctrl-C does not reach it (a session of its own); it is killed when this process
+    dies, however that happens. It sees nothing of this process's environment.
     """
     with log.open("ab") as output:
         return _STARTER.submit(
@@ -46,7 +46,8 @@ def spawn(
 
 def _dies_with_owner() -> list[str]:
     setpriv = shutil.which("setpriv")
-    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
+    # Not TERM: a server that is just starting may not listen to it yet, and nobody asks again.
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def marked(folder: Path) -> list[int]:
