@@ -59,8 +59,12 @@ def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
         stack_timeout=CONNECT_TIMEOUT,
         client_properties={"connection_name": name},
     )
-    with _translated():
-        connection = pika.BlockingConnection(parameters)
+    try:
+        with _translated():
+            connection = pika.BlockingConnection(parameters)
+    except Unavailable as error:
+        where = f"{settings.host}:{settings.port}"
+        raise Unavailable(f"no session with {where}: {error}", error.reason) from error
     try:
         yield connection
     finally:
