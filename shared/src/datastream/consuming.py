@@ -17,6 +17,9 @@ from datastream.slices import Slice
 
 logger = logging.getLogger(__name__)
 
+#: Why a message is put on the dead-letter queue.
+QUARANTINE_REASONS = ("not_a_slice", "refused", "identity_conflict")
+
 T = TypeVar("T")
 Prepared = TypeVar("Prepared")
 

@@ -26,7 +26,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from datastream.consuming import Outcome
+from datastream.consuming import QUARANTINE_REASONS, Outcome
 from datastream.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -195,9 +195,9 @@ class ProducerMetrics(ServiceMetrics):
 
 
 class ConsumerMetrics(ServiceMetrics):
-    """What both consumers count."""
+    """What both consumers count. `tables` are those that it writes lines to."""
 
-    def __init__(self) -> None:
+    def __init__(self, *tables: str) -> None:
         super().__init__("rabbitmq", "mysql")
         registry = self.registry
         self._stored = Counter(
@@ -228,6 +228,11 @@ class ConsumerMetrics(ServiceMetrics):
             ["reason"],
             registry=registry,
         )
+        # At 0 from the start: the first of them is an increase too.
+        for table in tables:
+            self._stored.labels(table)
+        for reason in QUARANTINE_REASONS:
+            self._dead_letters.labels(reason)
         self._delivered = Counter(
             "datastream_deliveries_total",
             "Messages taken from the queue.",

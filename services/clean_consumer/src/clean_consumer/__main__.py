@@ -23,7 +23,7 @@ def run(env: Environment) -> int:
     mysql = MysqlSettings.read(env, "CLEAN")
     service = ServiceSettings.read(env, DEFAULT_METRICS_PORT)
     logs.configure(NAME, service.log_level)
-    counts = metrics.ConsumerMetrics()
+    counts = metrics.ConsumerMetrics("clean_log", "rejected_log")
     with (
         metrics.serve(counts, service.metrics_host, service.metrics_port),
         stop_on_signals() as stop,
