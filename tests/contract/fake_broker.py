@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from datastream.consuming import Delivery, Message
 from datastream.errors import NotASlice, Unavailable
-from datastream.rabbitmq import BATCH_LINES, PREFETCH
+from datastream.rabbitmq import BATCH_BYTES, BATCH_LINES, PREFETCH
 from datastream.slices import Slice, decode
 from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, LAKE_KEY, LAKE_QUEUE
 
@@ -31,6 +31,7 @@ class FakeBroker:
     def __init__(self) -> None:
         self._queues: dict[str, deque[_Stored]] = {name: deque() for name in QUEUE_OF.values()}
         self._dead: dict[str, list[tuple[Message, str]]] = {name: [] for name in self._queues}
+        self._limits: dict[str, int] = {}
 
     @contextmanager
     def open_publisher(self) -> Iterator[FakePublisher]:
@@ -42,6 +43,8 @@ class FakeBroker:
         self, name: str, prepare: Callable[[Slice], Any] = lambda piece: piece
     ) -> Iterator[FakeQueue]:
         """Open a session that consumes; what is not acknowledged at its end is returned."""
+        if self.contents(name) is None:
+            raise Unavailable(f"no queue {name}: run `datastream topology`", "channel")
         queue = FakeQueue(self, name, prepare)
         try:
             yield queue
@@ -55,6 +58,15 @@ class FakeBroker:
     def delete_queue(self, name: str) -> None:
         """Delete a queue and what is in it."""
         del self._queues[name]
+
+    def limit_queue(self, name: str, size: int) -> None:
+        """Let a queue refuse what would make its bodies more than this many bytes."""
+        self._limits[name] = size
+
+    def is_full(self, name: str, size: int) -> bool:
+        """Return whether a queue refuses a body of this size."""
+        held = sum(len(stored.message.body) for stored in self._queues[name])
+        return name in self._limits and held + size > self._limits[name]
 
     def dead_letters(self, queue: str) -> list[tuple[Message, str]]:
         """Return the dead letters of a queue, each with its reason."""
@@ -76,6 +88,8 @@ class FakePublisher:
         queue = QUEUE_OF[routing_key.partition(".")[0]]
         if self._broker.contents(queue) is None:
             raise Unavailable(f"no queue is bound for {routing_key}", "returned")
+        if self._broker.is_full(queue, len(piece.body)):
+            raise Unavailable(f"the queue behind {routing_key} refuses: it is full", "nack")
         self._broker.put(queue, Message(piece.headers(), piece.body))
 
     def wait(self, seconds: float) -> None:
@@ -103,6 +117,7 @@ class FakeQueue:
                 contents
                 and len(self._unacked) < PREFETCH
                 and sum(delivery.lines for delivery in batch) < BATCH_LINES
+                and sum(len(delivery.message.body) for delivery in batch) < BATCH_BYTES
             ):
                 batch.append(self._deliver(contents.popleft()))
             if batch:

@@ -16,10 +16,10 @@ from datastream import consuming
 from datastream.config import RabbitSettings
 from datastream.consuming import Delivery, Message
 from datastream.errors import Unavailable
-from datastream.rabbitmq import BATCH_LINES, Publisher, Queue, connect
+from datastream.rabbitmq import BATCH_BYTES, BATCH_LINES, PREFETCH, Publisher, Queue, connect
 from datastream.slices import UNTERMINATED, Slice, decode
 from datastream.streams import Stream
-from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
+from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, QUEUES, dead_letter_queue
 from deployment import Deployment, eventually
 
 STREAM = Stream(2**64 - 1, "test", "host", "/var/log/access.log", "combined", 3)
@@ -42,6 +42,9 @@ class Broker(Protocol):
 
     def delete_queue(self, name: str) -> None:
         """Delete a queue."""
+
+    def limit_queue(self, name: str, size: int) -> None:
+        """Let a queue refuse once it holds more than so many bytes."""
 
     def dead_letters(self, queue: str) -> list[tuple[Message, str]]:
         """Return the dead letters of a queue, each with its reason."""
@@ -75,6 +78,16 @@ class RealBroker:
         """Delete a queue."""
         with connect(self._settings, "test") as connection:
             connection.channel().queue_delete(name)
+
+    def limit_queue(self, name: str, size: int) -> None:
+        """Let a queue refuse once it holds more than so many bytes."""
+        (declared,) = (one for one in QUEUES if one.name == name)
+        limited = {**declared.arguments, "x-max-length-bytes": size}
+        with connect(self._settings, "test") as connection:
+            channel = connection.channel()
+            channel.queue_delete(name)
+            channel.queue_declare(name, durable=True, arguments=limited)
+            channel.queue_bind(name, declared.exchange, routing_key=declared.binding_key)
 
     def dead_letters(self, queue: str) -> list[tuple[Message, str]]:
         """Return the dead letters of a queue, each with its reason."""
@@ -132,6 +145,17 @@ def test_a_published_slice_is_in_the_queue_of_its_side(broker: Broker) -> None:
     assert other.message.body == b"for the other side"
 
 
+def test_a_slice_for_both_sides_is_in_each_queue_once(broker: Broker) -> None:
+    """Nothing but the slice is there before what was published after it."""
+    publish(broker, piece(b"shared"), piece(b"after"), side="lake")
+    publish(broker, piece(b"shared"), piece(b"after"), side="clean")
+
+    for name in (LAKE_QUEUE, CLEAN_QUEUE):
+        with broker.open_queue(name) as queue:
+            bodies = [one.message.body for one in deliveries(queue, 2)]
+        assert bodies == [b"shared", b"after"]
+
+
 def test_slices_arrive_in_the_order_they_were_published_in(broker: Broker) -> None:
     """What one producer publishes keeps its order."""
     publish(broker, *(piece(b"%d" % n, position=n) for n in range(10)))
@@ -184,6 +208,37 @@ def test_a_batch_is_bounded(broker: Broker) -> None:
             queue.ack(batch)
 
 
+def test_a_batch_is_bounded_in_bytes(broker: Broker) -> None:
+    """Few long lines fill it as many short ones do."""
+    half = piece(b"x" * (BATCH_BYTES // 2))
+    publish(broker, half, half, half, half, half)
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        batches = queue.batches(Event())
+        taken = 0
+        while taken < 5:
+            batch = next(batches)
+            assert sum(len(one.message.body) for one in batch) <= BATCH_BYTES
+            taken += len(batch)
+            queue.ack(batch)
+
+
+def test_more_arrives_than_is_held_at_once(broker: Broker) -> None:
+    """Acknowledging makes room for what waits."""
+    publish(broker, *(piece(b"%d" % n) for n in range(2 * PREFETCH + 1)))
+    bodies: list[bytes] = []
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        batches = queue.batches(Event())
+        while len(bodies) <= 2 * PREFETCH:
+            batch = next(batches)
+            assert len(batch) <= PREFETCH
+            bodies += [one.message.body for one in batch]
+            queue.ack(batch)
+
+    assert bodies == [b"%d" % n for n in range(2 * PREFETCH + 1)]
+
+
 def test_a_dead_letter_keeps_the_message_and_the_reason(broker: Broker) -> None:
     """Body and headers are as they were, so that it can be put back."""
     message = Message(piece(ALL_BYTES).headers(), ALL_BYTES)
@@ -194,6 +249,26 @@ def test_a_dead_letter_keeps_the_message_and_the_reason(broker: Broker) -> None:
 
     assert reason == "refused"
     assert decode(kept.headers, kept.body) == piece(ALL_BYTES)
+
+
+def test_a_dead_letter_keeps_headers_of_any_kind(broker: Broker) -> None:
+    """A message that is no slice of ours has headers of its own, some only readable as text."""
+    headers = {"number": 7, "text": "x", "bytes": b"\xff", "ratio": 0.5, "large": 2**63}
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        queue.dead_letter(Message(headers, b"hello"), "not_a_slice")
+
+    ((kept, reason),) = broker.dead_letters(LAKE_QUEUE)
+
+    assert (kept.body, reason) == (b"hello", "not_a_slice")
+    assert {name: kept.headers[name] for name in ("number", "text", "bytes")} == {
+        "number": 7,
+        "text": "x",
+        "bytes": b"\xff",
+    }
+    assert {name: str(kept.headers[name]) for name in ("ratio", "large")} == {
+        "ratio": "0.5",
+        "large": "9223372036854775808",
+    }
 
 
 def test_a_slice_that_no_queue_takes_is_refused(broker: Broker) -> None:
@@ -209,13 +284,46 @@ def test_a_slice_that_no_queue_takes_is_refused(broker: Broker) -> None:
     assert raised.value.reason == "returned"
 
 
+def test_a_full_queue_refuses(broker: Broker) -> None:
+    """It does not drop its oldest; the other side and the session go on."""
+    broker.limit_queue(LAKE_QUEUE, 10_000)
+
+    with broker.open_publisher() as publisher:
+        published = 0
+        with pytest.raises(Unavailable) as raised:
+            while published < 1000:
+                publisher.publish("lake.test", piece(b"x" * 1000, position=published))
+                published += 1
+        publisher.publish("clean.test", piece())
+
+    assert raised.value.reason == "nack"
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        (first,) = deliveries(queue, 1)
+    assert first.prepared == piece(b"x" * 1000, position=0)
+
+
+def test_a_queue_that_is_not_there_cannot_be_consumed(broker: Broker) -> None:
+    """An operator has to make it, and the failure says how."""
+    broker.delete_queue(LAKE_QUEUE)
+
+    with (
+        pytest.raises(Unavailable, match="datastream topology") as raised,
+        broker.open_queue(LAKE_QUEUE),
+    ):
+        pass
+
+    assert raised.value.reason == "channel"
+
+
 def test_a_consumer_whose_queue_is_deleted_notices(broker: Broker) -> None:
     """It does not take the silence for an empty queue."""
     with broker.open_queue(LAKE_QUEUE) as queue:
         broker.delete_queue(LAKE_QUEUE)
 
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as raised:
             next(queue.batches(Event()))
+
+    assert raised.value.reason == "cancelled"
 
 
 def test_a_message_that_is_no_slice_is_delivered_with_its_fault(broker: Broker) -> None:
@@ -229,6 +337,36 @@ def test_a_message_that_is_no_slice_is_delivered_with_its_fault(broker: Broker) 
     assert bad.fault
     assert (bad.prepared, bad.message.body, bad.lines) == (None, b"hello", 1)
     assert good.prepared == piece(b"good")
+
+
+@pytest.mark.parametrize("count", ["many", 7, -1, None, True, [1]], ids=str)
+def test_a_foreign_delivery_count_is_not_believed(broker: Broker, count: object) -> None:
+    """Whoever publishes can write any header; the slice is consumed all the same."""
+    sent = piece()
+    broker.put(LAKE_QUEUE, Message(sent.headers() | {"x-delivery-count": count}, sent.body))
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        (received,) = deliveries(queue, 1)
+
+    assert received.prepared == sent
+    assert received.returned == 0
+
+
+def test_work_ends_before_the_session_does(broker: Broker) -> None:
+    """What is being stored is not left running by a session that fails."""
+    ended = []
+
+    def delete_and_finish() -> None:
+        broker.delete_queue(LAKE_QUEUE)
+        for _ in range(10):  # gives the session the time to notice
+            broker.dead_letters(LAKE_QUEUE)
+        ended.append(True)
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        with pytest.raises(Unavailable):
+            queue.work(delete_and_finish)
+            next(queue.batches(Event()))
+        assert ended == [True]
 
 
 def test_work_returns_what_the_function_does(broker: Broker) -> None:

@@ -7,14 +7,16 @@ fails and then replaced: pika recovers nothing by itself. One thread talks to th
 from __future__ import annotations
 
 import logging
+import struct
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from threading import Event
 from typing import Any, Generic, TypeVar
 
 import pika
+import pika.data
 import pika.exceptions
 
 from datastream import topology
@@ -183,6 +185,28 @@ class Publisher:
             self._connection.process_data_events(time_limit=seconds)
 
 
+def _returned(method: Any, headers: dict[str, Any]) -> int:
+    """Return how often a message was delivered before."""
+    # Whoever publishes can write any header; the broker overwrites it from the second delivery on.
+    if not method.redelivered:
+        return 0
+    # Counted by quorum queues; the flag alone says no more than "at least once".
+    count = headers.get("x-delivery-count")
+    return count if isinstance(count, int) and count > 1 else 1
+
+
+def _encodable(value: Any) -> Any:
+    """Return the value of a header, or its text where pika decodes such values but has no way back.
+
+    Those are floats and integers above 63 bits: no header of a slice, but a foreign message's.
+    """
+    try:
+        pika.data.encode_value([], value)
+    except (pika.exceptions.UnsupportedAMQPFieldException, struct.error):
+        return str(value)
+    return value
+
+
 class Queue(Generic[Prepared]):
     """One consumer of one queue.
 
@@ -256,9 +280,12 @@ class Queue(Generic[Prepared]):
         """
         future: Future[T] = self._worker.submit(function, *arguments)
         future.add_done_callback(self._wake)
-        while not future.done():
-            if not self._grow():
-                self._serve()
+        try:
+            while not future.done():
+                if not self._grow():
+                    self._serve()
+        finally:
+            wait([future])
         return future.result()
 
     def ack(self, batch: list[Delivery[Prepared]]) -> None:
@@ -274,7 +301,8 @@ class Queue(Generic[Prepared]):
         if self._dead_letters is None:
             self._dead_letters = _confirming_channel(self._connection)
         properties = pika.BasicProperties(
-            headers={**message.headers, "x-reason": reason},
+            headers={name: _encodable(value) for name, value in message.headers.items()}
+            | {"x-reason": reason},
             delivery_mode=pika.DeliveryMode.Persistent,
         )
         _publish(
@@ -318,8 +346,7 @@ class Queue(Generic[Prepared]):
     def _take(self, method: Any, properties: Any, body: bytes) -> Delivery[Prepared]:
         headers = properties.headers or {}
         message = Message(headers, body)
-        # Counted by quorum queues; the flag alone says no more than "at least once".
-        returned = int(headers.get("x-delivery-count", method.redelivered))
+        returned = _returned(method, headers)
         try:
             piece = decode(headers, body)
             prepared = self._prepare(piece)

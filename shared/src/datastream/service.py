@@ -28,6 +28,10 @@ T = TypeVar("T")
 #: minutes after which RabbitMQ takes unacknowledged messages away from a consumer.
 PATIENCE = 25 * 60.0
 
+#: Seconds between two sessions: one that ends as soon as it is used must not burn the deliveries
+#: of its messages in a moment.
+PAUSE = 1.0
+
 
 def start(name: str, run: Callable[[Environment], int]) -> int:
     """Run a service on the settings of this process and return its exit code.
@@ -71,6 +75,7 @@ def keep_session(
                     "Session ended, nothing is lost, opening another",
                     extra={"reason": error.reason, "error": str(error)},
                 )
+                stop.wait(PAUSE)
 
 
 def _enter(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,9 @@ ENVELOPE_VERSION = 1
 UNTERMINATED = 1
 #: The head of a line that was longer than the limit:
 TRUNCATED = 2
+
+#: The greatest number that a header can hold.
+GREATEST = 2**63 - 1
 
 _TEXTS = ("source", "host", "path", "format")
 _NUMBERS = ("version", "position", "lines", "flags", "generation", "read_at_ms")
@@ -107,6 +111,8 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
         raise NotASlice(f"the body holds {found} lines, the headers say {numbers['lines']}")
     if numbers["flags"] and found != 1:
         raise NotASlice("a flagged line is not alone in its slice")
+    if numbers["position"] + len(body) > GREATEST:
+        raise NotASlice("the body reaches beyond the greatest position")
     stream = Stream(stream_id=_stream(headers), generation=numbers["generation"], **texts)
     return Slice(
         stream=stream,
@@ -120,7 +126,7 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
 
 def _number(headers: Mapping[str, object], name: str) -> int:
     value = headers.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= GREATEST:
         raise NotASlice(f"the header {name} is not a whole number of 0 or more")
     return value
 
@@ -133,10 +139,8 @@ def _text(headers: Mapping[str, object], name: str) -> str:
 
 
 def _stream(headers: Mapping[str, object]) -> int:
-    try:
-        number = int(_text(headers, "stream"), 16)
-    except ValueError as error:
-        raise NotASlice("the header stream is not hexadecimal") from error
-    if not 0 <= number < 2**64:
-        raise NotASlice("the header stream is not a 64-bit number")
-    return number
+    text = _text(headers, "stream")
+    # int() alone would take "0x1f", "1_000" and the digits of other scripts.
+    if not re.fullmatch("[0-9a-f]{16}", text):
+        raise NotASlice("the header stream is not 16 hexadecimal digits")
+    return int(text, 16)

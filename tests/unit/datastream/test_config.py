@@ -147,3 +147,128 @@ def test_a_word_that_is_none_of_the_choices() -> None:
     """The choices are named."""
     with pytest.raises(ConfigError, match=r"LOG_LEVEL is 'LOUD'; it must be one of DEBUG, INFO"):
         ServiceSettings.read(Environment({"LOG_LEVEL": "LOUD"}), 9101)
+
+
+@pytest.mark.parametrize(("value", "number"), [("1", 1), ("65535", 65535)])
+def test_both_ends_of_a_range(value: str, number: int) -> None:
+    """They belong to it."""
+    assert Environment({"PORT": value}).number("PORT", 7, 1, 65535) == number
+
+
+@pytest.mark.parametrize("value", ["maybe", "2", "on", "y"])
+def test_a_flag_that_is_neither(value: str) -> None:
+    """It is named, not guessed at."""
+    with pytest.raises(ConfigError, match=f"X is '{value}'; it must be yes or no"):
+        Environment({"X": value}).flag("X")
+
+
+def test_a_flag_that_is_not_set() -> None:
+    """It is what the service says it is by default; empty is not set."""
+    assert not Environment({}).flag("X")
+    assert Environment({"X": ""}).flag("X", default=True)
+
+
+@pytest.mark.parametrize("content", ["", "\n"])
+def test_an_empty_file_is_not_a_value(tmp_path: Path, content: str) -> None:
+    """As an empty variable is none."""
+    secret = tmp_path / "password"
+    secret.write_text(content)
+
+    with pytest.raises(ConfigError, match="X is not set"):
+        Environment({"X_FILE": str(secret)}).text("X")
+
+
+def test_only_the_end_of_the_last_line_goes(tmp_path: Path) -> None:
+    """A value keeps all else, a newline within it too."""
+    secret = tmp_path / "password"
+    secret.write_bytes(b" one\ntw\xc3\xb6\t\r\n")
+
+    assert Environment({"X_FILE": str(secret)}).text("X") == " one\ntwö\t"
+
+
+def test_files_that_are_no_text(tmp_path: Path) -> None:
+    """Neither a folder nor bytes in another encoding are taken for a value."""
+    latin = tmp_path / "latin"
+    latin.write_bytes(b"\xff")
+
+    for path in (latin, tmp_path):
+        with pytest.raises(ConfigError, match="X_FILE names a file that cannot be read"):
+            Environment({"X_FILE": str(path)}).find("X")
+
+
+def test_a_dotenv_that_is_no_text(tmp_path: Path) -> None:
+    """It is named, and not skipped as if it were not there."""
+    dotenv = tmp_path / ".env"
+    dotenv.write_bytes(b"SOURCE=\xff")
+
+    with pytest.raises(ConfigError, match=r"\.env cannot be read"):
+        Environment.load(dotenv)
+
+
+def test_a_file_named_in_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret may be in a file wherever its variable may be."""
+    (tmp_path / "secret").write_text("s3cret\n")
+    dotenv = tmp_path / ".env"
+    dotenv.write_text(f"X_PASSWORD_FILE={tmp_path / 'secret'}\n")
+    monkeypatch.delenv("X_PASSWORD", raising=False)
+
+    assert Environment.load(dotenv).text("X_PASSWORD") == "s3cret"
+
+
+def test_the_names_that_were_asked_for() -> None:
+    """The documentation is tested against them."""
+    env = Environment(ACCOUNTS)
+    RabbitSettings.read(env, "LAKE")
+
+    assert {"LAKE_RABBIT_USER", "RABBIT_PASSWORD", "RABBIT_HOST", "RABBIT_VHOST"} <= env.asked
+
+
+def test_each_service_has_an_account_of_its_own_on_the_broker() -> None:
+    """And takes no other one's."""
+    own = {"LAKE_RABBIT_USER": "lake", "LAKE_RABBIT_PASSWORD": "own"}
+    env = Environment(ACCOUNTS | own)
+
+    users = [RabbitSettings.read(env, name).user for name in ("LAKE", "CLEAN", "PRODUCER")]
+
+    assert users == ["lake", "common", "common"]
+
+
+def test_half_an_account_is_not_completed_from_the_common_one() -> None:
+    """A user with another one's password would be a riddle."""
+    with pytest.raises(ConfigError, match="CLEAN_RABBIT_PASSWORD is not set, but CLEAN_RABBIT"):
+        RabbitSettings.read(Environment(ACCOUNTS | {"CLEAN_RABBIT_USER": "clean"}), "CLEAN")
+
+
+def test_root_makes_the_account_of_the_migrator() -> None:
+    """So a password alone, for the account that is to be made, does not mean to use it yet."""
+    env = {"MYSQL_DATABASE": "db", "MYSQL_ROOT_PASSWORD": "r", "MIGRATOR_MYSQL_PASSWORD": "m"}
+    settings = MysqlSettings.read(Environment(env), "MIGRATOR")
+
+    assert (settings.user, settings.password) == ("root", "r")
+
+
+def test_the_defaults() -> None:
+    """A machine of one's own, with nothing but accounts to name."""
+    env = Environment(ACCOUNTS)
+    rabbit, mysql = RabbitSettings.read(env, "LAKE"), MysqlSettings.read(env, "LAKE")
+
+    assert (rabbit.host, rabbit.port, rabbit.vhost) == ("localhost", 5672, "/")
+    assert (mysql.host, mysql.port, mysql.database) == ("localhost", 3306, "db")
+    assert ServiceSettings.read(env, 9101) == ServiceSettings("127.0.0.1", 9101, "INFO")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"RABBIT_PORT": "0"}, "RABBIT_PORT is 0"),
+        ({"RABBIT_PORT": "amqp"}, "RABBIT_PORT is 'amqp'"),
+        ({"RABBIT_USER": "", "RABBIT_PASSWORD": ""}, "RABBIT_USER and RABBIT_PASSWORD are not"),
+    ],
+    ids=str,
+)
+def test_a_broker_that_cannot_be(change: dict[str, str], named: str) -> None:
+    """One line names the setting."""
+    with pytest.raises(ConfigError, match=named) as raised:
+        RabbitSettings.read(Environment(ACCOUNTS | change), "LAKE")
+
+    assert "\n" not in str(raised.value)

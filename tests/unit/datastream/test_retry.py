@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from threading import Event
 
 import pytest
@@ -95,3 +96,60 @@ def test_an_outage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     assert once == 1
     assert len(caplog.records) == 2
     assert "RabbitMQ unavailable, nothing is lost" in caplog.records[0].message
+
+
+def test_an_outage_that_lasts_is_told_again(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After TELL_EVERY, however many attempts lie between."""
+    caplog.set_level(logging.WARNING)
+    now = 0.0
+
+    def wait(_seconds: float) -> None:
+        nonlocal now
+        now += retry.TELL_EVERY / 10
+
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: now)
+        retrying("X", until=Event(), wait=wait)(Dependency(away_for=25))
+
+    assert [vars(record)["attempts"] for record in caplog.records] == [1, 11, 21]
+    assert {vars(record)["reason"] for record in caplog.records} == {"connection"}
+
+
+def test_the_last_failure_comes_out_after_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not before it, and not wrapped in another exception."""
+    now = 0.0
+    attempts: list[Unavailable] = []
+
+    def wait(_seconds: float) -> None:
+        nonlocal now
+        now += 10.0
+
+    def fail() -> None:
+        attempts.append(Unavailable(f"attempt {len(attempts)}"))
+        raise attempts[-1]
+
+    with monkeypatch.context() as patch, pytest.raises(Unavailable) as raised:
+        patch.setattr(time, "monotonic", lambda: now)
+        retrying("X", until=Event(), give_up_after=30.0, wait=wait)(fail)
+
+    assert raised.value is attempts[-1]
+    assert len(attempts) == 4
+
+
+def test_a_stop_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it would have been: the wait is on the event."""
+    monkeypatch.setattr(retry, "FIRST_WAIT", 3600.0)
+    monkeypatch.setattr(retry, "LONGEST_WAIT", 3600.0)
+    stop, dependency = Event(), Dependency(away_for=5)
+
+    with pytest.raises(Unavailable):
+        retrying("X", until=stop, observe=lambda _reason: stop.set())(dependency)
+
+    assert dependency.calls <= 2
+
+
+def test_arguments_and_results_pass_through() -> None:
+    """The policy is called with the function and what the function is called with."""
+    assert retrying("X", until=Event())(divmod, 17, 5) == (3, 2)

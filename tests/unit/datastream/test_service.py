@@ -1,44 +1,29 @@
-"""How a service starts, keeps its session, tells of itself and ends."""
+"""How a service starts and keeps its sessions."""
 
 from __future__ import annotations
 
-import io
 import logging
-import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
 
 import pytest
 
-from datastream import logs, metrics
-from datastream.config import ConfigError, Environment
+from contract.fake_broker import FakeBroker
+from datastream import retry, service
+from datastream.config import ConfigError, Environment, RabbitSettings
+from datastream.consuming import Message, Outcome
 from datastream.errors import Unavailable
 from datastream.metrics import ConsumerMetrics, ServiceMetrics
-from datastream.service import keep_session, start
+from datastream.rabbitmq import Queue
+from datastream.service import keep_session, run_consumer, start
+from datastream.slices import Slice
+from datastream.streams import Stream
+from datastream.topology import LAKE_QUEUE
 
-MODULES = """
-import importlib, pkgutil, socket, warnings
-warnings.simplefilter("error")
-def refuse(*_arguments, **_more):
-    raise AssertionError("a module connects on import")
-socket.socket.connect = refuse
-for name in ("datastream", "producer", "lake_consumer", "clean_consumer", "datastream_operator"):
-    package = importlib.import_module(name)
-    for module in pkgutil.walk_packages(package.__path__, name + "."):
-        importlib.import_module(module.name)
-"""
-
-
-def test_every_module_can_be_imported() -> None:
-    """None warns, none connects, none has an annotation that does not hold at run time."""
-    done = subprocess.run([sys.executable, "-c", MODULES], capture_output=True, check=False)
-
-    assert (done.returncode, done.stderr.decode()) == (0, "")
+STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
 
 
 def test_wrong_settings_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,6 +34,12 @@ def test_wrong_settings_are_one_line(capsys: pytest.CaptureFixture[str]) -> None
 
     assert start("producer", run) == 78
     assert capsys.readouterr().err == "producer: SOURCE is not set\n"
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass between two sessions."""
+    monkeypatch.setattr(service, "PAUSE", 0.0)
 
 
 def test_a_session_that_ends_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
@@ -90,107 +81,172 @@ def test_no_session_is_opened_after_a_stop() -> None:
     assert stop.is_set()
 
 
-def test_readiness_names_what_is_waited_for() -> None:
-    """All dependencies must have answered when last used."""
-    counts = ServiceMetrics("rabbitmq", "mysql")
-    states = [counts.readiness()]
-    counts.answered("rabbitmq")
-    states.append(counts.readiness())
-    counts.answered("mysql")
-    states.append(counts.readiness())
-    counts.failed("rabbitmq", "connection")
-    states.append(counts.readiness())
+def test_a_service_that_ends_gives_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs on the settings of its process, `.env` of the working directory included."""
+    (tmp_path / ".env").write_text("A_NAME=a value\n")
+    monkeypatch.chdir(tmp_path)
+    seen = []
 
-    assert states == [
-        (503, "waiting for rabbitmq, mysql"),
-        (503, "waiting for mysql"),
-        (200, "ready"),
-        (503, "waiting for rabbitmq"),
-    ]
+    def run(env: Environment) -> int:
+        seen.append(env.text("A_NAME"))
+        return 3
+
+    assert start("producer", run) == 3
+    assert seen == ["a value"]
+    assert capsys.readouterr().err == ""
 
 
-def test_liveness_ends_when_the_loop_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A loop that has not turned for long is not alive."""
-    counts = ServiceMetrics("rabbitmq")
-    assert counts.liveness() == (200, "alive")
-    monkeypatch.setattr(metrics, "STALLED_AFTER", -1)
+def test_a_dotenv_that_cannot_be_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is a wrong setting like any other."""
+    (tmp_path / ".env").write_bytes(b"\xff")
+    monkeypatch.chdir(tmp_path)
 
-    assert counts.liveness()[0] == 503
-
-
-def test_metrics_are_served() -> None:
-    """With the pages beside them; any other page is not found."""
-    counts = ConsumerMetrics()
-    pages = {}
-    with metrics.serve(counts, "127.0.0.1", 0) as port:
-        for page in ("/metrics", "/healthz", "/readyz", "/other"):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}") as response:
-                    pages[page] = (response.status, response.read().decode())
-            except urllib.error.HTTPError as error:
-                pages[page] = (error.code, error.read().decode())
-        with pytest.raises(Unavailable, match="set METRICS_PORT"):
-            metrics.serve(counts, "127.0.0.1", port).__enter__()
-
-    assert pages["/metrics"][0] == 200
-    assert 'datastream_dependency_up{dependency="mysql"} 0.0' in pages["/metrics"][1]
-    assert pages["/healthz"] == (200, "alive\n")
-    assert pages["/readyz"] == (503, "waiting for rabbitmq, mysql\n")
-    assert pages["/other"][0] == 404
+    assert start("producer", lambda _env: 0) == 78
+    assert capsys.readouterr().err.startswith("producer: .env cannot be read: ")
 
 
-def test_a_log_line_is_one_line() -> None:
-    """A sentence and the facts; what a terminal would obey is quoted."""
-    stream = io.StringIO()
-    record = logging.LogRecord("x", logging.WARNING, "", 0, "Slice %s", ("lost",), None)
-    record.__dict__ |= {"path": "/var/log/a b", "odd": "x\n\x1b[31m", "lines": 3, "took_s": 0.12345}
+def test_a_session_is_opened_again_until_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt counts, and the dependency is down until one succeeds."""
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.0)
+    counts, attempts, states = ServiceMetrics("rabbitmq"), list[int](), list[int]()
 
-    line = logs.Formatter("producer").format(record)
+    @contextmanager
+    def open_session() -> Iterator[None]:
+        attempts.append(1)
+        if len(attempts) < 4:
+            raise Unavailable("away", "refused")
+        states.append(counts.readiness()[0])
+        yield
 
-    stream.write(line)
-    assert line.split(" ", 1)[1] == (
-        "WARNING producer: Slice lost (path='/var/log/a b', odd='x\\n\\x1b[31m', lines=3,"
-        " took_s=0.123)"
+    keep_session(open_session, lambda _session: None, counts, Event())
+
+    assert states == [503]
+    assert counts.readiness() == (200, "ready")
+    labels = {"dependency": "rabbitmq", "reason": "refused"}
+    assert counts.registry.get_sample_value("datastream_retries_total", labels) == 3
+
+
+def test_a_session_that_ends_with_the_stop_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """It is closed, not replaced, and nobody is warned."""
+    caplog.set_level(logging.WARNING)
+    stop, closed = Event(), []
+
+    @contextmanager
+    def open_session() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            closed.append(1)
+
+    def use(_session: None) -> None:
+        stop.set()
+        raise Unavailable("gone")
+
+    keep_session(open_session, use, ServiceMetrics("rabbitmq"), stop)
+
+    assert closed == [1]
+    assert caplog.records == []
+
+
+def test_a_mistake_ends_the_session_and_the_service() -> None:
+    """What is not Unavailable is not waited out."""
+    closed = []
+
+    @contextmanager
+    def open_session() -> Iterator[None]:
+        try:
+            yield
+        finally:
+            closed.append(1)
+
+    def use(_session: None) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        keep_session(open_session, use, ServiceMetrics("rabbitmq"), Event())
+
+    assert closed == [1]
+
+
+class Store:
+    """Is away for so many checks and so many batches, and then stores one and stops."""
+
+    def __init__(self, stop: Event, broker: FakeBroker, away_for: int) -> None:
+        self.waiting: list[int] = []
+        self.stored: list[bytes] = []
+        self._stop = stop
+        self._broker = broker
+        self._checks_away = self._adds_away = away_for
+
+    def check(self) -> None:
+        """Note how many messages wait on the queue meanwhile."""
+        self.waiting.append(len(self._broker.contents(LAKE_QUEUE) or ()))
+        if len(self.waiting) <= self._checks_away:
+            raise Unavailable("away")
+
+    def add(self, items: list[bytes]) -> Outcome:
+        """Store, in the end."""
+        if self._adds_away:
+            self._adds_away -= 1
+            raise Unavailable("away")
+        self.stored += items
+        self._stop.set()
+        return Outcome(stored=Counter(raw_log=len(items)))
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> FakeBroker:
+    """What a consumer finds in RabbitMQ's place; nothing is waited for."""
+    monkeypatch.setattr(retry, "FIRST_WAIT", 0.0)
+    fake = FakeBroker()
+    monkeypatch.setattr(
+        Queue,
+        "open",
+        lambda _settings, name, prepare, _beat: fake.open_queue(name, prepare),
     )
+    return fake
 
 
-STOPPED = """
-import sys, time
-from datastream import shutdown
-shutdown.GRACE = float(sys.argv[1])
-with shutdown.stop_on_signals() as stop:
-    print("running", flush=True)
-    stop.wait()
-    print("stopping", flush=True)
-    time.sleep(float(sys.argv[2]))
-print("done", flush=True)
-"""
+def consumed(broker: FakeBroker, messages: int, away_for: int) -> tuple[Store, ConsumerMetrics]:
+    """Return the store that a consumer has put so many messages into, and what it counted."""
+    for number in range(messages):
+        one = Slice(STREAM, number, b"x", 1, 0, 0)
+        broker.put(LAKE_QUEUE, Message(one.headers(), one.body))
+    stop, counts = Event(), ConsumerMetrics()
+    store = Store(stop, broker, away_for)
+    rabbit = RabbitSettings("localhost", 5672, "/", "user", "secret")
+    run_consumer(LAKE_QUEUE, lambda one: one.body, store, rabbit, counts, stop)
+    return store, counts
 
 
-def stopped(grace: float, takes: float, signals: int) -> tuple[int, str]:
-    """Return exit code and output of a process that is sent so many SIGTERMs."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", STOPPED, str(grace), str(takes)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    output = process.stdout.readline()
-    for _ in range(signals):
-        process.send_signal(signal.SIGTERM)
-        output += process.stdout.readline()
-    output += process.communicate(timeout=30)[0]
-    return process.returncode, output
+def test_an_outage_of_the_database_costs_no_delivery(broker: FakeBroker) -> None:
+    """Nothing is taken before it answers; a batch in hand is added again in place."""
+    store, counts = consumed(broker, messages=3, away_for=3)
+
+    def count(name: str, **labels: str) -> float | None:
+        return counts.registry.get_sample_value(f"datastream_{name}", labels)
+
+    assert store.waiting == [3, 3, 3, 3]
+    assert store.stored == [b"x"] * 3
+    assert not broker.contents(LAKE_QUEUE)
+    assert count("deliveries_total") == 3
+    assert count("redeliveries_total") == 0
+    assert count("retries_total", dependency="mysql", reason="connection") == 6
+    assert count("store_seconds_count") == 1
+    assert counts.readiness() == (200, "ready")
 
 
-def test_the_first_signal_asks() -> None:
-    """What is in hand is finished."""
-    assert stopped(grace=20, takes=0, signals=1) == (0, "running\nstopping\ndone\n")
+def test_messages_go_back_when_the_database_stays_away(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After PATIENCE: the broker would take them away by itself before long."""
+    monkeypatch.setattr(service, "PATIENCE", 0.0)
+    store, counts = consumed(broker, messages=1, away_for=1)
 
-
-def test_the_second_signal_is_not_swallowed() -> None:
-    """It ends the process as it would any other."""
-    assert stopped(grace=20, takes=20, signals=2) == (-signal.SIGTERM, "running\nstopping\n")
-
-
-def test_what_hangs_is_left_behind() -> None:
-    """After the grace the process leaves with 0: nothing is lost by that."""
-    assert stopped(grace=0.1, takes=20, signals=1) == (0, "running\nstopping\n")
+    assert store.stored == [b"x"]
+    assert store.waiting == [1, 1, 1]
+    assert counts.registry.get_sample_value("datastream_redeliveries_total") == 1

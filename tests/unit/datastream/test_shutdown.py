@@ -1,0 +1,78 @@
+"""The end of a process."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from datastream.shutdown import stop_on_signals
+
+BOTH = (signal.SIGTERM, signal.SIGINT)
+
+STOPPED = """
+import sys, time
+from datastream import shutdown
+shutdown.GRACE = float(sys.argv[1])
+with shutdown.stop_on_signals() as stop:
+    print("running", flush=True)
+    stop.wait()
+    print("stopping", flush=True)
+    time.sleep(float(sys.argv[2]))
+print("done", flush=True)
+"""
+
+
+def stopped(grace: float, takes: float, signals: int) -> tuple[int, str]:
+    """Return exit code and output of a process that is sent so many SIGTERMs."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPED, str(grace), str(takes)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    output = process.stdout.readline()
+    for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        output += process.stdout.readline()
+    output += process.communicate(timeout=30)[0]
+    return process.returncode, output
+
+
+def test_the_first_signal_asks() -> None:
+    """What is in hand is finished."""
+    assert stopped(grace=20, takes=0, signals=1) == (0, "running\nstopping\ndone\n")
+
+
+def test_the_second_signal_is_not_swallowed() -> None:
+    """It ends the process as it would any other."""
+    assert stopped(grace=20, takes=20, signals=2) == (-signal.SIGTERM, "running\nstopping\n")
+
+
+def test_what_hangs_is_left_behind() -> None:
+    """After the grace the process leaves with 0: nothing is lost by that."""
+    assert stopped(grace=0.1, takes=20, signals=1) == (0, "running\nstopping\n")
+
+
+@pytest.mark.parametrize("number", BOTH)
+def test_a_signal_sets_the_event_and_gives_way(number: signal.Signals) -> None:
+    """The handlers from before are back at once, for both signals."""
+    before = [signal.getsignal(one) for one in BOTH]
+    with stop_on_signals() as stop:
+        asked_early = stop.is_set()
+        signal.raise_signal(number)
+        asked, handlers = stop.is_set(), [signal.getsignal(one) for one in BOTH]
+
+    assert not asked_early
+    assert asked
+    assert handlers == before
+
+
+def test_the_end_of_the_work_is_the_end_of_the_handling() -> None:
+    """Without a signal too: the handlers are back, and whoever waits for a stop goes on."""
+    before = [signal.getsignal(one) for one in BOTH]
+    with pytest.raises(ZeroDivisionError), stop_on_signals() as stop:
+        raise ZeroDivisionError
+
+    assert stop.is_set()
+    assert [signal.getsignal(one) for one in BOTH] == before
