@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := shared services/producer services/lake_consumer services/clean_consumer deploy/operator
-SOURCES := $(addsuffix /src,$(PACKAGES)) tests
+SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
 
 ##@ Use it
 
@@ -33,7 +33,7 @@ venv: ## Make the environment .venv, with the command datastream
 
 .PHONY: test
 test: venv ## Run every test, on private servers of its own [TESTS=tests/unit]
-	@$(BIN)/pytest $(or $(TESTS),tests)
+	@$(BIN)/pytest $(or $(TESTS),tests/unit tests/contract tests/integration)
 
 .PHONY: bench-latency
 bench-latency: venv ## Measure the time from a line's writing to its rows
@@ -45,11 +45,16 @@ check: venv ## Lint, types, import contracts
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/mypy $(SOURCES)
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python deploy/grafana/render.py --check
 
 .PHONY: format
 format: venv ## Format the code
 	@$(BIN)/ruff check --fix --select I $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
+
+.PHONY: boards
+boards: venv ## Render Grafana's boards from their code
+	@$(BIN)/python deploy/grafana/render.py
 
 .PHONY: lock
 lock: venv ## Renew the locked requirements, one lock for each image and one for development

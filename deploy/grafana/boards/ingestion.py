@@ -1,4 +1,4 @@
-"""The board Ingestion: is it flowing, is it late, is anything lost?"""
+"""The board Ingestion: whether it is flowing, late or losing anything."""
 
 from __future__ import annotations
 

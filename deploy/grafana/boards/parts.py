@@ -5,6 +5,7 @@ Each panel is made with its title, its description and its unit, so none can be 
 
 from __future__ import annotations
 
+from textwrap import dedent
 from typing import Literal, LiteralString, TypeVar
 
 from grafana_foundation_sdk.builders import (
@@ -32,6 +33,7 @@ from grafana_foundation_sdk.models.common import (
 )
 from grafana_foundation_sdk.models.dashboard import (
     DashboardCursorSync,
+    DashboardLink,
     DashboardLinkType,
     DataSourceRef,
     DynamicConfigValue,
@@ -69,14 +71,13 @@ class Sql(Dataquery, Builder[Dataquery]):
 
     def to_json(self) -> dict[str, object]:
         """Return what Grafana stores."""
-        lines = [line.strip() for line in self._statement.strip().splitlines()]
         return {
             "refId": "A",
             "datasource": MYSQL,
             "editorMode": "code",
             "format": self._form,
             "rawQuery": True,
-            "rawSql": "\n".join(lines),
+            "rawSql": dedent(self._statement).strip(),
         }
 
 
@@ -220,7 +221,7 @@ def colour_of(colour: str) -> list[DynamicConfigValue]:
     ]
 
 
-def help_with(*alerts: str) -> list[Builder[dashboard.dashboard.DashboardLink]]:
+def help_with(*alerts: str) -> list[Builder[DashboardLink]]:
     """Return links to what the runbook says about some alerts."""
     return [
         dashboard.DashboardLink(f"What to do: {alert}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import LiteralString
+
 from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models.common import BigValueGraphMode
 from grafana_foundation_sdk.models.dashboard import (
@@ -27,166 +29,162 @@ from boards.parts import (
     warn_at,
 )
 
-#: The rows that the board is about: the index on time finds them.
+#: {shown}: the rows that the board is about. The index on time finds them; their streams are looked
+#: up afterwards, for a server that begins with the streams reads all of them.
 SHOWN = """
-    $__timeFilter(c.time)
-    AND c.stream_id IN (SELECT stream_id FROM log_stream WHERE source IN ($source) AND host IN ($host))
-    AND COALESCE(c.status DIV 100, 0) IN ($status)
+    clean_log AS c STRAIGHT_JOIN log_stream AS s ON s.stream_id = c.stream_id
+    WHERE $__timeFilter(c.time)
+        AND s.source IN ($source) AND s.host IN ($host)
+        AND COALESCE(c.status DIV 100, 0) IN ($status)
 """
 
-SUMMARY = f"""
+SUMMARY = """
     SELECT
         COUNT(*) AS "Requests",
         SUM(c.status BETWEEN 500 AND 599) / COUNT(*) AS "Server errors",
         SUM(c.status BETWEEN 400 AND 499) / COUNT(*) AS "Client errors",
         SUM(c.size) AS "Bytes sent",
         COUNT(DISTINCT c.client) AS "Visitors"
-    FROM clean_log AS c
-    WHERE {SHOWN}
+    FROM {shown}
 """
 
 NEWEST = """
     SELECT UNIX_TIMESTAMP(MAX(time)) * 1000 AS "Newest request" FROM clean_log
 """
 
-REQUESTS = f"""
+REQUESTS = """
     SELECT
         $__timeGroupAlias(c.time,$__interval,0),
         CASE c.status DIV 100
-            WHEN 1 THEN '1xx' WHEN 2 THEN '2xx' WHEN 3 THEN '3xx' WHEN 4 THEN '4xx' WHEN 5 THEN '5xx'
+            WHEN 1 THEN '1xx'
+            WHEN 2 THEN '2xx'
+            WHEN 3 THEN '3xx'
+            WHEN 4 THEN '4xx'
+            WHEN 5 THEN '5xx'
             ELSE 'none'
         END AS metric,
         COUNT(*) * 1000.0 / $__interval_ms AS requests
-    FROM clean_log AS c
-    WHERE {SHOWN}
+    FROM {shown}
     GROUP BY 1, 2
     ORDER BY 1
 """
 
-ERROR_RATE = f"""
+ERROR_RATE = """
     SELECT
         $__timeGroupAlias(c.time,$__interval),
         SUM(c.status BETWEEN 500 AND 599) / COUNT(*) AS "server errors",
         SUM(c.status BETWEEN 400 AND 499) / COUNT(*) AS "client errors"
-    FROM clean_log AS c
-    WHERE {SHOWN}
+    FROM {shown}
     GROUP BY 1
     ORDER BY 1
 """
 
-VOLUME = f"""
+VOLUME = """
     SELECT
         $__timeGroupAlias(c.time,$__interval,0),
         SUM(c.size) * 1000.0 / $__interval_ms AS "sent"
-    FROM clean_log AS c
-    WHERE {SHOWN}
+    FROM {shown}
     GROUP BY 1
     ORDER BY 1
 """
 
-VISITORS = f"""
+VISITORS = """
     SELECT
         $__timeGroupAlias(c.time,$__interval,0),
         COUNT(DISTINCT c.client) AS "visitors"
-    FROM clean_log AS c
-    WHERE {SHOWN}
+    FROM {shown}
     GROUP BY 1
     ORDER BY 1
 """
 
-TOP_PATHS = f"""
+TOP_PATHS = """
     SELECT
         c.path AS "Path",
         COUNT(*) AS "Requests",
         SUM(c.status BETWEEN 500 AND 599) / COUNT(*) AS "Server errors",
         SUM(c.size) AS "Bytes"
-    FROM clean_log AS c
-    WHERE {SHOWN} AND c.path IS NOT NULL
+    FROM {shown} AND c.path IS NOT NULL
     GROUP BY c.path
     ORDER BY 2 DESC
     LIMIT 25
 """
 
-HEAVY_PATHS = f"""
+HEAVY_PATHS = """
     SELECT
         c.path AS "Path",
         SUM(c.size) AS "Bytes",
         AVG(c.size) AS "Bytes a request",
         MAX(c.size) AS "Largest answer"
-    FROM clean_log AS c
-    WHERE {SHOWN} AND c.path IS NOT NULL AND c.size > 0
+    FROM {shown} AND c.path IS NOT NULL AND c.size > 0
     GROUP BY c.path
     ORDER BY 2 DESC
     LIMIT 25
 """
 
-MISSING = f"""
+MISSING = """
     SELECT
         c.path AS "Path",
         COUNT(*) AS "Requests",
         COUNT(DISTINCT c.client) AS "Visitors",
         MAX(c.time) AS "Last"
-    FROM clean_log AS c
-    WHERE {SHOWN} AND c.status = 404
+    FROM {shown} AND c.status = 404
     GROUP BY c.path
     ORDER BY 2 DESC
     LIMIT 25
 """
 
-REFERRERS = f"""
+REFERRERS = """
     SELECT
         SUBSTRING_INDEX(SUBSTRING_INDEX(c.referrer, '?', 1), '#', 1) AS "Referrer",
         COUNT(*) AS "Requests",
         COUNT(DISTINCT c.client) AS "Visitors"
-    FROM clean_log AS c
-    WHERE {SHOWN} AND c.referrer <> ''
+    FROM {shown} AND c.referrer <> ''
     GROUP BY 1
     ORDER BY 2 DESC
     LIMIT 25
 """
 
-CLIENTS = f"""
+CLIENTS = """
     SELECT
         INET6_NTOA(c.client) AS "Address",
         COUNT(*) AS "Requests",
         SUM(c.status BETWEEN 400 AND 499) / COUNT(*) AS "Client errors",
         SUM(c.size) AS "Bytes"
-    FROM clean_log AS c
-    WHERE {SHOWN} AND c.client IS NOT NULL
+    FROM {shown} AND c.client IS NOT NULL
     GROUP BY c.client
     ORDER BY 2 DESC
     LIMIT 25
 """
 
-#: Each distinct user agent is looked at once, after its requests were counted.
-AGENTS = f"""
+#: {agents}: each distinct user agent is looked at once, after its requests were counted.
+AGENTS = """
     (
         SELECT c.user_agent_id, COUNT(*) AS requests
-        FROM clean_log AS c
-        WHERE {SHOWN}
+        FROM {shown}
         GROUP BY c.user_agent_id
     ) AS g LEFT JOIN user_agent AS a ON a.user_agent_id = g.user_agent_id
 """
 
-IS_A_PROGRAM = (
+#: {program}: what a program's user agent has in it, in lower case.
+PROGRAM = (
     "'bot|crawl|spider|slurp|curl|wget|python|go-http|java/|okhttp|scan|zgrab|nmap|monitor|probe'"
 )
 
-WHO = f"""
+WHO = """
     SELECT
         CASE
             WHEN a.user_agent IS NULL OR a.user_agent = '' THEN 'not said'
-            WHEN LOWER(a.user_agent) REGEXP {IS_A_PROGRAM} THEN 'bots and programs'
+            WHEN LOWER(a.user_agent) REGEXP {program} THEN 'bots and programs'
             ELSE 'people'
         END AS who,
         SUM(g.requests) AS requests
-    FROM {AGENTS}
+    FROM {agents}
     GROUP BY 1
     ORDER BY 2 DESC
 """
 
 # The order matters: most browsers name the ones they descend from.
-BROWSERS = f"""
+BROWSERS = """
     SELECT
         CASE
             WHEN a.user_agent LIKE '%Edg%' THEN 'Edge'
@@ -195,17 +193,17 @@ BROWSERS = f"""
             WHEN a.user_agent LIKE '%Firefox/%' OR a.user_agent LIKE '%FxiOS%' THEN 'Firefox'
             WHEN a.user_agent LIKE '%Chrome/%' OR a.user_agent LIKE '%CriOS%' THEN 'Chrome'
             WHEN a.user_agent LIKE '%Safari/%' THEN 'Safari'
-            WHEN a.user_agent LIKE '%Trident/%' OR a.user_agent LIKE '%MSIE%' THEN 'Internet Explorer'
+            WHEN a.user_agent LIKE '%Trident/%' THEN 'Internet Explorer'
             ELSE 'other'
         END AS browser,
         SUM(g.requests) AS requests
-    FROM {AGENTS}
-    WHERE NOT LOWER(a.user_agent) REGEXP {IS_A_PROGRAM}
+    FROM {agents}
+    WHERE NOT LOWER(a.user_agent) REGEXP {program}
     GROUP BY 1
     ORDER BY 2 DESC
 """
 
-SYSTEMS = f"""
+SYSTEMS = """
     SELECT
         CASE
             WHEN a.user_agent LIKE '%Android%' THEN 'Android'
@@ -217,14 +215,31 @@ SYSTEMS = f"""
             ELSE 'other'
         END AS `system`,
         SUM(g.requests) AS requests
-    FROM {AGENTS}
-    WHERE NOT LOWER(a.user_agent) REGEXP {IS_A_PROGRAM}
+    FROM {agents}
+    WHERE NOT LOWER(a.user_agent) REGEXP {program}
     GROUP BY 1
     ORDER BY 2 DESC
 """
 
 SOURCES = "SELECT DISTINCT source FROM log_stream ORDER BY source"
 HOSTS = "SELECT DISTINCT host FROM log_stream WHERE source IN ($source) ORDER BY host"
+
+
+def _filled(statement: LiteralString) -> LiteralString:
+    return (
+        statement.replace("{agents}", AGENTS.strip())
+        .replace("{shown}", SHOWN.strip())
+        .replace("{program}", PROGRAM)
+    )
+
+
+def _table(statement: LiteralString) -> Sql:
+    return Sql(_filled(statement), "table")
+
+
+def _over_time(statement: LiteralString) -> Sql:
+    return Sql(_filled(statement), "time_series")
+
 
 RED_ERRORS = [
     DynamicConfigValue(id_val="unit", value="percentunit"),
@@ -252,7 +267,7 @@ def _summary(made: dashboard.Dashboard) -> None:
             "At a glance",
             "short",
             "Requests, errors, bytes and visitors of the time shown. A visitor is an address.",
-            Sql(SUMMARY, "table"),
+            _table(SUMMARY),
         )
         .graph_mode(BigValueGraphMode.NONE)
         .override_by_name("Server errors", RED_ERRORS)
@@ -266,20 +281,20 @@ def _summary(made: dashboard.Dashboard) -> None:
             "dateTimeFromNow",
             "When the newest request that is stored was made. Old while the site has visitors"
             " means that rows are late.",
-            Sql(NEWEST, "table"),
+            _table(NEWEST),
         )
         .graph_mode(BigValueGraphMode.NONE)
         .links(help_with("IngestionStopped", "ConsumerAway"))
     )
 
 
-def _over_time(made: dashboard.Dashboard) -> None:
+def _graphs(made: dashboard.Dashboard) -> None:
     requests = stacked(
         lines(
             "Requests, by status",
             "reqps",
             "Requests a second, by class of the status.",
-            Sql(REQUESTS, "time_series"),
+            _over_time(REQUESTS),
         )
     )
     for status, colour in (
@@ -299,7 +314,7 @@ def _over_time(made: dashboard.Dashboard) -> None:
                 "percentunit",
                 "Of the requests, the share that the server failed (5xx) and the share that it"
                 " refused (4xx).",
-                Sql(ERROR_RATE, "time_series"),
+                _over_time(ERROR_RATE),
             ),
             warn_at(0.01, 0.05),
         )
@@ -312,7 +327,7 @@ def _over_time(made: dashboard.Dashboard) -> None:
             "Bytes sent",
             "Bps",
             "Bytes a second of the answers, headers not counted.",
-            Sql(VOLUME, "time_series"),
+            _over_time(VOLUME),
         ).interval("10s")
     )
     made.with_panel(
@@ -320,7 +335,7 @@ def _over_time(made: dashboard.Dashboard) -> None:
             "Visitors",
             "suffix: visitors",
             "Distinct addresses in each step of the graph.",
-            Sql(VISITORS, "time_series"),
+            _over_time(VISITORS),
         ).interval("1m")
     )
 
@@ -332,7 +347,7 @@ def _tables(made: dashboard.Dashboard) -> None:
             "Top paths",
             "short",
             "The paths asked for most, with the share of server errors.",
-            Sql(TOP_PATHS, "table"),
+            _table(TOP_PATHS),
         )
         .override_by_name("Server errors", COLOURED_ERRORS)
         .override_by_name("Bytes", unit_of("decbytes"))
@@ -342,7 +357,7 @@ def _tables(made: dashboard.Dashboard) -> None:
             "Heaviest paths",
             "decbytes",
             "The paths that cost most bytes.",
-            Sql(HEAVY_PATHS, "table"),
+            _table(HEAVY_PATHS),
         )
     )
     made.with_panel(
@@ -350,7 +365,7 @@ def _tables(made: dashboard.Dashboard) -> None:
             "Not found",
             "short",
             "Paths that were answered with 404: broken links, and what scanners try.",
-            Sql(MISSING, "table"),
+            _table(MISSING),
         ).override_by_name("Last", unit_of("dateTimeFromNow"))
     )
     made.with_panel(
@@ -358,7 +373,7 @@ def _tables(made: dashboard.Dashboard) -> None:
             "Referrers",
             "short",
             "Where requests came from, without query.",
-            Sql(REFERRERS, "table"),
+            _table(REFERRERS),
         )
     )
 
@@ -370,13 +385,13 @@ def _people(made: dashboard.Dashboard) -> None:
         ("Browsers", "Requests by browser, bots and programs left out.", BROWSERS),
         ("Systems", "Requests by operating system, bots and programs left out.", SYSTEMS),
     ):
-        made.with_panel(shares(title, "short", description, Sql(statement, "table")))
+        made.with_panel(shares(title, "short", description, _table(statement)))
     made.with_panel(
         listing(
             "Busiest addresses",
             "short",
             "The addresses that ask most. Many client errors are a scanner, or a broken client.",
-            Sql(CLIENTS, "table"),
+            _table(CLIENTS),
         )
         .override_by_name("Client errors", unit_of("percentunit"))
         .override_by_name("Bytes", unit_of("decbytes"))
@@ -417,6 +432,6 @@ def build() -> dashboard.Dashboard:
             .current(VariableOption(text="All", value="$__all"))
         )
     )
-    for part in (_summary, _over_time, _tables, _people):
+    for part in (_summary, _graphs, _tables, _people):
         part(made)
     return made

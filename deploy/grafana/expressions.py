@@ -1,0 +1,110 @@
+"""Every PromQL expression and every SQL statement of the boards and the rules, ready to be run.
+
+For tests: variables and macros are replaced as Prometheus and Grafana would replace them. A place
+is said in words, "ingestion.json: Memory" or "alerts.rules.yml: DiskFilling".
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+BOARDS = Path(__file__).parent / "dashboards"
+RULES = Path(__file__).parents[1] / "prometheus"
+
+PROMQL_VARIABLES = {"$__rate_interval": "1m", "$instance": ".*"}
+#: Seconds of one step of a graph.
+STEP = 60
+#: What "All" stands for: each row's own value, and for the status what the data source writes.
+EVERY_SOURCE = "source"
+EVERY_HOST = "s.host"
+EVERY_STATUS = "'2','3','4','5','1','0'"
+SQL_VARIABLES = {
+    "$__interval_ms": str(STEP * 1_000),
+    "$__interval": f"{STEP}s",
+    "$source": EVERY_SOURCE,
+    "$host": EVERY_HOST,
+    "$status": EVERY_STATUS,
+}
+COMPARISON = re.compile(r"(?<=\s)(==|!=|>=|<=|>|<)(?=\s)")
+TIME_FILTER = re.compile(r"\$__timeFilter\(([\w.]+)\)")
+TIME_GROUP = re.compile(r"\$__timeGroupAlias\(([\w.]+),\s*\w+(?:,\s*\w+)?\)")
+
+
+def _panels() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in sorted(BOARDS.glob("*.json")):
+        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
+            yield f"{path.name}: {panel['title']}", panel
+
+
+def _targets(datasource: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for where, panel in _panels():
+        for target in panel.get("targets", []):
+            if panel["datasource"]["type"] == datasource:
+                yield where, target
+
+
+def _variables(datasource: str) -> Iterator[tuple[str, str]]:
+    for path in sorted(BOARDS.glob("*.json")):
+        board = json.loads(path.read_text(encoding="utf-8"))
+        for variable in board.get("templating", {}).get("list", []):
+            if variable.get("datasource", {}).get("type") == datasource:
+                yield f"{path.name}: variable {variable['name']}", variable["query"]
+
+
+def rules() -> list[tuple[str, dict[str, Any]]]:
+    """Return each rule, recording or alert, and the name of its file."""
+    return [
+        (path.name, rule)
+        for path in sorted(RULES.glob("*.rules.yml"))
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+        for rule in group["rules"]
+    ]
+
+
+def _replaced(text: str, variables: dict[str, str]) -> str:
+    for name, value in variables.items():
+        text = text.replace(name, value)
+    return text
+
+
+def promql() -> list[tuple[str, str]]:
+    """Return where each expression stands, and the expression.
+
+    An alert compares; here each of its comparisons gives 0 or 1, so that the expression has a value
+    while all is well, if every metric that it names is there.
+    """
+    found = [
+        (where, _replaced(target["expr"], PROMQL_VARIABLES))
+        for where, target in _targets("prometheus")
+    ]
+    for name, rule in rules():
+        if "alert" in rule:
+            where, expression = rule["alert"], COMPARISON.sub(r"\1 bool", rule["expr"])
+        else:
+            where, expression = rule["record"], rule["expr"]
+        found.append((f"{name}: {where}", expression.strip()))
+    return found
+
+
+def sql(start: int = 0, end: int = 2**31 - 1) -> list[tuple[str, str]]:
+    """Return where each statement stands, and the statement, over a time in Unix seconds.
+
+    As Grafana does, it reckons in the session's time zone, which must be UTC.
+    """
+    statements = [(where, target["rawSql"]) for where, target in _targets("mysql")]
+    return [
+        (where, _expanded(statement, start, end))
+        for where, statement in [*statements, *_variables("mysql")]
+    ]
+
+
+def _expanded(statement: str, start: int, end: int) -> str:
+    text = _replaced(statement, SQL_VARIABLES)
+    text = TIME_FILTER.sub(rf"\1 BETWEEN FROM_UNIXTIME({start}) AND FROM_UNIXTIME({end})", text)
+    return TIME_GROUP.sub(rf'UNIX_TIMESTAMP(\1) DIV {STEP} * {STEP} AS "time"', text)
