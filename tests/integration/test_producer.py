@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from pathlib import Path
 
@@ -119,3 +120,121 @@ def test_a_damaged_checkpoint_stops_the_producer(
     assert str(checkpoint) in producer.text()
     assert "Traceback" not in producer.text()
     assert checkpoint.read_text() == content
+
+
+def test_a_log_that_appears_and_grows_byte_by_byte(deployment: Deployment, tmp_path: Path) -> None:
+    """A missing log is waited for, a part of a line too; SIGTERM ends at leisure, with 0."""
+    log = tmp_path / "access.log"
+    deployment.start_consumers()
+    producer = deployment.start("producer", str(log))
+
+    def waits() -> None:
+        assert "Log cannot be read, waiting for it" in producer.text()
+        assert "Connected to RabbitMQ" in producer.text()
+
+    eventually(waits)
+    log.write_bytes(b"whole\npar")
+    producer.wait_ready()
+    deployment.assert_settled(1)
+    with log.open("ab") as file:
+        file.write(b"tial\nlast\nnever whole")
+    deployment.assert_settled(3)
+    code = producer.terminate()
+
+    assert code == 0, producer.text()
+    assert deployment.raw_lines() == [b"whole", b"partial", b"last"]
+    assert producer.text().count("waiting for it") == 1
+    checkpoint = json.loads((tmp_path / "state" / "checkpoint.json").read_text())
+    assert [place["position"] for place in checkpoint["places"]] == [19]
+
+
+def test_a_checkpoint_that_is_lost(deployment: Deployment, tmp_path: Path) -> None:
+    """Everything is read again, under the same keys: it adds no row."""
+    log = tmp_path / "access.log"
+    sample.write(log, 2_000, "combined", seed=8)
+    lake, clean = deployment.start_consumers()
+    deployment.publish_once(log)
+    deployment.assert_settled(2_000)
+    for path in (tmp_path / "state").iterdir():
+        path.unlink()
+
+    deployment.publish_once(log)
+
+    def all_again() -> None:
+        assert lake.metric("datastream_lines_duplicate_total") == 2_000
+        assert clean.metric("datastream_lines_duplicate_total") == 2_000
+
+    eventually(all_again)
+    deployment.assert_settled(2_000)
+    assert deployment.raw_lines() == list(lines_of(log))
+
+
+def test_a_last_line_that_is_completed_later(deployment: Deployment, tmp_path: Path) -> None:
+    """Read once it is stored as it stands; read once more, its row is the whole line."""
+    log = tmp_path / "access.log"
+    log.write_bytes(b"only")
+    deployment.start_consumers()
+    deployment.publish_once(log)
+    deployment.assert_settled(1)
+    before = deployment.query("SELECT flags, line FROM raw_log")
+    with log.open("ab") as file:
+        file.write(b" line\n")
+
+    deployment.publish_once(log)
+
+    def completed() -> None:
+        assert deployment.query("SELECT flags, line FROM raw_log") == [(0, b"only line")]
+
+    assert before == [(1, b"only")]
+    eventually(completed)
+    assert deployment.count("log_stream") == 1
+
+
+def test_rotations_while_the_broker_is_away(deployment: Deployment, tmp_path: Path) -> None:
+    """What came and went meanwhile is found, by renaming and by copying, and in order of keys."""
+    log = tmp_path / "access.log"
+    append(log, range(1_000))
+    deployment.start_consumers()
+    producer = deployment.start("producer", str(log))
+    deployment.assert_settled(1_000)
+    deployment.broker.stop()
+
+    def away() -> None:
+        assert "RabbitMQ unavailable" in producer.text()
+
+    eventually(away)
+    append(log, range(1_000, 2_000))
+    log.rename(tmp_path / "access.log.2")
+    append(log, range(2_000, 3_000))
+    log.rename(tmp_path / "access.log.1")
+    append(log, range(3_000, 4_000))
+    deployment.broker.restart()
+
+    deployment.assert_settled(4_000)
+    assert sorted(deployment.raw_lines()) == sorted(b"line %d" % n for n in range(4_000))
+    assert "Traceback" not in producer.text()
+
+
+def test_settings_that_stop_the_producer(deployment: Deployment, tmp_path: Path) -> None:
+    """Each with a code of its own and one line that says what to do."""
+    log = tmp_path / "access.log"
+    append(log, range(10))
+    first = deployment.start("producer", str(log))
+    first.wait_ready()
+    codes = {}
+    for words, changes in {
+        "another producer uses STATE_DIR": {},
+        "SOURCE is not set": {"SOURCE": "", "STATE_DIR": str(tmp_path / "other")},
+        "MAX_SLICE_LINES is 0": {"MAX_SLICE_LINES": "0"},
+    }.items():
+        producer = deployment.start("producer", "--once", str(log), **changes)
+        codes[words] = producer.wait()
+        assert words in producer.text()
+        assert producer.text().count("\n") == 1
+    first.terminate()
+    other = deployment.start("producer", "--once", str(log), SOURCE="another")
+    codes["belongs to SOURCE 'test'"] = other.wait()
+
+    assert list(codes.values()) == [75, 78, 78, 65]
+    assert "belongs to SOURCE 'test', not 'another'" in other.text()
+    assert other.text().count("\n") == 1

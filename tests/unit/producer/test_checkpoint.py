@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from producer.checkpoint import Checkpoint, StateError, StateInUse
-from producer.files import Place
+from producer.places import Place, State
 
 PLACE = Place(2**64 - 1, "/var/log/access.log", 0, 1, 2, 300, 100, "ab", "cd")
+STATE = State([PLACE], {PLACE.path: 1_000_000.5})
 
 
 class Counts:
@@ -64,22 +66,21 @@ def opener(tmp_path: Path) -> Iterator[Opener]:
 
 
 def test_places_are_found_again(opener: Opener) -> None:
-    """What was saved is what the next process finds, with the time of it."""
+    """What was saved is what the next process finds."""
     first = opener()
-    first.save([PLACE])
+    first.save(STATE)
     again = opener.again()
 
-    assert (first.places, first.saved_at) == ([], 0.0)
-    assert again.places == [PLACE]
-    assert again.saved_at > 0
+    assert first.found == State()
+    assert again.found == STATE
     assert opener.counts.saved == 1
 
 
 def test_the_one_before_is_kept(opener: Opener) -> None:
     """A person can go back by one."""
     saved = opener()
-    saved.save([PLACE])
-    saved.save([])
+    saved.save(STATE)
+    saved.save(State())
 
     previous = json.loads((opener.folder / "checkpoint.previous.json").read_text())
     assert [entry["position"] for entry in previous["places"]] == [300]
@@ -94,9 +95,9 @@ def test_the_one_before_is_kept(opener: Opener) -> None:
 def test_nothing_new_is_not_written(opener: Opener) -> None:
     """An idle producer leaves the disk alone."""
     saved = opener()
-    saved.save([PLACE])
+    saved.save(STATE)
     before = opener.file.stat().st_mtime_ns
-    saved.save([PLACE])
+    saved.save(STATE)
 
     assert opener.file.stat().st_mtime_ns == before
     assert opener.counts.saved == 1
@@ -109,18 +110,18 @@ def test_at_most_once_a_second(opener: Opener, monkeypatch: pytest.MonkeyPatch) 
     saved = opener()
     asked = []
 
-    def places() -> list[Place]:
+    def state() -> State:
         asked.append(now[0])
-        return [PLACE]
+        return STATE
 
     for at in (100.0, 100.5, 100.99, 101.0, 101.5):
         now[0] = at
-        saved.save_if_due(places)
+        saved.save_if_due(state)
 
     assert asked == [100.0, 101.0]
 
 
-GOOD = json.dumps({"version": 1, "source": "test", "saved_at": 1.0, "places": []})
+GOOD = json.dumps({"version": 1, "source": "test", "seen": {}, "places": []})
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ GOOD = json.dumps({"version": 1, "source": "test", "saved_at": 1.0, "places": []
         (GOOD[:-10], "is not a checkpoint"),
         ("\0" * 100, "is not a checkpoint"),
         ("[]", "is not a checkpoint"),
-        ('{"version": 1, "source": "test", "saved_at": 1.0}', "is not a checkpoint"),
+        ('{"version": 1, "source": "test", "seen": {}}', "is not a checkpoint"),
         (GOOD.replace("[]", '[{"stream_id": 1}]'), "is not a checkpoint"),
         (GOOD.replace("[]", "7"), "is not a checkpoint"),
         (GOOD.replace("1,", "2,", 1), "has version 2"),
@@ -139,7 +140,7 @@ GOOD = json.dumps({"version": 1, "source": "test", "saved_at": 1.0, "places": []
 )
 def test_what_is_no_checkpoint_of_ours(opener: Opener, content: str, words: str) -> None:
     """It is named with what to do about it: nothing ever starts at 0 because of that."""
-    opener().save([PLACE])
+    opener().save(STATE)
     opener.file.write_text(content)
 
     with pytest.raises(StateError, match=words) as raised:
@@ -151,7 +152,7 @@ def test_what_is_no_checkpoint_of_ours(opener: Opener, content: str, words: str)
 
 def test_a_place_with_a_value_of_another_kind(opener: Opener) -> None:
     """It is not taken for a position."""
-    opener().save([PLACE])
+    opener().save(STATE)
     opener.file.write_text(opener.file.read_text().replace('"position": 300', '"position": "300"'))
 
     with pytest.raises(StateError, match="is not a checkpoint"):
@@ -165,7 +166,7 @@ def test_a_second_producer_is_refused(opener: Opener) -> None:
     with pytest.raises(StateInUse, match="another producer"):
         opener()
 
-    assert opener.again().places == []
+    assert opener.again().found == State()
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
@@ -182,18 +183,18 @@ def test_a_disk_that_is_full(
     """It is told once and counted each time; the checkpoint from before stays, and it recovers."""
     caplog.set_level(logging.INFO)
     saved = opener()
-    saved.save([])
+    saved.save(State())
     replace = Path.replace
 
     def fail(_self: Path, _target: Path) -> Path:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", fail)
-    saved.save([PLACE])
-    saved.save([PLACE])
+    saved.save(STATE)
+    saved.save(STATE)
     during = json.loads(opener.file.read_text())
     monkeypatch.setattr(Path, "replace", replace)
-    saved.save([PLACE])
+    saved.save(STATE)
 
     assert during["places"] == []
     assert opener.counts.failed == 2
@@ -201,4 +202,132 @@ def test_a_disk_that_is_full(
         "Checkpoint cannot be written and is stale; publishing goes on",
         "Checkpoint is written again",
     ]
-    assert opener.again().places == [PLACE]
+    assert opener.again().found == STATE
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("position", -1),
+        ("position", 1.5),
+        ("position", True),
+        ("position", None),
+        ("stream_id", "1"),
+        ("path", 7),
+        ("finished", 0),
+        ("marker", None),
+        ("unheard_of", 1),
+    ],
+)
+def test_a_field_of_a_place_that_cannot_be(opener: Opener, field: str, value: object) -> None:
+    """Each is looked at: a position that is none would be a line left out."""
+    opener().save(STATE)
+    content = json.loads(opener.file.read_text())
+    content["places"][0][field] = value
+    opener.file.write_text(json.dumps(content))
+
+    with pytest.raises(StateError, match="is not a checkpoint"):
+        opener.again()
+
+
+@pytest.mark.parametrize("seen", [[], 7, None, {"log": "yesterday"}, {"log": None}])
+def test_a_time_that_cannot_be(opener: Opener, seen: object) -> None:
+    """Neither is one taken for the time of the last look."""
+    opener().save(STATE)
+    content = json.loads(opener.file.read_text())
+    opener.file.write_text(json.dumps(content | {"seen": seen}))
+
+    with pytest.raises(StateError, match="is not a checkpoint"):
+        opener.again()
+
+
+def test_bytes_that_are_no_text(opener: Opener) -> None:
+    """A checkpoint of a disk that failed is named like any other that is none."""
+    opener().save(STATE)
+    opener.file.write_bytes(b"\xff\xfe{}")
+
+    with pytest.raises(StateError, match=r"copy checkpoint\.previous\.json over it"):
+        opener.again()
+
+
+def test_a_checkpoint_that_cannot_be_read(opener: Opener) -> None:
+    """It is not taken for none."""
+    opener.folder.mkdir(parents=True)
+    opener.file.mkdir()
+
+    with pytest.raises(StateError, match="cannot be read: Is a directory"):
+        opener()
+
+
+def test_a_refused_checkpoint_leaves_the_folder_free(opener: Opener) -> None:
+    """A person can put the one before back, and start again."""
+    saved = opener()
+    saved.save(STATE)
+    saved.save(State())
+    opener.file.write_text("")
+    with pytest.raises(StateError):
+        opener.again()
+    (opener.folder / "checkpoint.previous.json").replace(opener.file)
+
+    assert opener().found == STATE
+
+
+def test_a_write_that_was_cut_short(opener: Opener) -> None:
+    """What a crash left beside the checkpoint is not read, and is in nobody's way."""
+    opener().save(State())
+    leftover = opener.folder / "checkpoint.json.tmp"
+    leftover.write_text('{"version": 1, "sou')
+    again = opener.again()
+    again.save(STATE)
+
+    assert again.found == State()
+    assert opener.again().found == STATE
+    assert not leftover.exists()
+
+
+def test_a_failure_is_tried_again_when_it_is_due(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second later, not at each slice; what did not get to the disk does not count as saved."""
+    now = [100.0]
+    monkeypatch.setattr("producer.checkpoint.time.monotonic", lambda: now[0])
+    saved = opener()
+    fsync = os.fsync
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("producer.checkpoint.os.fsync", fail)
+    for now[0] in (100.0, 100.5, 101.0):
+        saved.save_if_due(lambda: STATE)
+    failed = opener.counts.failed
+    monkeypatch.setattr("producer.checkpoint.os.fsync", fsync)
+    now[0] = 102.0
+    saved.save_if_due(lambda: STATE)
+
+    assert (failed, opener.counts.saved) == (2, 1)
+    assert opener.again().found == STATE
+
+
+def test_a_file_system_without_links(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The checkpoint is written there as well; only the one before is not kept."""
+
+    def refuse(_source: Path, _target: Path) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("producer.checkpoint.os.link", refuse)
+    saved = opener()
+    saved.save(State())
+    saved.save(STATE)
+
+    assert opener.counts.failed == 0
+    assert opener.again().found == STATE
+
+
+def test_a_version_that_has_nothing_in_common(opener: Opener) -> None:
+    """Its number is enough to say what to do."""
+    opener()
+    opener.file.write_text('{"version": 7}')
+
+    with pytest.raises(StateError, match="has version 7, this producer writes 1"):
+        opener.again()

@@ -6,67 +6,14 @@ import gzip
 import logging
 import os
 import shutil
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from datastream.slices import UNTERMINATED, Slice
+from datastream.slices import UNTERMINATED
 from producer import log as log_module
-from producer.files import LogFile, Place
-from producer.log import Log, Source
-from producer.reader import Limits
-
-LIMITS = Limits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
-FOLLOW = Source("test", "combined", LIMITS)
-ONCE = Source("test", "combined", LIMITS, once=True)
-LONG_AGO = 1_000_000.0
-
-
-class Followed:
-    """A log under test, with everything that it has handed out."""
-
-    def __init__(
-        self,
-        path: Path,
-        source: Source = FOLLOW,
-        places: Sequence[Place] = (),
-        saved_at: float = 0.0,
-        listed: Sequence[str] = (),
-    ) -> None:
-        self.log = Log(str(path), source, places)
-        self.log.take_up(saved_at, listed)
-        self.pieces: list[Slice] = []
-
-    def read(self, at_most: int = 1_000) -> list[bytes]:
-        """Hand out and confirm what there is; return the lines of that."""
-        lines = []
-        for _ in range(at_most):
-            handed = self.log.next()
-            if handed is None:
-                break
-            reader, piece = handed
-            reader.confirm()
-            self.log.note(reader)
-            self.pieces.append(piece)
-            lines += piece.body.split(b"\n")
-        return lines
-
-    def restarted(self, path: Path, source: Source = FOLLOW, since: float = 0.0) -> Followed:
-        """Return the log as the next process finds it."""
-        return Followed(path, source, self.log.places(), saved_at=since or time.time())
-
-    @property
-    def streams(self) -> list[int]:
-        """The streams of what was handed out, each once, in order."""
-        return list(dict.fromkeys(piece.stream.stream_id for piece in self.pieces))
-
-
-def append(path: Path, *lines: bytes) -> None:
-    """Append whole lines to a file."""
-    with path.open("ab") as file:
-        file.write(b"".join(line + b"\n" for line in lines))
+from producer.files import LogFile
+from unit.producer.followed import LONG_AGO, ONCE, Followed, append
 
 
 @pytest.fixture
@@ -346,12 +293,235 @@ def test_files_are_closed_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
     followed = Followed(path)
     open_files = []
-    for number in range(20):
+    for number in range(50):
         append(path, b"%d" % number)
         followed.read()
-        path.rename(path.with_suffix(f".log.{20 - number}"))
+        path.rename(path.with_suffix(f".log.{50 - number}"))
         followed.read()
         open_files.append(len(list(Path("/proc/self/fd").iterdir())))
 
-    assert len(followed.streams) == 20
+    assert len(followed.streams) == 50
     assert open_files[-1] <= open_files[1]
+
+
+def test_nothing_is_left_out_of_a_listed_history(path: Path) -> None:
+    """Oldest first by the last change, whatever the numbers say, and the live log at the end."""
+    for name, line, modified_at in (
+        ("access.log.1", b"second", 200.0),
+        ("access.log-20200101", b"first", 100.0),
+        ("access.log.2", b"third", 300.0),
+    ):
+        append(path.with_name(name), line)
+        os.utime(path.with_name(name), (modified_at, modified_at))
+    append(path, b"live")
+    listed = [str(file) for file in path.parent.iterdir()]
+
+    followed = Followed(path, listed=listed)
+
+    assert followed.read() == [b"first", b"second", b"third", b"live"]
+    assert followed.log.unread == {}
+
+
+def test_rotated_files_that_changed_since_the_last_look_are_read(path: Path) -> None:
+    """Files of one log, written while the producer was away: the older one was seen by then."""
+    append(path, b"live")
+    for name, modified_at in (("access.log.2", 100.0), ("access.log.1", 300.0)):
+        append(path.with_name(name), name.encode())
+        os.utime(path.with_name(name), (modified_at, modified_at))
+
+    assert Followed(path, seen_at=200.0).read() == [b"access.log.1", b"live"]
+
+
+@pytest.mark.parametrize("suffix", [".log.1", ".log-20261124", ".log.1.gz"])
+def test_a_rotated_file_is_read_on_from_its_place(path: Path, suffix: str) -> None:
+    """It is found by its content, plain or packed, and is the same stream."""
+    append(path, b"1", b"2")
+    followed = Followed(path)
+    followed.read()
+    append(path, b"3")
+    rotated = path.with_suffix(suffix)
+    content = path.read_bytes()
+    rotated.write_bytes(gzip.compress(content) if suffix.endswith(".gz") else content)
+    os.utime(rotated, (LONG_AGO, LONG_AGO))
+    path.unlink()
+    append(path, b"live")
+
+    again = followed.restarted(path, since=2 * LONG_AGO)
+
+    assert again.read() == [b"3", b"live"]
+    assert [piece.position for piece in again.pieces] == [4, 0]
+    assert again.streams[0] == followed.streams[0]
+
+
+def test_a_file_that_is_read_to_its_end_is_finished(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not opened again at the next start; the one that is still written is not finished."""
+    append(path, b"1")
+    followed = Followed(path)
+    followed.read()
+    path.rename(path.with_suffix(".log.1"))
+    append(path, b"2")
+    followed.read()
+    before = [place.finished for place in followed.log.places()]
+    monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
+    followed.read()
+
+    assert before == [False, False]
+    assert [place.finished for place in followed.log.places()] == [True, False]
+    assert len(followed.restarted(path).log.readers) == 1
+
+
+def test_a_file_that_is_gone_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What was not read of it cannot be had: that is said once, and never again."""
+    append(path, b"1")
+    followed = Followed(path)
+    followed.read()
+    path.unlink()
+    append(path, b"another")
+
+    again = followed.restarted(path)
+    lines = again.read()
+    again.restarted(path).read()
+
+    assert lines == [b"another"]
+    assert sum("is gone" in record.message for record in caplog.records) == 1
+
+
+def test_a_log_that_is_gone_for_a_while(path: Path) -> None:
+    """Between the rename and the next write there is no log: the old one is read meanwhile."""
+    append(path, b"1")
+    followed = Followed(path)
+    followed.read()
+    path.rename(path.with_suffix(".log.1"))
+    append(path.with_suffix(".log.1"), b"2")
+    meanwhile = followed.read()
+    trouble = followed.log.trouble
+    append(path, b"3")
+
+    assert meanwhile == [b"2"]
+    assert trouble == "No such file or directory"
+    assert followed.read() == [b"3"]
+    assert followed.log.trouble == ""
+
+
+def test_a_rotated_file_that_is_closed_to_us(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds up nothing, is told once, and is read when it is open again."""
+    rotated = path.with_suffix(".log.1")
+    append(path, b"live")
+    append(rotated, b"rotated")
+    initialise = LogFile.__init__
+
+    def refuse(self: LogFile, name: str) -> None:
+        if name == str(rotated):
+            raise PermissionError(13, "Permission denied", name)
+        initialise(self, name)
+
+    monkeypatch.setattr(LogFile, "__init__", refuse)
+    monkeypatch.setattr(log_module, "SCAN_AGAIN", -1.0)
+    followed = Followed(path, listed=[str(rotated)])
+    while_closed = [followed.read() for _ in range(3)]
+    unread = followed.log.unread
+    monkeypatch.setattr(LogFile, "__init__", initialise)
+
+    assert while_closed == [[b"live"], [], []]
+    assert unread == {str(rotated): "Permission denied"}
+    assert sum("trying again" in record.message for record in caplog.records) == 1
+    assert followed.read() == [b"rotated"]
+    assert followed.log.unread == {}
+
+
+def test_what_is_no_file_is_waited_for(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A folder with the name of the log is told once; the log that takes its place is read."""
+    path.mkdir()
+    followed = Followed(path)
+    nothing = [followed.read() for _ in range(3)]
+    trouble = followed.log.trouble
+    path.rmdir()
+    append(path, b"1")
+
+    assert nothing == [[], [], []]
+    assert trouble == "Not a regular file"
+    assert sum("waiting for it" in record.message for record in caplog.records) == 1
+    assert followed.read() == [b"1"]
+
+
+def test_a_disk_that_fails_for_a_while(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told once, the position stays, and reading goes on from there."""
+    append(path, b"1")
+    followed = Followed(path)
+    followed.read()
+    append(path, b"2")
+    read = LogFile.read
+
+    def fail(_self: LogFile, _offset: int, _length: int) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(LogFile, "read", fail)
+    nothing = [followed.read() for _ in range(3)]
+    trouble = followed.log.trouble
+    monkeypatch.setattr(LogFile, "read", read)
+
+    assert nothing == [[], [], []]
+    assert trouble == "Input/output error"
+    assert sum("waiting for it" in record.message for record in caplog.records) == 1
+    assert followed.read() == [b"2"]
+    assert (followed.log.trouble, len(followed.streams)) == ("", 1)
+
+
+def test_a_backlog_is_measured(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In bytes and in seconds, since there was last nothing more to read."""
+    now = [1_000.0]
+    monkeypatch.setattr("producer.reader.time.monotonic", lambda: now[0])
+    append(path, b"1")
+    followed = Followed(path)
+    followed.read()
+    followed.read()
+    before = followed.log.behind_bytes, followed.log.behind_seconds
+    now[0] += 30
+    append(path, b"234")
+
+    assert before == (0, 0.0)
+    assert (followed.log.behind_bytes, followed.log.behind_seconds) == (4, 30.0)
+    followed.read()
+    assert (followed.log.behind_bytes, followed.log.behind_seconds) == (0, 0.0)
+
+
+def test_streams_of_long_ago_are_forgotten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is remembered does not grow for ever; what is being read is never forgotten."""
+    monkeypatch.setattr("producer.known.REMEMBERED", 3)
+    monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
+    followed = Followed(path)
+    for number in range(8):
+        append(path, b"%d" % number)
+        followed.read()
+        path.rename(path.with_name(f"moved-{number}"))
+    append(path, b"live")
+    followed.read()
+    followed.read()
+
+    assert [piece.body for piece in followed.pieces][-1] == b"live"
+    assert [place.stream_id for place in followed.log.places()] == followed.streams[-4:]
+
+
+def test_a_log_that_came_and_went_between_two_looks(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """During an outage nobody looks: a log may appear, be rotated and be missing again by then."""
+    now = [LONG_AGO]
+    monkeypatch.setattr("producer.log.time.time", lambda: now[0])
+    followed = Followed(path)
+    nothing = followed.read()
+    append(path.with_suffix(".log.1"), b"came and went")
+    os.utime(path.with_suffix(".log.1"), (LONG_AGO + 100, LONG_AGO + 100))
+    now[0] += 200
+    still_missing = followed.read()
+    now[0] += 200
+    append(path, b"live")
+
+    assert nothing == []
+    assert [*still_missing, *followed.read()] == [b"came and went", b"live"]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +14,7 @@ from datastream.metrics import ProducerMetrics
 from datastream.slices import Slice
 from datastream.streams import Stream
 from producer import pipeline
-from producer.files import Place
+from producer.places import Place, State
 from producer.publishing import PatientPublisher
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
@@ -27,13 +28,19 @@ def piece(number: int) -> Slice:
 class Broker:
     """Opens sessions, and fails as it is told: a list of reasons, empty for none."""
 
-    def __init__(self, *failures: str, on_publish: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        *failures: str,
+        on_publish: Callable[[], None] = lambda: None,
+        on_wait: Callable[[float], None] = lambda seconds: None,
+    ) -> None:
         self.failures = list(failures)
         self.published: list[tuple[str, int]] = []
         self.attempts: list[tuple[str, int]] = []
         self.opened = 0
         self.closed = 0
         self._on_publish = on_publish
+        self._on_wait = on_wait
 
     @contextmanager
     def open(self) -> Iterator[Broker]:
@@ -54,6 +61,7 @@ class Broker:
 
     def wait(self, seconds: float) -> None:
         """Let no time pass."""
+        self._on_wait(seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -115,9 +123,9 @@ class Slices:
         """Count."""
         self.confirmed += 1
 
-    def places(self) -> list[Place]:
+    def state(self) -> State:
         """Return a place that shows how many are confirmed."""
-        return [Place(1, "log", 0, 1, 2, self.confirmed, 1, "", "")]
+        return State([Place(1, "log", 0, 1, 2, self.confirmed, 1, "", "")])
 
 
 class Saved:
@@ -126,13 +134,13 @@ class Saved:
     def __init__(self) -> None:
         self.positions: list[int] = []
 
-    def save_if_due(self, places: Callable[[], Iterable[Place]]) -> None:
+    def save_if_due(self, state: Callable[[], State]) -> None:
         """Always due."""
-        self.save(places())
+        self.save(state())
 
-    def save(self, places: Iterable[Place]) -> None:
+    def save(self, state: State) -> None:
         """Keep the position."""
-        self.positions += [place.position for place in places]
+        self.positions += [place.position for place in state.places]
 
 
 def run(slices: Slices, broker: Broker, saved: Saved, stop: Event) -> None:
@@ -153,7 +161,7 @@ def test_each_slice_goes_out_on_both_keys_and_is_then_remembered() -> None:
         ("lake.test", 2),
         ("clean.test", 2),
     ]
-    assert saved.positions == [1, 1, 2, 2]
+    assert saved.positions == [0, 1, 1, 2, 2]
 
 
 def test_only_the_key_that_failed_is_published_again() -> None:
@@ -178,7 +186,7 @@ def test_nothing_is_remembered_before_both_keys_are_confirmed() -> None:
 
     assert broker.published == [("lake.test", 1)]
     assert slices.confirmed == 0
-    assert saved.positions == [0]
+    assert saved.positions == [0, 0]
 
 
 def test_a_stop_ends_before_the_next_slice() -> None:
@@ -191,3 +199,111 @@ def test_a_stop_ends_before_the_next_slice() -> None:
 
     assert broker.published == [("lake.test", 1), ("clean.test", 1)]
     assert saved.positions[-1] == 1
+
+
+def test_waiting_keeps_the_session_alive() -> None:
+    """The waits between two looks at the logs are the session's; the first one opens it."""
+    waits: list[float] = []
+    broker = Broker(on_wait=waits.append)
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
+
+    publisher.wait(0.5)
+    publisher.wait(0.25)
+
+    assert waits == [0.5, 0.25]
+    assert broker.opened == 1
+
+
+def test_a_session_that_is_lost_while_waiting_is_replaced() -> None:
+    """Nothing need be published for that to be noticed."""
+    losses = ["connection"]
+
+    def wait(_seconds: float) -> None:
+        if losses:
+            raise Unavailable("as told", losses.pop())
+
+    broker = Broker(on_wait=wait)
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
+
+    publisher.wait(0.5)
+
+    assert (broker.opened, broker.closed) == (2, 1)
+
+
+def test_a_refused_slice_waits_on_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the next attempt heartbeats are answered; a session lost meanwhile is replaced."""
+    now = [100.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("producer.publishing.time", clock)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+        if len(broker.attempts) == 2:
+            raise Unavailable("as told", "connection")
+
+    broker = Broker("nack", "nack", "nack", on_wait=wait)
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
+
+    publisher.publish("lake.test", piece(1))
+
+    assert broker.published == [("lake.test", 1)]
+    assert (broker.opened, broker.closed) == (2, 1)
+    assert len(waits) == 3
+    assert max(waits) <= 0.2
+
+
+def test_a_broker_that_cannot_be_reached_is_tried_until_it_is() -> None:
+    """A session that does not even open is like one that is lost."""
+    broker = Broker()
+    refusals = ["connection", "authentication", "connection"]
+
+    @contextmanager
+    def open_session() -> Iterator[Broker]:
+        if refusals:
+            raise Unavailable("as told", refusals.pop())
+        with broker.open() as session:
+            yield session
+
+    publisher = PatientPublisher(open_session, ProducerMetrics(), Event())
+
+    publisher.publish("lake.test", piece(1))
+    publisher.close()
+
+    assert broker.attempts == [("lake.test", 1)]
+    assert (broker.opened, broker.closed) == (1, 1)
+
+
+def test_an_outage_is_told_when_it_begins_and_when_it_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Not at each attempt."""
+    caplog.set_level("INFO")
+    broker = Broker("", *["connection"] * 5, "")
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
+
+    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", piece(2))
+    publisher.publish("lake.test", piece(3))
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "Connected to RabbitMQ",
+        "RabbitMQ unavailable, nothing is lost, trying again until it is back",
+        "Connected to RabbitMQ",
+    ]
+
+
+def test_what_is_no_outage_gets_out() -> None:
+    """A mistake of the program is not tried again."""
+
+    def fail() -> None:
+        raise RuntimeError("a mistake")
+
+    broker = Broker(on_publish=fail)
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
+
+    with pytest.raises(RuntimeError, match="a mistake"):
+        publisher.publish("lake.test", piece(1))
+
+    assert broker.attempts == []

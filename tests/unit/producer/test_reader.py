@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
-from producer.files import LogFile, Place
+from producer.files import LogFile
+from producer.places import Place
 from producer.reader import Limits, StreamReader, Truncated
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
@@ -20,7 +21,7 @@ WIDE = Limits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
 
 def reader_of(path: Path, limits: Limits = WIDE, place: Place | None = None) -> StreamReader:
     """Return a reader of a file."""
-    return StreamReader(LogFile(str(path)), STREAM, limits, place)
+    return StreamReader(LogFile(str(path)), limits, STREAM, place)
 
 
 def read(reader: StreamReader) -> list[Slice]:
@@ -105,7 +106,6 @@ def test_a_line_over_the_limit_that_still_grows(tmp_path: Path) -> None:
     (after,) = read(reader)
 
     assert (head.body, head.flags) == (b"x" * 10, TRUNCATED)
-    assert place is not None
     assert place.position == 0
     assert (after.position, after.body) == (61, b"next")
     (again, _) = read(reader_of(log, limits, place))
@@ -141,7 +141,6 @@ def test_the_rest_of_a_file_is_flagged(tmp_path: Path) -> None:
     assert rest is not None
     assert (rest.position, rest.body, rest.flags) == (6, b"par", UNTERMINATED)
     assert again is None
-    assert place is not None
     assert place.position == 6
     assert (whole.position, whole.body, whole.flags) == (6, b"partial", 0)
 
@@ -168,7 +167,6 @@ def test_a_place_is_known_again_by_content(tmp_path: Path) -> None:
     reader.next()
     reader.confirm()
     place = reader.place
-    assert place is not None
     moved = LogFile(str(log.rename(tmp_path / "log.1")))
     with gzip.open(tmp_path / "log.2.gz", "wb") as file:
         file.write(b"first\nsecond\nthird\nfourth\n")
@@ -180,17 +178,18 @@ def test_a_place_is_known_again_by_content(tmp_path: Path) -> None:
     assert packed.holds(place)
     assert not other.holds(place)
     assert not shorter.holds(place)
-    (rest,) = read(StreamReader(packed, STREAM, WIDE, place))
+    (rest,) = read(StreamReader(packed, WIDE, STREAM, place))
     assert (rest.position, rest.body) == (13, b"third\nfourth")
 
 
-def test_nothing_confirmed_is_no_place(tmp_path: Path) -> None:
-    """What was only read is not remembered."""
+def test_what_is_not_confirmed_is_behind(tmp_path: Path) -> None:
+    """What was only read does not move the place."""
     reader = reader_of(written(tmp_path / "log", b"first\n"))
     reader.next()
 
-    assert reader.place is None
-    assert reader.behind_bytes == 6
+    assert (reader.place.position, reader.behind_bytes) == (0, 6)
+    reader.confirm()
+    assert (reader.place.position, reader.behind_bytes) == (6, 0)
 
 
 LINES = st.lists(
@@ -240,3 +239,144 @@ def test_every_line_once_whatever_the_limits(
         expected[offset] = (line[:line_bytes], flags)
         offset += len(line) + 1
     assert found == expected
+
+
+def test_what_was_read_before_a_truncation_is_handed_out(tmp_path: Path) -> None:
+    """Whole lines are the stream's all the same; only the part of a line after them is not."""
+    limits = Limits(slice_lines=1, slice_bytes=65_536, line_bytes=65_536)
+    log = written(tmp_path / "log", b"first\nsecond\nthird\npar")
+    reader = reader_of(log, limits)
+    first = reader.next()
+    reader.confirm()
+    log.write_bytes(b"tial, and other lines\n")
+    others = [reader.next(), reader.next()]
+
+    assert first is not None
+    assert [(p.position, p.body) for p in others if p] == [(6, b"second"), (13, b"third")]
+    with pytest.raises(Truncated):
+        reader.next()
+    assert reader.partial_line == b"par"
+
+
+def test_a_log_that_was_filled_with_zeros(tmp_path: Path) -> None:
+    """Bytes that a crash of the machine left are a part of the line that they are in."""
+    (piece,) = read(reader_of(written(tmp_path / "log", b"\0\0\0one\n\0\n\r\n\xff\xfe\n")))
+
+    assert list(piece.numbered()) == [(0, b"\0\0\0one"), (7, b"\0"), (9, b"\r"), (11, b"\xff\xfe")]
+
+
+def test_a_line_over_the_limit_takes_many_reads(tmp_path: Path) -> None:
+    """Its head goes out once, nothing goes out while its rest comes, and the next line is whole."""
+    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=10)
+    log = written(tmp_path / "log", b"a\n" + b"x" * 11)
+    reader = reader_of(log, limits)
+    pieces = read(reader)
+    for part in (b"x" * 5, b"x" * 500, b"\nn", b"ext\n"):
+        with log.open("ab") as file:
+            file.write(part)
+        pieces += read(reader)
+
+    assert [(p.position, p.body, p.flags) for p in pieces] == [
+        (0, b"a", 0),
+        (2, b"x" * 10, TRUNCATED),
+        (519, b"next", 0),
+    ]
+    assert reader.place.position == reader.file.size()
+    assert reader.file.holds(reader.place)
+
+
+def test_the_end_of_a_file_inside_a_line_over_the_limit(tmp_path: Path) -> None:
+    """Its head is all that goes out of it: the rest is no line of its own."""
+    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=10)
+    reader = reader_of(written(tmp_path / "log", b"x" * 100), limits)
+    pieces = read(reader)
+
+    assert [(p.position, p.flags) for p in pieces] == [(0, TRUNCATED)]
+    assert reader.rest() is None
+    assert (reader.place.position, reader.behind_bytes) == (0, 100)
+
+
+def test_a_file_that_is_truncated_inside_a_line_over_the_limit(tmp_path: Path) -> None:
+    """It is noticed there as well."""
+    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=10)
+    log = written(tmp_path / "log", b"x" * 100)
+    reader = reader_of(log, limits)
+    read(reader)
+    log.write_bytes(b"y" * 200 + b"\nnext\n")
+
+    with pytest.raises(Truncated):
+        reader.next()
+
+
+@pytest.mark.parametrize("read_before", [b"", b"first\n"])
+def test_a_file_that_changes_between_a_restart_and_the_first_look(
+    tmp_path: Path, read_before: bytes
+) -> None:
+    """Other lines are not taken for the stream of a place, also of one at the very beginning."""
+    log = written(tmp_path / "log", b"first\nsecond\n")
+    limits = Limits(slice_lines=1, slice_bytes=65_536, line_bytes=65_536)
+    reader = reader_of(log, limits)
+    reader.first_line(is_complete=False)
+    if read_before:
+        reader.next()
+        reader.confirm()
+    again = reader_of(log, limits, reader.place)
+    log.write_bytes(b"other lines\nand more of them\n")
+    pieces = []
+
+    with pytest.raises(Truncated):
+        while (piece := again.next()) is not None:
+            pieces.append(piece)
+            again.confirm()
+    assert [p.body for p in pieces] in ([], [b"first", b"second"])
+
+
+def test_a_restart_without_a_line_between_forgets_nothing(tmp_path: Path) -> None:
+    """The place at the beginning of a file still says how the file begins."""
+    log = written(tmp_path / "log", b"first\nsecond\n")
+    reader = reader_of(log)
+    reader.first_line(is_complete=False)
+
+    assert reader.place.prefix_length == 13
+    assert reader_of(log, place=reader.place).place == reader.place
+
+
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_the_first_line_says_which_stream_it_is(
+    tmp_path: Path,
+    is_complete: bool,
+) -> None:
+    """It is cut like any line; without its newline it counts only at the end of a file."""
+    limits = Limits(slice_lines=100, slice_bytes=4, line_bytes=10)
+
+    def first_line(content: bytes) -> bytes | None:
+        reader = StreamReader(LogFile(str(written(tmp_path / "log", content))), limits)
+        return reader.first_line(is_complete=is_complete)
+
+    assert first_line(b"") is None
+    assert first_line(b"par") == (b"par" if is_complete else None)
+    assert first_line(b"\nsecond\n") == b""
+    assert first_line(b"0123456789\n") == first_line(b"0123456789ABC") == b"0123456789"
+
+
+def test_a_stream_that_is_not_known(tmp_path: Path) -> None:
+    """To ask for it, or for a place in it, is a mistake."""
+    reader = StreamReader(LogFile(str(written(tmp_path / "log", b"first\n"))), WIDE)
+
+    with pytest.raises(ValueError, match="not known"):
+        reader.place  # noqa: B018 - it raises
+    reader.begin(STREAM)
+    assert reader.is_known
+    assert reader.place.position == 0
+
+
+def test_what_is_behind_in_a_packed_file_is_what_is_read(tmp_path: Path) -> None:
+    """Its size is not told."""
+    path = written(tmp_path / "log.1.gz", gzip.compress(b"first\n"))
+    reader = reader_of(path)
+    before = reader.behind_bytes
+    reader.next()
+
+    assert (before, reader.behind_bytes) == (0, 6)
+    reader.confirm()
+    assert reader.behind_bytes == 0

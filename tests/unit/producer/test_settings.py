@@ -65,3 +65,51 @@ def test_a_value_that_cannot_be(name: str, value: str) -> None:
         ProducerSettings.read(env, [], once=False)
 
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["MAX_SLICE_LINES", "MAX_SLICE_BYTES", "MAX_LINE_BYTES"])
+@pytest.mark.parametrize("value", ["-1", "0", "1.5", "1e3", "999999999"])
+def test_a_limit_is_a_whole_number_in_its_range(name: str, value: str) -> None:
+    """Anything else is refused with its name."""
+    env = Environment({"SOURCE": "web", name: value})
+
+    with pytest.raises(ConfigError, match=f"{name} is .*it must be a whole number from"):
+        ProducerSettings.read(env, [], once=False)
+
+
+def test_the_limits_are_those_that_are_set() -> None:
+    """Each has its own variable, and an empty one counts as not set."""
+    limits = read(MAX_SLICE_LINES="7", MAX_SLICE_BYTES="2048", MAX_LINE_BYTES="64").source.limits
+
+    assert (limits.slice_lines, limits.slice_bytes, limits.line_bytes) == (7, 2048, 64)
+    assert read(MAX_SLICE_LINES="").source.limits == read().source.limits
+
+
+def test_a_list_without_a_path() -> None:
+    """It is not taken for the default: whoever set it meant something."""
+    with pytest.raises(ConfigError, match="LOG_PATH names no log"):
+        read(LOG_PATH=" , ,")
+
+
+def test_a_missing_source() -> None:
+    """Every log needs a name for ever, which nobody can guess."""
+    with pytest.raises(ConfigError, match="SOURCE is not set"):
+        ProducerSettings.read(Environment({}), [], once=False)
+
+
+def test_a_source_of_many_bytes() -> None:
+    """The limit is of bytes, since the broker's is: 100 letters may be too many."""
+    assert read(SOURCE="é" * 50).source.name == "é" * 50
+    with pytest.raises(ConfigError, match="SOURCE"):
+        read(SOURCE="é" * 51)
+
+
+def test_the_folder_of_the_state() -> None:
+    """It is taken as it stands."""
+    assert read(STATE_DIR="/var/lib/datastream").state_dir == Path("/var/lib/datastream")
+
+
+def test_a_source_that_is_no_text() -> None:
+    """Bytes of the environment that are not UTF-8 are named like any other wrong value."""
+    with pytest.raises(ConfigError, match="SOURCE must be"):
+        read(SOURCE="caf\udce9")

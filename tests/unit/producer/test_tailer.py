@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from producer.files import Place, expand, log_path
+from datastream.slices import Slice
+from producer.files import expand, log_path
 from producer.log import Source
+from producer.places import Place, State
 from producer.reader import Limits
 from producer.tailer import NoInput, Tailer
 
@@ -41,14 +43,14 @@ def test_lists_and_patterns(tmp_path: Path) -> None:
     """Whatever they stand for is read, each log once, and what appears later as well."""
     log_of(tmp_path, "a.log", b"a")
     log_of(tmp_path, "b.log", b"b")
-    tailer = Tailer([f"{tmp_path}/*.log", f"{tmp_path}/a.log"], FOLLOW, [], 0.0)
+    tailer = Tailer([f"{tmp_path}/*.log", f"{tmp_path}/a.log"], FOLLOW, State())
     first = all_lines(tailer)
     log_of(tmp_path, "c.log", b"c")
     tailer._expanded_at = -1_000.0  # a second has passed
     all_lines(tailer)
 
     assert sorted(first) == [b"a", b"b"]
-    assert {place.path for place in tailer.places()} == {
+    assert {place.path for place in tailer.state().places} == {
         str(tmp_path / name) for name in ("a.log", "b.log", "c.log")
     }
 
@@ -63,14 +65,14 @@ def test_history_is_read_oldest_first(tmp_path: Path) -> None:
             path.write_bytes(gzip.compress(line + b"\n"))
         os.utime(path, (1_000_000 - age, 1_000_000 - age))
 
-    assert all_lines(Tailer([f"{tmp_path}/access.log*"], ONCE, [], 0.0)) == [b"1", b"2", b"3"]
+    assert all_lines(Tailer([f"{tmp_path}/access.log*"], ONCE, State())) == [b"1", b"2", b"3"]
 
 
 def test_a_backlog_holds_up_nobody_else(tmp_path: Path) -> None:
     """A fresh line of one log comes after one slice of another, however much that one has."""
     log_of(tmp_path, "a.log", *[b"backlog"] * 10_000)
     log_of(tmp_path, "b.log", b"fresh")
-    tailer = Tailer([f"{tmp_path}/*.log"], FOLLOW, [], 0.0)
+    tailer = Tailer([f"{tmp_path}/*.log"], FOLLOW, State())
 
     first_two = list(islice(tailer.slices(), 2))
 
@@ -83,24 +85,27 @@ def test_a_backlog_holds_up_nobody_else(tmp_path: Path) -> None:
 def test_once_names_what_is_missing(tmp_path: Path, pattern: str) -> None:
     """What is there is read all the same; then the missing one is an error."""
     log_of(tmp_path, "a.log", b"a")
-    tailer = Tailer([f"{tmp_path}/a.log", f"{tmp_path}/{pattern}"], ONCE, [], 0.0)
+    tailer = Tailer([f"{tmp_path}/a.log", f"{tmp_path}/{pattern}"], ONCE, State())
     lines = []
 
     with pytest.raises(NoInput, match="missing"):
-        lines += [piece.body for piece in tailer.slices() if piece]
+        for piece in tailer.slices():
+            assert piece is not None
+            lines.append(piece.body)
+            tailer.confirm()
 
-    assert [place.position for place in tailer.places()] == [] or lines
+    assert lines == [b"a"]
 
 
 def test_places_of_other_logs_are_kept(tmp_path: Path) -> None:
     """A log that is not read this time is not forgotten."""
     other = Place(5, "/var/log/other.log", 0, 1, 2, 300, 100, "ab", "cd")
     log_of(tmp_path, "a.log", b"a")
-    tailer = Tailer([f"{tmp_path}/a.log"], ONCE, [other], 1.0)
+    tailer = Tailer([f"{tmp_path}/a.log"], ONCE, State([other], {other.path: 1.0}))
     all_lines(tailer)
 
-    assert other in tailer.places()
-    assert len(tailer.places()) == 2
+    assert other in tailer.state().places
+    assert len(tailer.state().places) == 2
 
 
 def test_a_switched_symbolic_link(tmp_path: Path) -> None:
@@ -109,7 +114,7 @@ def test_a_switched_symbolic_link(tmp_path: Path) -> None:
     log_of(tmp_path, "tuesday", b"2")
     link = tmp_path / "current"
     link.symlink_to("monday")
-    tailer = Tailer([str(link)], FOLLOW, [], 0.0)
+    tailer = Tailer([str(link)], FOLLOW, State())
     first = all_lines(tailer)
     link.unlink()
     link.symlink_to("tuesday")
@@ -120,7 +125,7 @@ def test_a_switched_symbolic_link(tmp_path: Path) -> None:
 def test_confirming_nothing_is_a_mistake(tmp_path: Path) -> None:
     """There is nothing to note before a slice was handed out."""
     with pytest.raises(ValueError, match="no slice"):
-        Tailer([str(tmp_path / "a.log")], FOLLOW, [], 0.0).confirm()
+        Tailer([str(tmp_path / "a.log")], FOLLOW, State()).confirm()
 
 
 @pytest.mark.parametrize(
@@ -157,7 +162,140 @@ def test_a_plain_log_that_begins_like_gzip(tmp_path: Path) -> None:
     log_of(tmp_path, "a.log", b"\x1f\x8b\x08 is how it begins")
     log_of(tmp_path, "b.log.gz", b"named like one, but is not")
 
-    assert sorted(all_lines(Tailer([f"{tmp_path}/*"], ONCE, [], 0.0))) == [
+    assert sorted(all_lines(Tailer([f"{tmp_path}/*"], ONCE, State()))) == [
         b"\x1f\x8b\x08 is how it begins",
         b"named like one, but is not",
     ]
+
+
+def test_logs_take_turns(tmp_path: Path) -> None:
+    """While one has a backlog, each line that another gets comes within its next turn."""
+    log_of(tmp_path, "a.log", *[b"backlog"] * 1_000)
+    other = log_of(tmp_path, "b.log")
+    tailer = Tailer([f"{tmp_path}/*.log"], FOLLOW, State())
+    slices = tailer.slices()
+    waited = []
+    for number in range(10):
+        with other.open("ab") as file:
+            file.write(b"fresh %d\n" % number)
+        pieces: list[Slice] = []
+        while not pieces or pieces[-1].body != b"fresh %d" % number:
+            piece = next(slices)
+            assert piece is not None
+            tailer.confirm()
+            pieces.append(piece)
+        waited.append(len(pieces))
+
+    assert max(waited) <= 2
+
+
+def test_a_confirm_is_of_the_slice_handed_out_last(tmp_path: Path) -> None:
+    """The state moves with it, and by nothing else."""
+    log = log_of(tmp_path, "a.log", *[b"line"] * 15)
+    tailer = Tailer([str(log)], FOLLOW, State())
+    slices = tailer.slices()
+    positions = []
+    for _ in range(2):
+        next(slices)
+        positions.append([place.position for place in tailer.state().places])
+        tailer.confirm()
+        positions.append([place.position for place in tailer.state().places])
+
+    assert positions == [[0], [50], [50], [75]]
+
+
+def test_a_slice_that_was_not_confirmed_comes_again(tmp_path: Path) -> None:
+    """The next process hands out the very same lines under the same keys."""
+    log = log_of(tmp_path, "a.log", *[b"line"] * 15)
+    first = Tailer([str(log)], FOLLOW, State())
+    lost = next(first.slices())
+    second = Tailer([str(log)], FOLLOW, first.state())
+    again = next(second.slices())
+
+    assert lost is not None
+    assert again is not None
+    assert (again.stream, again.position, again.body) == (lost.stream, lost.position, lost.body)
+
+
+def test_once_names_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """With the reason; a folder is none either."""
+    log_of(tmp_path, "a.log", b"a")
+    (tmp_path / "b.log").mkdir()
+    tailer = Tailer([str(tmp_path / "a.log"), str(tmp_path / "b.log")], ONCE, State())
+
+    with pytest.raises(NoInput, match=r"b\.log: Not a regular file") as raised:
+        list(tailer.slices())
+
+    assert "a.log" not in str(raised.value)
+
+
+def test_once_reads_what_is_there_and_ends(tmp_path: Path) -> None:
+    """An empty log is read to its end at once; read again, there is nothing more."""
+    log_of(tmp_path, "empty.log")
+    log_of(tmp_path, "a.log", b"a")
+    first = Tailer([f"{tmp_path}/*.log"], ONCE, State())
+    lines = all_lines(first)
+    again = Tailer([f"{tmp_path}/*.log"], ONCE, first.state())
+
+    assert (lines, all_lines(again)) == ([b"a"], [])
+
+
+def test_only_rotated_files_are_asked_for(tmp_path: Path) -> None:
+    """They are read, and the live log is not."""
+    log_of(tmp_path, "access.log", b"live")
+    log_of(tmp_path, "access.log.1", b"rotated")
+    tailer = Tailer([f"{tmp_path}/access.log.1"], ONCE, State())
+
+    assert all_lines(tailer) == [b"rotated"]
+
+
+def test_a_pattern_that_matches_nothing_yet(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told once, and what matches later is read from its beginning."""
+    tailer = Tailer([f"{tmp_path}/*.log"], FOLLOW, State())
+    nothing = []
+    for _ in range(3):
+        tailer._expanded_at = -1_000.0  # a second has passed
+        nothing += all_lines(tailer)
+    log_of(tmp_path, "a.log", b"a")
+    tailer._expanded_at = -1_000.0
+
+    assert nothing == []
+    assert sum("No file matches" in record.message for record in caplog.records) == 1
+    assert all_lines(tailer) == [b"a"]
+
+
+def test_what_can_be_read_is_told(tmp_path: Path) -> None:
+    """As long as one of the logs can be; a log that nobody waits for is behind by nothing."""
+    tailer = Tailer([str(tmp_path / "a.log"), str(tmp_path / "b.log")], FOLLOW, State())
+    all_lines(tailer)
+    before = tailer.is_tailing, tailer.open_files, tailer.behind_bytes, tailer.behind_seconds
+    log_of(tmp_path, "b.log", b"b")
+    all_lines(tailer)
+
+    assert before == (False, 0, 0, 0.0)
+    assert (tailer.is_tailing, tailer.open_files, tailer.once) == (True, 1, False)
+
+
+def test_two_logs_that_begin_alike(tmp_path: Path) -> None:
+    """They are two streams: the path is a part of the name."""
+    log_of(tmp_path, "a.log", b"header", b"1")
+    log_of(tmp_path, "b.log", b"header", b"1")
+    tailer = Tailer([f"{tmp_path}/*.log"], ONCE, State())
+    all_lines(tailer)
+
+    assert len({place.stream_id for place in tailer.state().places}) == 2
+
+
+def test_closed_files(tmp_path: Path) -> None:
+    """At the end nothing stays open."""
+    log_of(tmp_path, "a.log", b"a")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    tailer = Tailer([f"{tmp_path}/*.log"], FOLLOW, State())
+    all_lines(tailer)
+    during = len(list(Path("/proc/self/fd").iterdir()))
+    tailer.close()
+
+    assert during == before + 1
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

@@ -44,10 +44,8 @@ def run(arguments: argparse.Namespace, env: Environment) -> int:
             closing(Checkpoint(settings.state_dir, settings.source.name, counts)) as checkpoint,
             metrics.serve(counts, service.metrics_host, service.metrics_port),
             stop_on_signals() as stop,
+            closing(Tailer(settings.patterns, settings.source, checkpoint.found)) as tailer,
         ):
-            tailer = Tailer(
-                settings.patterns, settings.source, checkpoint.places, checkpoint.saved_at
-            )
             counts.watch(tailer)
             counts.tailing(is_tailing=tailer.is_tailing)
             publish(tailer, rabbit, checkpoint, counts, stop)

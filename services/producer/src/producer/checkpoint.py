@@ -7,13 +7,13 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from producer.files import Place
+from producer.places import Place, State
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Observer(Protocol):
 
 
 class Checkpoint:
-    """The places of a source's streams, in one file that is replaced whole.
+    """The state of a source's logs, in one file that is replaced whole.
 
     `checkpoint.json` in the state folder, with the one before beside it. The folder is locked for
     as long as the process lives.
@@ -59,31 +59,33 @@ class Checkpoint:
         self._file = folder / "checkpoint.json"
         self._previous = folder / "checkpoint.previous.json"
         self._lock = self._take_lock()
-        self._saved_text = ""
-        self._attempted_at = 0.0
+        self._saved: list[Place] | None = None
+        self._attempted_at = float("-inf")
         self._failing = False
-        #: When the checkpoint that was found was written, as a Unix time; 0 when there was none.
-        self.saved_at = 0.0
-        #: What was found, in the order of writing.
-        self.places: list[Place] = self._load()
+        #: What was found.
+        self.found = State()
+        try:
+            self.found = self._load()
+        except StateError:
+            self.close()
+            raise
 
-    def save_if_due(self, places: Callable[[], Iterable[Place]]) -> None:
-        """Write the places, but at most once a second."""
+    def save_if_due(self, state: Callable[[], State]) -> None:
+        """Write the state, but at most once a second."""
         if time.monotonic() - self._attempted_at >= SAVE_EVERY:
-            self.save(places())
+            self.save(state())
 
-    def save(self, places: Iterable[Place]) -> None:
-        """Write the places, when they differ from what is there.
+    def save(self, state: State) -> None:
+        """Write the state, when its places differ from those that are there.
 
         A folder that cannot be written is logged, once, and counted; publishing may go on, since
         what is read again after a crash changes no row.
         """
         self._attempted_at = time.monotonic()
-        text = json.dumps([asdict(place) for place in places])
-        if text == self._saved_text:
+        if state.places == self._saved:
             return
         try:
-            self._replace(text)
+            self._replace(state)
         except OSError as error:
             self._observer.checkpoint_failed()
             if not self._failing:
@@ -96,7 +98,7 @@ class Checkpoint:
         if self._failing:
             self._failing = False
             logger.info("Checkpoint is written again", extra={"file": str(self._file)})
-        self._saved_text = text
+        self._saved = state.places
         self._observer.checkpointed()
 
     def close(self) -> None:
@@ -115,57 +117,53 @@ class Checkpoint:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
+            if not isinstance(error, BlockingIOError):
+                raise StateError(
+                    f"STATE_DIR {self._folder} cannot be locked: {error.strerror}"
+                ) from error
             raise StateInUse(
                 f"another producer uses STATE_DIR {self._folder}; give each its own"
             ) from error
         return descriptor
 
-    def _load(self) -> list[Place]:
+    def _load(self) -> State:
         try:
-            text = self._file.read_text(encoding="utf-8")
-            state = json.loads(text)
-            version, source = state["version"], state["source"]
+            state = json.loads(self._file.read_text(encoding="utf-8"))
+            version = state["version"]
+            if version != VERSION:
+                raise StateError(
+                    f"{self._file} has version {version}, this producer writes {VERSION}: "
+                    "run the producer that wrote it, or move the file away to read the log again"
+                )
+            source = state["source"]
+            if source != self._source:
+                raise StateError(
+                    f"{self._file} belongs to SOURCE {source!r}, not {self._source!r}: "
+                    "set SOURCE as it was, or give this source a STATE_DIR of its own"
+                )
+            return State(
+                places=[_place(entry) for entry in state["places"]],
+                seen={path: float(at) for path, at in state["seen"].items()},
+            )
         except FileNotFoundError:
-            return []
+            return State()
         except OSError as error:
             raise StateError(f"{self._file} cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._corrupt() from error
-        if version != VERSION:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StateError(
-                f"{self._file} has version {version}, this producer writes {VERSION}: "
-                "run the producer that wrote it, or move the file away to read the log again"
-            )
-        if source != self._source:
-            raise StateError(
-                f"{self._file} belongs to SOURCE {source!r}, not {self._source!r}: "
-                "set SOURCE as it was, or give this source a STATE_DIR of its own"
-            )
-        try:
-            self.saved_at = float(state["saved_at"])
-            return [_place(entry) for entry in state["places"]]
-        except (ValueError, KeyError, TypeError) as error:
-            raise self._corrupt() from error
+                f"{self._file} is not a checkpoint: copy {self._previous.name} over it, or move "
+                "both away to read the log again from its beginning (no line is stored twice)"
+            ) from error
 
-    def _corrupt(self) -> StateError:
-        return StateError(
-            f"{self._file} is not a checkpoint: copy {self._previous.name} over it, or move both "
-            "away to read the log again from its beginning (no line is stored twice)"
-        )
-
-    def _replace(self, places: str) -> None:
-        state = (
-            f'{{"version": {VERSION}, "source": {json.dumps(self._source)}, '
-            f'"saved_at": {time.time():.3f}, "places": {places}}}\n'
-        )
+    def _replace(self, state: State) -> None:
+        content = {"version": VERSION, "source": self._source} | asdict(state)
         temporary = self._folder / "checkpoint.json.tmp"
         with temporary.open("w", encoding="utf-8") as file:
-            file.write(state)
+            file.write(json.dumps(content) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileNotFoundError):
-            self._previous.unlink()
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # the one before is for people; not every file system has links
+            self._previous.unlink(missing_ok=True)
             os.link(self._file, self._previous)
         temporary.replace(self._file)
         folder = os.open(self._folder, os.O_RDONLY)
@@ -176,8 +174,12 @@ class Checkpoint:
 
 
 def _place(entry: dict[str, Any]) -> Place:
+    """Return the place that an entry describes. Raises TypeError and ValueError."""
     place = Place(**entry)
     for name, kind in Place.__annotations__.items():
-        if type(getattr(place, name)).__name__ != kind:
+        value = getattr(place, name)
+        if type(value).__name__ != kind:
             raise TypeError(f"{name} is no {kind}")
+        if kind == "int" and value < 0:
+            raise ValueError(f"{name} is below 0")
     return place

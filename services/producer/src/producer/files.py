@@ -1,30 +1,41 @@
-"""Log files on disk: which belong together, what identifies one, and how its bytes are read."""
+"""Log files on disk: which belong together, and how the bytes of one are read."""
 
 from __future__ import annotations
 
+import errno
 import glob
 import gzip
 import os
 import re
-from dataclasses import dataclass
-from hashlib import blake2b
+import stat
+import zlib
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-#: What logrotate and its kin append to a log's name: a number, a date, and `.gz`.
-_ROTATION_SUFFIX = re.compile(r"(?:\.\d{1,4}|[.-]\d{4}-?\d\d-?\d\d(?:[.-]\d+)?)?(?:\.gz)?\Z")
+from producer.places import MARKER_BYTES, Place, fingerprint
+
+#: What logrotate and its kin append to a log's name: a number, a date and time, and `.gz`. It is
+#: never the whole name.
+_ROTATION_SUFFIX = re.compile(
+    r"(?<=[^/])(?:\.\d{1,4}|[.-]\d{4}-?\d\d-?\d\d(?:[.-]?\d+)*)?(?:\.gz)?\Z"
+)
 
 #: The first bytes of a gzip file. A plain log may begin with them as well: the name counts too.
 _GZIP_MAGIC = b"\x1f\x8b"
 
-#: Bytes at the beginning of a stream, and just before the position, that are fingerprinted.
-PREFIX_BYTES = 1024
-MARKER_BYTES = 256
+#: Device and inode: which file it is, whatever its name.
+Identity = tuple[int, int]
 
 
 def log_path(path: str) -> str:
     """Return the path of the log that a file belongs to: `access.log` for `access.log.2.gz`."""
-    return _ROTATION_SUFFIX.sub("", path, count=1) or path
+    return _ROTATION_SUFFIX.sub("", path, count=1)
+
+
+def printable(path: str) -> str:
+    """Return a path as text that can be sent and stored, also where it is not UTF-8."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def expand(pattern: str) -> list[str]:
@@ -39,59 +50,53 @@ def expand(pattern: str) -> list[str]:
     return [absolute]
 
 
-def siblings(path: str) -> list[str]:
-    """Return the rotated files of a log that exist, oldest first by their last change."""
-    found = []
-    try:
-        with os.scandir(Path(path).parent) as entries:
-            for entry in entries:
-                if entry.path != path and log_path(entry.path) == path and entry.is_file():
-                    found.append((entry.stat().st_mtime_ns, entry.path))
-    except OSError:
-        return []  # the folder is missing or closed to us: the log itself tells of that
-    return [name for _, name in sorted(found)]
+class Sibling(NamedTuple):
+    """A rotated file of a log."""
 
-
-def fingerprint(data: bytes) -> str:
-    """Return a hash of some bytes, in hexadecimal."""
-    return blake2b(data, digest_size=16).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """How far a stream was read and confirmed, and how to know its file again by its content."""
-
-    stream_id: int
-    #: The log it belongs to: see log_path().
+    modified_at: float
     path: str
-    generation: int
-    #: Where it was last seen; a first guess only, since inodes are used again.
-    device: int
-    inode: int
-    #: The first byte that is not confirmed; always the beginning of a line.
-    position: int
-    #: Fingerprint of the first bytes that were sent, and how many these are.
-    prefix_length: int
-    prefix: str
-    #: Fingerprint of up to MARKER_BYTES just before the position. It tells a file that was
-    #: truncated and has grown past the position again.
-    marker: str
-    #: The file was rotated away and read to its end.
-    finished: bool = False
+    identity: Identity
+    #: The file it is made from is still beside it: it is not whole yet.
+    is_being_packed: bool
+
+
+def siblings(path: str) -> list[Sibling]:
+    """Return the rotated files of a log that exist, oldest first by their last change.
+
+    Those of a symbolic link are beside the link or beside what it points to. Raises OSError.
+    """
+    found = set()
+    for log in {path, os.path.realpath(path)}:
+        with os.scandir(Path(log).parent) as entries:
+            names = {entry.path for entry in entries if log_path(entry.path) == log}
+        for name in names - {log}:
+            with suppress(FileNotFoundError):  # packed or removed just now
+                status = Path(name).stat()
+                is_being_packed = name.endswith(".gz") and name.removesuffix(".gz") in names
+                identity = (status.st_dev, status.st_ino)
+                if stat.S_ISREG(status.st_mode):
+                    found.add(Sibling(status.st_mtime, name, identity, is_being_packed))
+    return sorted(found)
 
 
 class LogFile:
     """One open log file, plain or gzip; offsets are those of the plain bytes."""
 
     def __init__(self, path: str) -> None:
+        """Open a file. Raises OSError, also for what is no regular file: a pipe would hang."""
         self.path = path
+        if not stat.S_ISREG(Path(path).stat().st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", path)
         self._raw: BinaryIO = Path(path).open("rb", buffering=0)  # noqa: SIM115 - see close()
-        status = os.fstat(self._raw.fileno())
-        self.identity = (status.st_dev, status.st_ino)
-        self.modified_at = status.st_mtime
-        self._gzip: gzip.GzipFile | None = None
-        if path.endswith(".gz") and os.pread(self._raw.fileno(), 2, 0) == _GZIP_MAGIC:
-            self._gzip = gzip.GzipFile(fileobj=self._raw)
+        try:
+            status = os.fstat(self._raw.fileno())
+            magic = os.pread(self._raw.fileno(), len(_GZIP_MAGIC), 0)
+        except OSError:
+            self._raw.close()
+            raise
+        is_gzip = path.endswith(".gz") and magic == _GZIP_MAGIC
+        self.identity: Identity = (status.st_dev, status.st_ino)
+        self._gzip = gzip.GzipFile(fileobj=self._raw) if is_gzip else None
 
     @property
     def is_complete(self) -> bool:
@@ -100,29 +105,43 @@ class LogFile:
 
     def size(self) -> int | None:
         """Return the number of bytes; None for a closed file or gzip, which does not tell."""
-        if self._gzip is not None or self._raw.closed:
+        if self._gzip is not None:
             return None
-        return os.fstat(self._raw.fileno()).st_size
+        try:
+            return os.fstat(self._raw.fileno()).st_size
+        except ValueError:  # closed, perhaps while another thread asks
+            return None
+
+    def modified_at(self) -> float:
+        """Return when it was last changed (Unix time)."""
+        return os.fstat(self._raw.fileno()).st_mtime
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return up to `length` bytes from an offset on; fewer only at the end.
-
-        Raises OSError, and EOFError for a gzip file that is cut short.
-        """
+        """Return up to `length` bytes from an offset on; fewer only at the end. Raises OSError."""
         if self._gzip is None:
             return os.pread(self._raw.fileno(), length, offset)
-        if self._gzip.tell() != offset:
-            self._gzip.seek(offset)
-        return self._gzip.read(length)
+        try:
+            if self._gzip.tell() != offset:
+                self._gzip.seek(offset)
+            return self._gzip.read(length)
+        except (EOFError, zlib.error) as error:
+            raise OSError(errno.EIO, f"Damaged or cut short: {error}", self.path) from error
 
     def holds(self, place: Place) -> bool:
         """Say whether this is the file, or a copy of the file, that a place was noted in."""
         length = min(MARKER_BYTES, place.position)
         try:
-            if fingerprint(self.read(0, place.prefix_length)) != place.prefix:
+            if not place.begins(self.read(0, place.prefix_length)):
                 return False  # the cheap part first: the rest of a gzip file is far away
             return fingerprint(self.read(place.position - length, length)) == place.marker
-        except (OSError, EOFError):
+        except OSError:
+            return False
+
+    def reaches(self, position: int) -> bool:
+        """Say whether there are bytes, which can be read, up to a position."""
+        try:
+            return position == 0 or self.read(position - 1, 1) != b""
+        except OSError:
             return False
 
     def close(self) -> None:

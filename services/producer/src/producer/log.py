@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import logging
-import socket
+import os
 import time
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from datastream.slices import Slice
-from datastream.streams import Stream, stream_id
-from producer.files import LogFile, Place, siblings
+from producer.files import Identity, LogFile, printable, siblings
+from producer.known import KnownStreams
+from producer.places import Place
 from producer.reader import Limits, StreamReader, Truncated
 
 logger = logging.getLogger(__name__)
 
-#: Seconds without growth after which a rotated file is done with: the server has long reopened
-#: its log by then. Should it grow later, the next start finds it by its content.
+#: Seconds without growth after which a rotated file is done with, once there are lines in the new
+#: one: the server has long reopened its log by then.
 ROTATED_QUIET = 60.0
-#: How many streams of a log are remembered after their end, so that their files are known.
-REMEMBERED = 100
+#: Seconds until rotated files that could not be read are tried again.
+SCAN_AGAIN = 1.0
+#: Seconds by which the time of a file's last change may be before the time of day: its clock is a
+#: coarser one.
+CLOCK_SLACK = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,274 +48,393 @@ class Log:
     ) -> None:
         """`places` is how far its streams are confirmed. Not followed: rotated files alone."""
         self.path = path
-        #: Why the live file cannot be read just now; empty when it can.
-        self.trouble = ""
-        #: The streams that are being read, oldest first.
-        self.readers: list[StreamReader] = []
+        self.name = printable(path)
+        self._folder = str(Path(path).parent)
+        #: Until when (Unix time) no file of this log can have been missed.
+        self.seen_at = 0.0
         self._source = source
         self._is_followed = is_followed
-        self._places = {place.stream_id: place for place in places}
+        self._known = KnownStreams(source.name, self.name, source.format, places)
+        #: The rotated files that are being read, oldest first, and the live one.
+        self._rotated: list[StreamReader] = []
         self._live: StreamReader | None = None
-        #: The live file, while it has no first line yet and so is no stream.
-        self._nascent: LogFile | None = None
-        #: When the live file was last seen to be the one that is read (Unix time).
-        self._seen_at = 0.0
+        #: The live file is open, but reading it fails.
+        self._is_failing = False
+        #: Rotated files that were asked for, and are not taken up yet.
+        self._listed: set[str] = set()
+        #: Whether all rotated files were looked at, and when that was last tried (Unix time).
+        self._is_scanned = False
+        self._scanned_at = 0.0
+        #: When the live file was last looked for (Unix time).
+        self._looked_at = 0.0
+        #: The files that cannot be read, and why.
+        self._troubles: dict[str, str] = {}
 
-    def take_up(self, saved_at: float, listed: Collection[str]) -> None:
+    def take_up(self, seen_at: float, listed: Iterable[str] = ()) -> None:
         """Find the files again that were being read, by their content, and those since then.
 
-        `saved_at` is when the places were noted (Unix time). Of the rotated files, read are: the
-        rest of those with a place, all of those that have changed since, and all that are
+        `seen_at` is until when none can have been missed (Unix time). Of the rotated files, read
+        are: the rest of those with a place, all of those that have changed since, and all that are
         `listed`; older ones were there before anybody asked for this log.
         """
-        unfinished = [place for place in self._places.values() if not place.finished]
-        self._take_up_rotated(saved_at, listed)
+        self.seen_at = seen_at
+        self._listed = set(listed)
+        unfinished = self._known.unfinished()
         if self._is_followed:
             self._look()
+        else:
+            self._take_up_rotated()
+        self._identify()
+        if self._live is None or not self._is_scanned:
+            return  # what cannot be found now may be back together with the rest
         for place in unfinished:
             if place.stream_id not in self._stream_ids():
+                self._known.finish(place)
                 logger.warning(
                     "The file that was being read is gone; what was not read of it cannot be had",
                     extra={"path": self.path, "position": place.position},
                 )
 
+    def follow(self) -> None:
+        """Read the live file as well, from now on."""
+        self._is_followed = True
+
     def next(self) -> tuple[StreamReader, Slice] | None:
         """Return the next slice and its reader, or None when there is no more for now."""
-        again = True
-        while again:
-            again = False
+        before: list[StreamReader] | None = None
+        while before != self.readers:
+            # One that was truncated or read to its end may have another one in its place.
             if self._is_followed:
                 self._look()
-            for reader in list(self.readers):
+            self._identify()
+            before = self.readers
+            for reader in before:
                 piece = self._next_of(reader)
                 if piece is not None:
                     return reader, piece
-                # It was truncated or read to its end: there may be another one in its place.
-                again = again or reader not in self.readers
         return None
 
     def note(self, reader: StreamReader) -> None:
         """Note how far a reader is confirmed."""
-        place = reader.place
-        if place is not None:
-            self._places[place.stream_id] = place
+        self._known.note(reader.place)
 
     def places(self) -> list[Place]:
         """Return how far each stream is confirmed."""
-        finished = [place for place in self._places.values() if place.finished]
-        for place in finished[:-REMEMBERED]:
-            del self._places[place.stream_id]
-        return list(self._places.values())
+        return self._known.places()
+
+    def close(self) -> None:
+        """Close every file."""
+        for reader in self.readers:
+            reader.file.close()
+
+    @property
+    def readers(self) -> list[StreamReader]:
+        """The files that are being read, oldest first."""
+        live = self._live  # asked for once: another thread reads the metrics
+        return [*self._rotated, live] if live else [*self._rotated]
+
+    @property
+    def trouble(self) -> str:
+        """Why the live file cannot be read just now; empty when it can."""
+        return self._troubles.get(self.path, "")
+
+    @property
+    def unread(self) -> dict[str, str]:
+        """The files that could not be read, or not to their end, and why."""
+        others = {self._folder}
+        if self._live is not None and not self._is_failing:
+            others.add(self.path)  # moved away, perhaps, but read
+        unread = dict.fromkeys(self._listed - {self.path}, os.strerror(errno.ENOENT))
+        unread |= self._troubles
+        return {path: words for path, words in unread.items() if path not in others}
 
     @property
     def behind_bytes(self) -> int:
         """How many bytes are not confirmed."""
-        return sum(reader.behind_bytes for reader in list(self.readers))
+        return sum(reader.behind_bytes for reader in self.readers)
 
     @property
     def behind_seconds(self) -> float:
         """For how long there have been bytes that are not confirmed."""
         now = time.monotonic()
-        waiting = [r.caught_up_at for r in list(self.readers) if r.behind_bytes]
+        waiting = [reader.caught_up_at for reader in self.readers if reader.behind_bytes]
         return max((now - since for since in waiting), default=0.0)
 
-    def _take_up_rotated(self, since: float, listed: Collection[str] = ()) -> None:
-        """Read the rotated files that are not read yet: see take_up()."""
-        unfinished = [place for place in self._places.values() if not place.finished]
-        for path in siblings(self.path):
-            file = self._open(path)
-            if file is None:
-                continue
-            is_new = path in listed or 0 < since < file.modified_at
-            place = _find(file, self._places.values() if is_new else unfinished)
-            is_read = file.identity in {reader.file.identity for reader in self.readers}
-            if is_read or (place is not None and place.stream_id in self._stream_ids()):
-                file.close()
-            elif place is not None:
-                self._resume(file, place)
-            elif not is_new or self._begin(file, is_complete=True) is None:
-                file.close()
+    # Which files there are.
 
     def _look(self) -> None:
         """Notice that the live file appeared or was replaced by another one."""
-        looked_at = time.time()
+        looked_at = self._looked_at = time.time()
         try:
             status = Path(self.path).stat()
+            if self._live is None or self._live.file.identity != (status.st_dev, status.st_ino):
+                self._open_live()
         except OSError as error:
             self._tell(self.path, error)
-            return
-        current = self._live.file if self._live else self._nascent
-        if current is None or current.identity != (status.st_dev, status.st_ino):
-            file = self._open(self.path)
-            if file is None:
-                return
-            if current is not None:
-                self._retire()
-                # There may have been more than one since the last look: an outage is long.
-                self._take_up_rotated(self._seen_at)
-            self._nascent = file
-        self._seen_at = looked_at
-        if self._nascent is not None:
-            self._try_to_begin(self._nascent)
+            self._looked_at = 0.0  # one may have come and gone
+        else:
+            if not self._is_failing and self._troubles.pop(self.path, ""):
+                logger.info("Log can be read now", extra={"path": self.path})
+        if not self._is_scanned and looked_at - self._scanned_at >= SCAN_AGAIN:
+            self._take_up_rotated()
 
-    def _try_to_begin(self, file: LogFile) -> None:
-        place = _find(file, self._places.values())
-        if place is not None and place.stream_id not in self._stream_ids():
-            self._nascent, self._live = None, self._resume(file, place)
-        elif reader := self._begin(file, is_complete=self._source.once or file.is_complete):
-            self._nascent, self._live = None, reader
+    def _saw_all(self) -> None:
+        """Note that no file before the last look can have been missed.
 
-    def _retire(self) -> None:
-        """Let go of the live file: it was rotated, and is read to its end."""
+        Not as long as one has no line: it has no place to be found again by, only its time; and
+        nothing tells whether it was filled, copied and truncated.
+        """
+        if self._is_scanned and all(reader.is_known for reader in self.readers):
+            self.seen_at = max(self.seen_at, self._looked_at - CLOCK_SLACK)
+
+    def _open_live(self) -> None:
+        """Open the live file, and first what is left of the one before and of any between."""
+        file = LogFile(self.path)
         if self._live is not None:
             logger.info(
                 "Log was rotated; reading the old file to its end, then the new one",
                 extra={"path": self.path, "position": self._live.position},
             )
-        elif self._nascent is not None:
-            nascent, self._nascent = self._nascent, None
-            if self._begin(nascent, is_complete=True) is None:
-                nascent.close()
-        self._live = None
+            self._rotated.append(self._live)
+            self._live = None
+        self._is_failing = False
+        try:
+            place = self._known.place_in(file, self._stream_ids())
+            if place is not None and place.identity == file.identity:
+                # Before a copy of it could be taken for it.
+                self._live = self._resume(file, place)
+            self._take_up_rotated(but=file.identity)
+            if self._live is None:
+                place = self._known.place_in(file, self._stream_ids())
+                if place is None or place.stream_id in self._stream_ids():
+                    self._live = self._start(file)
+                else:
+                    self._live = self._resume(file, place)
+        except OSError:
+            file.close()
+            raise
 
-    def _open(self, path: str) -> LogFile | None:
+    def _take_up_rotated(self, but: Identity | None = None) -> None:
+        """Read the rotated files that are not read yet: see take_up()."""
+        self._scanned_at = time.time()
+        self._is_scanned = True
+        try:
+            found = siblings(self.path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._is_scanned = False
+            self._tell(self._folder, error)
+            return
+        self._troubles.pop(self._folder, None)
+        for sibling in found:
+            is_listed = sibling.path in self._listed
+            if not is_listed and (sibling.is_being_packed or not self._is_followed):
+                continue
+            if sibling.identity in {but, *(reader.file.identity for reader in self.readers)}:
+                continue
+            is_new = is_listed or sibling.modified_at > self.seen_at
+            self._take_up_one(sibling.path, is_new=is_new)
+            if sibling.path not in self._troubles:
+                self._listed.discard(sibling.path)
+        self._rotated.sort(key=lambda reader: reader.file.modified_at())
+
+    def _take_up_one(self, path: str, *, is_new: bool) -> None:
+        """Read a rotated file if there is anything left to read in it."""
+        if not is_new and all(
+            place.stream_id in self._stream_ids() for place in self._known.unfinished()
+        ):
+            return
         try:
             file = LogFile(path)
+        except FileNotFoundError:
+            self._is_scanned = False  # renamed or packed just now
+            return
         except OSError as error:
+            self._is_scanned = False
             self._tell(path, error)
+            return
+        self._troubles.pop(path, None)
+        reader = None
+        try:
+            reader = self._reader_of(file, is_new=is_new)
+        except OSError as error:  # damaged, or not whole yet
+            self._tell(path, error)
+        if reader is None:
+            file.close()
+        else:
+            self._rotated.append(reader)
+
+    def _reader_of(self, file: LogFile, *, is_new: bool) -> StreamReader | None:
+        """Return a reader of what is left to read in a rotated file; None when nothing is."""
+        is_read = self._stream_ids()
+        place = self._known.place_in(file, is_read)
+        if place is None:
+            if not is_new or self._is_begun(file):
+                return None
+            if self._known.is_cut_short(file):
+                logger.info(
+                    "Rotated file lacks the end of what was read before; leaving it alone",
+                    extra={"file": file.path},
+                )
+                return None
+            return self._start(file)
+        has_grown = is_new and (file.size() or 0) > place.position
+        if place.stream_id in is_read or (place.finished and not has_grown):
             return None
-        if path == self.path and self.trouble:
-            logger.info("Log can be read now", extra={"path": self.path})
-            self.trouble = ""
-        return file
+        return self._resume(file, place)
+
+    def _is_begun(self, file: LogFile) -> bool:
+        """Say whether a file begins with the one line, not whole yet, of one that is read."""
+        for reader in self.readers:
+            if not reader.is_known:
+                self._first_line(reader)  # reads on
+                part = reader.partial_line
+                if part and file.read(0, len(part)) == part:
+                    return True
+        return False
 
     def _tell(self, path: str, error: OSError) -> None:
-        trouble = error.strerror or "cannot be read"
-        if path != self.path:
-            logger.warning("Rotated file cannot be read", extra={"file": path, "error": trouble})
-        elif trouble != self.trouble:
-            self.trouble = trouble
-            logger.warning(
-                "Log cannot be read, waiting for it", extra={"path": path, "error": trouble}
-            )
+        """Tell, once, why something cannot be read."""
+        trouble = error.strerror or str(error)
+        if self._troubles.get(path) != trouble:
+            self._troubles[path] = trouble
+            words = "Log cannot be read" if path == self.path else "Rotated files cannot be read"
+            if not self._source.once:
+                words += ", waiting for it" if path == self.path else ", trying again"
+            logger.warning(words, extra={"path": path, "error": trouble})
+
+    # Which streams they are.
+
+    def _start(self, file: LogFile) -> StreamReader:
+        return StreamReader(file, self._source.limits)
 
     def _resume(self, file: LogFile, place: Place) -> StreamReader:
-        stream = self._stream(place.stream_id, place.generation)
         logger.info(
             "Reading on where the checkpoint says",
             extra={"file": file.path, "position": place.position},
         )
-        return self._add(StreamReader(file, stream, self._source.limits, place))
+        return StreamReader(file, self._source.limits, self._known.stream(place), place)
 
-    def _begin(self, file: LogFile, *, is_complete: bool) -> StreamReader | None:
-        """Begin a new stream; return None while there is no first line to know it by."""
-        first_line = _first_line(file, self._source.limits.line_bytes, is_complete=is_complete)
-        if first_line is None:
+    def _identify(self) -> None:
+        """Give every file its stream as soon as it has a line, so that it has a place at once."""
+        if not any(self._first_line(reader) is not None for reader in self.readers):
+            return
+        # While a log was empty nothing told whether it was filled, copied and truncated: what was
+        # before comes first, so that generations are counted in the same order by everybody.
+        self._take_up_rotated()
+        for reader in self.readers:
+            first_line = self._first_line(reader)
+            if first_line is not None:
+                reader.begin(self._known.new(first_line))
+                self.note(reader)
+                logger.info(
+                    "Reading from the beginning",
+                    extra={
+                        "file": reader.file.path,
+                        "stream": f"{reader.stream.stream_id:016x}",
+                        "format": self._source.format,
+                    },
+                )
+        # What could not be told from a copy of one of these is another one, or not.
+        self._take_up_rotated()
+
+    def _first_line(self, reader: StreamReader) -> bytes | None:
+        """Return the first line of a file without a stream, when it is there."""
+        if reader.is_known:
             return None
-        generation = 0
-        while (
-            number := stream_id(self._source.name, self.path, first_line, generation)
-        ) in self._places:
-            generation += 1
-        logger.info(
-            "Reading from the beginning",
-            extra={"file": file.path, "stream": f"{number:016x}", "format": self._source.format},
-        )
-        stream = self._stream(number, generation)
-        return self._add(StreamReader(file, stream, self._source.limits))
-
-    def _stream(self, number: int, generation: int) -> Stream:
-        return Stream(
-            number,
-            self._source.name,
-            socket.gethostname(),
-            self.path,
-            self._source.format,
-            generation,
-        )
-
-    def _add(self, reader: StreamReader) -> StreamReader:
-        self.readers.append(reader)
-        return reader
+        with suppress(OSError, Truncated):  # comes again when it is read
+            return reader.first_line(is_complete=self._is_over(reader))
+        return None
 
     def _stream_ids(self) -> set[int]:
-        return {reader.stream.stream_id for reader in self.readers}
+        return {reader.stream.stream_id for reader in self.readers if reader.is_known}
+
+    # What is in them.
 
     def _next_of(self, reader: StreamReader) -> Slice | None:
         try:
-            return reader.next() or self._last_of(reader)
+            # Asked before reading: what arrives while it is read is no reason to wait, nor to end.
+            is_over = self._is_over(reader)
+            if not reader.is_known:
+                reader.first_line(is_complete=is_over)  # raises what there is to raise
+                return None if reader.partial_line or not is_over else self._last_of(reader)
+            piece = reader.next()
+            if piece is None and is_over:
+                piece = self._last_of(reader)
         except Truncated:
             return self._truncated(reader)
-        except (OSError, EOFError) as error:
-            # Its place stays unfinished: the next start tries again from there.
-            logger.error(  # noqa: TRY400 - the traceback says nothing that this does not
-                "File cannot be read on; what was read of it is kept",
-                extra={"file": reader.file.path, "error": str(error), "position": reader.position},
-            )
-            self._drop(reader)
+        except OSError as error:
+            self._failed(reader, error)
             return None
+        if reader is self._live:
+            self._is_failing = False
+            if piece is None:
+                # All of it was read, so it was not truncated either.
+                self._saw_all()
+        return piece
+
+    def _is_over(self, reader: StreamReader) -> bool:
+        """Say whether a file cannot grow any more."""
+        if self._source.once or reader.file.is_complete:
+            return True
+        # While there is nothing in the new file, the server may not have reopened its log.
+        is_replaced = not self._is_followed or (self._live is not None and self._live.is_known)
+        is_quiet = time.monotonic() - reader.grew_at > ROTATED_QUIET
+        return reader is not self._live and is_replaced and is_quiet
 
     def _last_of(self, reader: StreamReader) -> Slice | None:
         """Return the unterminated rest of a file that cannot grow any more; else finish with it."""
-        is_quiet = time.monotonic() - reader.grew_at > ROTATED_QUIET
-        is_rotated = reader is not self._live
-        if not (self._source.once or reader.file.is_complete or (is_rotated and is_quiet)):
-            return None
-        piece = reader.rest()
-        if piece is None and is_rotated:
-            self._finish(reader)
+        piece = reader.rest() if reader.is_known else None
+        if piece is None and reader is not self._live:
+            self._drop(reader)
+            if reader.is_known:
+                self._known.finish(reader.place)
+            logger.info("Read a rotated file to its end", extra={"file": reader.file.path})
         return piece
 
     def _truncated(self, reader: StreamReader) -> Slice | None:
         """Go on after a file was truncated: with a copy of what it held, if there is one."""
         logger.warning(
             "Log was truncated; reading it from its beginning as a new stream",
-            extra={"path": self.path, "position": reader.position},
+            extra={"path": reader.file.path, "position": reader.position},
         )
-        place = reader.place
         self._drop(reader)
-        if place is not None:
-            for path in reversed(siblings(self.path)):
-                copy = self._open(path)
-                if copy is not None and copy.holds(place):
-                    self._resume(copy, place)
-                    return None
-                if copy is not None:
-                    copy.close()
+        self._take_up_rotated()
+        if not reader.is_known:
+            # Not even its first line was whole. In a copy it may be.
+            part = reader.partial_line
+            if any(other.file.read(0, len(part)) == part for other in self._rotated):
+                return None
+            reader.begin(self._known.new(part[: self._source.limits.line_bytes]))
+        elif reader.stream.stream_id in self._stream_ids():
+            return None
+        reader.give_up()
+        self.note(reader)
         return reader.rest()
 
-    def _finish(self, reader: StreamReader) -> None:
-        """Close a file that is read to its end, and remember that it is."""
+    def _failed(self, reader: StreamReader, error: OSError) -> None:
+        if reader is self._live:
+            self._is_failing = True
+            self._tell(self.path, error)
+            return
+        # Its place stays unfinished: the next rotation, or start, tries again from there.
+        self._troubles[reader.file.path] = error.strerror or str(error)
+        logger.error(
+            "Rotated file cannot be read on; what was read of it is kept",
+            extra={
+                "file": reader.file.path,
+                "error": self._troubles[reader.file.path],
+                "position": reader.position,
+            },
+        )
         self._drop(reader)
-        place = reader.place
-        if place is not None:
-            self._places[place.stream_id] = replace(place, finished=True)
-        logger.info("Read a rotated file to its end", extra={"file": reader.file.path})
 
     def _drop(self, reader: StreamReader) -> None:
-        self.readers.remove(reader)
+        """Close a file, and forget the oldest streams that are not read any more."""
         reader.file.close()
         if reader is self._live:
             self._live = None
-
-
-def _find(file: LogFile, places: Iterable[Place]) -> Place | None:
-    """Return the place that was noted in this file: of several, the one furthest on."""
-    for place in sorted(places, key=lambda place: -place.position):
-        if file.holds(place):
-            return place
-    return None
-
-
-def _first_line(file: LogFile, limit: int, *, is_complete: bool) -> bytes | None:
-    """Return the first line, up to a limit; None while it is not all there."""
-    data = b""
-    while b"\n" not in data and len(data) <= limit:
-        chunk = file.read(len(data), 64 * 1024)
-        if not chunk:
-            break
-        data += chunk
-    line, newline, _ = data.partition(b"\n")
-    if newline or len(line) > limit or (line and is_complete):
-        return line[:limit]
-    return None
+        else:
+            self._rotated.remove(reader)
+        self._known.forget(self._stream_ids())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Protocol
 
 from datastream.slices import Slice
 from datastream.topology import CLEAN_KEY, LAKE_KEY, routing_key
-from producer.files import Place
+from producer.places import State
 
 #: Seconds between two looks at logs that have nothing new. No notification can be missed by that.
 LOOK_EVERY = 0.02
@@ -23,7 +23,7 @@ class Slices(Protocol):
     def confirm(self) -> None:
         """Note that the slice yielded last is safe."""
 
-    def places(self) -> list[Place]:
+    def state(self) -> State:
         """Return how far every stream is confirmed."""
 
 
@@ -40,11 +40,11 @@ class Publisher(Protocol):
 class Checkpoint(Protocol):
     """Where it is remembered how far every stream is confirmed."""
 
-    def save_if_due(self, places: Callable[[], Iterable[Place]]) -> None:
-        """Write the places, if the last time is long enough ago."""
+    def save_if_due(self, state: Callable[[], State]) -> None:
+        """Write the state, if the last time is long enough ago."""
 
-    def save(self, places: Iterable[Place]) -> None:
-        """Write the places."""
+    def save(self, state: State) -> None:
+        """Write the state."""
 
 
 def run(
@@ -57,8 +57,10 @@ def run(
     """Publish slice after slice until there is no more or `stop` is set.
 
     `published` is told each slice that is safe, and None while there is nothing to read. The
-    places are remembered whatever happens. Raises Unavailable when stopped during an outage.
+    state is remembered whatever happens. Raises Unavailable when stopped during an outage.
     """
+    # Before the first slice, which may wait long: from now on no file of these logs is an old one.
+    checkpoint.save(tailer.state())
     try:
         for piece in tailer.slices():
             if stop.is_set():
@@ -68,8 +70,8 @@ def run(
                     publisher.publish(routing_key(side, piece.stream.source), piece)
                 tailer.confirm()
             published(piece)
-            checkpoint.save_if_due(tailer.places)
+            checkpoint.save_if_due(tailer.state)
             if piece is None:
                 publisher.wait(LOOK_EVERY)
     finally:
-        checkpoint.save(tailer.places())
+        checkpoint.save(tailer.state())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from threading import Event
 from typing import Protocol
 
@@ -42,8 +42,10 @@ class PatientPublisher:
         self._open_session = open_session
         self._metrics = metrics
         self._stop = stop
-        self._context: AbstractContextManager[Session] | None = None
+        self._context = ExitStack()
         self._session: Session | None = None
+        #: Whether it was told that there is a session again.
+        self._is_told = False
 
     def publish(self, routing_key: str, piece: Slice) -> None:
         """Publish a slice; return once the broker has confirmed it.
@@ -60,10 +62,10 @@ class PatientPublisher:
         self._until_it_works(lambda: self._opened().wait(seconds))
 
     def close(self) -> None:
-        """End the session."""
-        context, self._context, self._session = self._context, None, None
-        if context is not None:
-            context.__exit__(None, None, None)
+        """End the session; another is opened when it is needed."""
+        self._session = None
+        self._is_told = False
+        self._context.close()
 
     def _until_it_works(self, action: Callable[[], None]) -> None:
         policy = retrying(
@@ -74,30 +76,23 @@ class PatientPublisher:
         )
         policy(self._try, action)
         self._metrics.answered("rabbitmq")
+        if not self._is_told:
+            # Not earlier: a session that opens may still refuse everything.
+            self._is_told = True
+            logger.info("Connected to RabbitMQ")
 
     def _try(self, action: Callable[[], None]) -> None:
         try:
             action()
         except Unavailable as error:
             if error.reason not in REFUSALS:
-                self._end(error)
+                self.close()
             raise
 
     def _opened(self) -> Session:
         if self._session is None:
-            context = self._open_session()
-            self._session = context.__enter__()
-            self._context = context
-            logger.info("Connected to RabbitMQ")
+            self._session = self._context.enter_context(self._open_session())
         return self._session
-
-    def _end(self, error: Unavailable) -> None:
-        if self._session is not None:
-            logger.warning(
-                "Session with RabbitMQ ended, nothing is lost, opening another",
-                extra={"reason": error.reason, "error": str(error)},
-            )
-        self.close()
 
     def _back_off(self, seconds: float) -> None:
         """Wait before the next attempt; a session that is open is kept alive."""
@@ -108,6 +103,6 @@ class PatientPublisher:
                 return
             try:
                 self._session.wait(min(left, 0.2))
-            except Unavailable as error:
-                self._end(error)
+            except Unavailable:
+                self.close()
         self._stop.wait(max(0.0, end - time.monotonic()))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from dataclasses import dataclass
 
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
-from producer.files import MARKER_BYTES, PREFIX_BYTES, LogFile, Place, fingerprint
+from producer.files import LogFile
+from producer.places import MARKER_BYTES, PREFIX_BYTES, Place, fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +25,25 @@ class Truncated(Exception):
 
 
 class StreamReader:
-    """Reads one stream, from its beginning or from a place in it.
+    """Reads one file, from its beginning or from a place in it.
 
-    `next` and `rest` hand out one slice; `confirm` says that it is safe, before the next is asked
-    for; `place` is how far that has come. What is read and not handed out is kept here: at most a
-    slice and a line.
+    It has no stream before `begin` says, by the `first_line`, which one it is. Then `next` and
+    `rest` hand out one slice; `confirm` says that it is safe, before the next is asked for; `place`
+    is how far that has come. What is read and not handed out is kept here: at most a slice and a
+    line.
     """
 
     def __init__(
-        self, file: LogFile, stream: Stream, limits: Limits, place: Place | None = None
+        self,
+        file: LogFile,
+        limits: Limits,
+        stream: Stream | None = None,
+        place: Place | None = None,
     ) -> None:
+        """Read on from a place, or read a file from its beginning. Raises OSError."""
         self.file = file
-        self.stream = stream
+        self._stream = stream
         self._limits = limits
-        self._too_long = re.compile(rb"[^\n]{%d}" % (limits.line_bytes + 1))
         #: The first byte that is not confirmed.
         self.position = place.position if place else 0
         #: The first byte that is in no slice yet; the beginning of a line.
@@ -49,19 +54,51 @@ class StreamReader:
         #: Inside a line whose head is sent and whose rest is not.
         self._skipping = False
         self._rest_sent = False
+        self._is_gone = False
         self._read_at_ms = 0
-        marker = min(MARKER_BYTES, self.position)
-        #: The bytes just before `position`, `_next` and `_unread`.
-        self._marker = self._next_marker = self._tail = file.read(self.position - marker, marker)
         self._prefix = file.read(0, min(PREFIX_BYTES, self.position))
-        self._is_known = place is not None
+        #: The bytes just before `position`, `_next` and `_unread`.
+        marker = min(MARKER_BYTES, self.position)
+        self._marker = self._next_marker = self._tail = file.read(self.position - marker, marker)
         #: When there was last something to read, and when there was last no more (monotonic).
         self.grew_at = self.caught_up_at = time.monotonic()
+        if place is not None and self.position == 0:
+            # Without any bytes before it nothing would tell that the file was truncated.
+            self._fill()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known which stream this is."""
+        return self._stream is not None
+
+    @property
+    def stream(self) -> Stream:
+        """The stream; a mistake to ask for before it is known."""
+        if self._stream is None:
+            raise ValueError("the stream is not known yet")
+        return self._stream
+
+    def first_line(self, *, is_complete: bool) -> bytes | None:
+        """Return the first line, up to the limit of a line; None while it is not all there.
+
+        `is_complete`: the file cannot grow any more. Raises Truncated and OSError.
+        """
+        limit = self._limits.line_bytes
+        while b"\n" not in self._pending and len(self._pending) <= limit and self._fill():
+            pass
+        line, newline, _ = self._pending.partition(b"\n")
+        if newline or len(line) > limit or (line and is_complete):
+            return line[:limit]
+        return None
+
+    def begin(self, stream: Stream) -> None:
+        """Say which stream this is."""
+        self._stream = stream
 
     def next(self) -> Slice | None:
         """Return the next slice, or None while there is no whole line.
 
-        Raises Truncated, OSError, and EOFError for a gzip file that is cut short.
+        Raises Truncated and OSError.
         """
         if self._skipping:
             self._skip()
@@ -85,10 +122,18 @@ class StreamReader:
 
     def confirm(self) -> None:
         """Note that what was handed out is safe."""
-        self._is_known = True
         self.position = self._next
         if not self._skipping:
             self._marker = self._next_marker
+
+    def give_up(self) -> None:
+        """Note that no file holds this stream any more."""
+        self._is_gone = True
+
+    @property
+    def partial_line(self) -> bytes:
+        """What is read of a line that is not whole."""
+        return self._pending
 
     @property
     def behind_bytes(self) -> int:
@@ -97,10 +142,8 @@ class StreamReader:
         return max(0, (self._unread if size is None else size) - self.position)
 
     @property
-    def place(self) -> Place | None:
-        """How far the stream is confirmed; None while nothing is."""
-        if not self._is_known:
-            return None
+    def place(self) -> Place:
+        """How far the stream is confirmed."""
         device, inode = self.file.identity
         return Place(
             stream_id=self.stream.stream_id,
@@ -111,7 +154,8 @@ class StreamReader:
             position=self.position,
             prefix_length=len(self._prefix),
             prefix=fingerprint(self._prefix),
-            marker=fingerprint(self._marker),
+            marker="" if self._is_gone else fingerprint(self._marker),
+            finished=self._is_gone,
         )
 
     def _is_enough(self) -> bool:
@@ -122,8 +166,9 @@ class StreamReader:
         )
 
     def _fill(self) -> bool:
-        """Read on; return whether there was anything."""
-        length = self._limits.slice_bytes
+        """Read on; return whether there was anything. Raises Truncated and OSError."""
+        # Twice as much each time, for a line far longer than a slice: not all of it once a slice.
+        length = max(self._limits.slice_bytes, len(self._pending))
         if self.file.is_complete:
             chunk = self.file.read(self._unread, length)
         else:
@@ -164,24 +209,21 @@ class StreamReader:
         """Cut the next slice off what is read; return None when no line is whole."""
         if self._skipping:
             return None
-        pending, limits = self._pending, self._limits
-        end = pending.rfind(b"\n", 0, limits.slice_bytes + 1)
+        limits = self._limits
+        end = self._pending.rfind(b"\n", 0, limits.slice_bytes + 1)
         if end < 0:
-            end = pending.find(b"\n")
-        body = pending[:end] if end >= 0 else pending
-        if len(body) > limits.line_bytes and (too_long := self._too_long.search(body)):
-            if too_long.start() == 0:
+            end = self._pending.find(b"\n")
+        if end < 0:
+            return self._cut_head() if len(self._pending) > limits.line_bytes else None
+        lines = self._pending[:end].split(b"\n", limits.slice_lines)[: limits.slice_lines]
+        if end > limits.line_bytes:
+            whole = next((i for i, line in enumerate(lines) if len(line) > limits.line_bytes), None)
+            if whole == 0:
                 return self._cut_head()
-            body = body[: too_long.start() - 1]
-        elif end < 0:
-            return None
-        lines = body.count(b"\n") + 1
-        if lines > limits.slice_lines:
-            lines = limits.slice_lines
-            body = body[: -len(body.split(b"\n", lines)[-1]) - 1]
-        piece = self._slice(body, lines, 0)
-        self._drop(len(body) + 1)
-        self._next += len(body) + 1
+            lines = lines[:whole]
+        piece = self._slice(b"\n".join(lines), len(lines), 0)
+        self._drop(len(piece.body) + 1)
+        self._next += len(piece.body) + 1
         return piece
 
     def _cut_head(self) -> Slice:

@@ -29,13 +29,16 @@ class ProducerSettings:
         Raises ConfigError.
         """
         listed = env.text("LOG_PATH", "web-server-nginx.log").split(",")
+        paths = patterns or [path.strip() for path in listed if path.strip()]
+        if not paths:
+            raise ConfigError("LOG_PATH names no log")
         once_set = env.flag("ONCE")
         source = env.text("SOURCE")
-        if len(source.encode()) > 100 or not source.isprintable() or "#" in source:
+        if not source.isprintable() or "#" in source or len(source.encode()) > 100:
             # It stands in routing keys, of which the broker takes 255 bytes.
             raise ConfigError("SOURCE must be up to 100 bytes of printable text without #")
         return cls(
-            patterns=patterns or [path.strip() for path in listed if path.strip()],
+            patterns=paths,
             source=Source(
                 name=source,
                 format=env.choice("FORMAT", "combined", tuple(FORMATS)),

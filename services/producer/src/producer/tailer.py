@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from datastream.slices import Slice
-from producer.files import Place, expand, log_path
+from producer.files import expand, log_path, printable
 from producer.log import Log, Source
+from producer.places import State
 from producer.reader import StreamReader
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at what the patterns stand for.
 EXPAND_EVERY = 1.0
 
 
 class NoInput(Exception):
-    """There is nothing to read once: a log that is missing or closed to us."""
+    """There is something to read once that cannot be read: it is missing, or closed to us."""
 
 
 class Tailer:
     """Reads the logs that some paths and patterns stand for, in turn, a slice of each.
 
-    `confirm` after each slice, once it is safe; `places` is how far that has come.
+    `confirm` after each slice, once it is safe; `state` is how far that has come.
     """
 
-    def __init__(
-        self, patterns: Iterable[str], source: Source, places: Iterable[Place], saved_at: float
-    ) -> None:
-        """Take up the logs where `places`, noted at `saved_at` (Unix time), say."""
+    def __init__(self, patterns: Iterable[str], source: Source, state: State) -> None:
+        """Take up the logs where an earlier state says."""
         self._patterns = list(patterns)
         self._source = source
-        self._places = list(places)
-        self._saved_at = saved_at
+        self._found = state
+        #: A log that is not in the state is new since the patterns were last looked at.
+        self._since = max(state.seen.values(), default=time.time())
         self._logs: dict[str, Log] = {}
-        self._expanded_at = 0.0
+        self._expanded_at = float("-inf")
+        self._unmatched: set[str] = set()
         self._handed: tuple[Log, StreamReader] | None = None
         self._expand()
 
     def slices(self) -> Iterator[Slice | None]:
         """Yield slices as they can be had, and None whenever there is no more for now.
 
-        With Source.once it ends instead, and raises NoInput when a log cannot be read at all.
+        With Source.once it ends instead, and raises NoInput when something could not be read.
         """
         while True:
             if not self._source.once:
@@ -66,10 +71,19 @@ class Tailer:
         reader.confirm()
         log.note(reader)
 
-    def places(self) -> list[Place]:
-        """Return how far every stream is confirmed, those of logs that are not read now too."""
-        others = [place for place in self._places if place.path not in self._logs]
-        return others + [place for log in self._logs.values() for place in log.places()]
+    def state(self) -> State:
+        """Return how far all is confirmed, also of the logs that are not read now."""
+        logs = {log.name: log for log in self._logs.values()}
+        others = [place for place in self._found.places if place.path not in logs]
+        return State(
+            places=others + [place for log in logs.values() for place in log.places()],
+            seen=self._found.seen | {name: log.seen_at for name, log in logs.items()},
+        )
+
+    def close(self) -> None:
+        """Close every file."""
+        for log in self._logs.values():
+            log.close()
 
     @property
     def open_files(self) -> int:
@@ -99,23 +113,46 @@ class Tailer:
     def _expand(self) -> None:
         """Take up the logs that the patterns stand for and that are new."""
         now = time.monotonic()
-        first = not self._logs
-        if not first and now - self._expanded_at < EXPAND_EVERY:
+        if now - self._expanded_at < EXPAND_EVERY:
             return
         self._expanded_at = now
-        files = [path for pattern in self._patterns for path in expand(pattern)]
-        for path in dict.fromkeys(map(log_path, files)):
-            is_followed = path in files
-            if path in self._logs or not (first or is_followed):
-                continue
-            places = [place for place in self._places if place.path == path]
-            log = Log(path, self._source, places, is_followed=is_followed)
-            log.take_up(self._saved_at, listed=[f for f in files if log_path(f) == path])
-            self._logs[path] = log
+        found = {pattern: expand(pattern) for pattern in self._patterns}
+        self._tell_unmatched({pattern for pattern, files in found.items() if not files})
+        logs: dict[str, list[str]] = {}
+        for file in dict.fromkeys(chain.from_iterable(found.values())):
+            logs.setdefault(log_path(file), []).append(file)
+        for path, files in logs.items():
+            self._take_up(path, files)
+
+    def _take_up(self, path: str, files: list[str]) -> None:
+        """Take up a log, of which these files were found."""
+        is_followed = path in files
+        if log := self._logs.get(path):
+            if is_followed:
+                log.follow()
+            return
+        if not is_followed and not self._source.once:
+            logger.info(
+                "Only rotated files match: they are read to their end, the log is not followed",
+                extra={"path": path},
+            )
+        name = printable(path)
+        places = [place for place in self._found.places if place.path == name]
+        log = Log(path, self._source, places, is_followed=is_followed)
+        log.take_up(self._found.seen.get(name, self._since), listed=files)
+        self._logs[path] = log
+
+    def _tell_unmatched(self, unmatched: set[str]) -> None:
+        for pattern in sorted(unmatched - self._unmatched if not self.once else ()):
+            logger.warning("No file matches, waiting for one", extra={"pattern": pattern})
+        self._unmatched = unmatched
 
     def _raise_if_unread(self) -> None:
-        troubles = [f"{log.path}: {log.trouble}" for log in self._logs.values() if log.trouble]
-        matched = [p for p in self._patterns if expand(p)]
-        troubles += [f"{p}: no file matches" for p in self._patterns if p not in matched]
+        troubles = [
+            f"{path}: {trouble}"
+            for log in self._logs.values()
+            for path, trouble in log.unread.items()
+        ]
+        troubles += [f"{pattern}: no file matches" for pattern in sorted(self._unmatched)]
         if troubles:
             raise NoInput("; ".join(troubles))

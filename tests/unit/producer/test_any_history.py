@@ -1,0 +1,219 @@
+"""Whatever a server, logrotate and the machine do to a log: each line once, under one key."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import BinaryIO
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from datastream.slices import TRUNCATED, UNTERMINATED
+from producer import log as log_module
+from producer.log import Log, Source
+from producer.reader import Limits
+
+LIMITS = Limits(slice_lines=3, slice_bytes=64, line_bytes=40)
+SOURCE = Source("test", "combined", LIMITS)
+
+Lines = dict[int, bytes]
+
+
+def lines_of(content: bytes) -> Lines:
+    """Return what must be stored of a file's content: the offset of each line, and its bytes."""
+    lines = {}
+    offset = 0
+    for line in content.split(b"\n"):
+        lines[offset] = line[: LIMITS.line_bytes]
+        offset += len(line) + 1
+    if not content or content.endswith(b"\n"):
+        del lines[len(content)]
+    return lines
+
+
+class AnyHistory(RuleBasedStateMachine):
+    """A server writes, logrotate rotates, and the producer reads, stops, crashes and starts."""
+
+    @initialize()
+    def begin(self) -> None:
+        """Nothing is there yet; the producer already waits for the log."""
+        self.folder = Path(tempfile.mkdtemp())
+        self.path = self.folder / "access.log"
+        self.now = 1_000_000_000.0
+        self.patch = pytest.MonkeyPatch()
+        clock = SimpleNamespace(
+            time=lambda: self.now,
+            monotonic=lambda: self.now,
+            time_ns=lambda: int(self.now * 1e9),
+        )
+        for module in ("log", "reader"):
+            self.patch.setattr(f"producer.{module}.time", clock)
+        #: What each generation of the log holds or held.
+        self.contents: list[bytes] = []
+        self.count = 0
+        self.stored: dict[int, Lines] = {}
+        self.unterminated: set[tuple[int, int]] = set()
+        self.log = Log(str(self.path), SOURCE, [])
+        self.log.take_up(self.now)
+        self.saved = self.log.places(), self.log.seen_at
+        self.server: BinaryIO = self.path.open("ab", buffering=0)
+        self.contents.append(b"")
+        self.reopened = True
+
+    def teardown(self) -> None:
+        """Everything is read to its end at last, and is what was written."""
+        if not hasattr(self, "log"):
+            return
+        try:
+            if not self.reopened:
+                self.reopen()
+            self.write(b"the end", 1)
+            for _ in range(3):
+                self.now += 2 * log_module.ROTATED_QUIET
+                self.read(100_000)
+            self.compare()
+        finally:
+            self.log.close()
+            self.server.close()
+            self.patch.undo()
+            shutil.rmtree(self.folder)
+
+    def compare(self) -> None:
+        """Assert that each generation was stored as one stream, byte for byte."""
+        written = [lines_of(content) for content in self.contents if content]
+        stored = list(self.stored.values())
+
+        assert sorted(map(repr, map(sorted, map(dict.items, stored)))) == sorted(
+            map(repr, map(sorted, map(dict.items, written)))
+        )
+
+    # The server.
+
+    def append(self, data: bytes) -> None:
+        """Write, and let time pass."""
+        self.server.write(data)
+        self.contents[-1 if self.reopened else -2] += data
+        self.now += 10
+        os.utime(self.server.fileno(), (self.now, self.now))
+
+    @rule(text=st.sampled_from([b"", b"x", b"word " * 4, b"long " * 20]), lines=st.integers(1, 8))
+    def write(self, text: bytes, lines: int) -> None:
+        """Some lines; each log begins with the same one."""
+        data = b""
+        if not self.contents[-1 if self.reopened else -2]:
+            data = b"# header\n"
+        for _ in range(lines):
+            self.count += 1
+            data += b"%d %s\n" % (self.count, text)
+        self.append(data)
+
+    @rule(text=st.sampled_from([b"par", b"tial" * 15]))
+    def write_a_part(self, text: bytes) -> None:
+        """A part of a line; the rest of it comes with the next."""
+        self.count += 1
+        self.append(b"%d %s" % (self.count, text))
+
+    # Logrotate.
+
+    def shift(self) -> None:
+        """Make way for access.log.1."""
+        for number in range(len(list(self.folder.iterdir())), 0, -1):
+            for suffix in ("", ".gz"):
+                old = self.folder / f"access.log.{number}{suffix}"
+                if old.exists():
+                    old.rename(self.folder / f"access.log.{number + 1}{suffix}")
+
+    @precondition(lambda self: self.reopened)
+    @rule(create=st.booleans())
+    def rotate(self, create: bool) -> None:
+        """By renaming; the server writes to the old file until it is told."""
+        self.shift()
+        self.path.rename(self.folder / "access.log.1")
+        self.now += 10
+        if create:
+            self.path.touch()
+            os.utime(self.path, (self.now, self.now))
+        self.contents.append(b"")
+        self.reopened = False
+
+    @precondition(lambda self: not self.reopened)
+    @rule()
+    def reopen(self) -> None:
+        """The server is told."""
+        self.server.close()
+        self.server = self.path.open("ab", buffering=0)
+        self.reopened = True
+
+    @precondition(lambda self: self.reopened)
+    @rule()
+    def copy_and_truncate(self) -> None:
+        """Without renaming."""
+        self.shift()
+        shutil.copyfile(self.path, self.folder / "access.log.1")
+        self.now += 10
+        os.utime(self.folder / "access.log.1", (self.now, self.now))
+        os.truncate(self.path, 0)
+        self.contents.append(b"")
+
+    @rule(number=st.integers(1, 4))
+    def pack(self, number: int) -> None:
+        """Any rotated file that the server does not write to."""
+        plain = self.folder / f"access.log.{number}"
+        if not plain.exists() or plain.samefile(f"/dev/fd/{self.server.fileno()}"):
+            return
+        status = plain.stat()
+        packed = plain.with_name(f"{plain.name}.gz")
+        packed.write_bytes(gzip.compress(plain.read_bytes()))
+        os.utime(packed, (status.st_atime, status.st_mtime))
+        plain.unlink()
+
+    # The producer.
+
+    @rule(slices=st.integers(1, 6))
+    def read(self, slices: int) -> None:
+        """Some slices are published and confirmed."""
+        for _ in range(slices):
+            handed = self.log.next()
+            if handed is None:
+                break
+            reader, piece = handed
+            assert piece.lines <= LIMITS.slice_lines
+            assert not piece.flags or piece.lines == 1
+            stream = self.stored.setdefault(piece.stream.stream_id, {})
+            for offset, line in piece.numbered():
+                key = (piece.stream.stream_id, offset)
+                if key in self.unterminated:
+                    assert line.startswith(stream[offset])
+                    stream[offset] = line
+                assert stream.setdefault(offset, line) == line
+                assert not piece.flags & TRUNCATED or len(line) == LIMITS.line_bytes
+                if piece.flags == UNTERMINATED:
+                    self.unterminated.add(key)
+            reader.confirm()
+            self.log.note(reader)
+
+    @rule()
+    def save(self) -> None:
+        """The checkpoint is written."""
+        self.saved = self.log.places(), self.log.seen_at
+
+    @rule(is_clean=st.booleans())
+    def restart(self, is_clean: bool) -> None:
+        """After an orderly end, or at the checkpoint of some time before."""
+        if is_clean:
+            self.save()
+        self.log.close()
+        places, seen_at = self.saved
+        self.log = Log(str(self.path), SOURCE, places)
+        self.log.take_up(seen_at)
+
+
+TestAnyHistory = AnyHistory.TestCase
+TestAnyHistory.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)

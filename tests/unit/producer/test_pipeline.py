@@ -1,0 +1,157 @@
+"""The order of the producer's steps, and what is remembered when one of them fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from threading import Event
+
+import pytest
+
+from datastream.errors import Unavailable
+from datastream.slices import Slice
+from datastream.streams import Stream
+from producer import pipeline
+from producer.places import State
+
+STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
+ONE, TWO = (Slice(STREAM, position, b"line", 1, 0, read_at_ms=0) for position in (0, 5))
+
+
+class Steps:
+    """Tailer, publisher and checkpoint at once: notes each step, and fails at the one it is told.
+
+    The logs hold the items; one that is an exception is raised.
+    """
+
+    def __init__(self, *items: Slice | Exception | None, fail_at: str = "") -> None:
+        self.steps: list[str] = []
+        self._items = items
+        self._fail_at = fail_at
+
+    def slices(self) -> Iterator[Slice | None]:
+        """Yield the items."""
+        for item in self._items:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    def confirm(self) -> None:
+        """Note."""
+        self._note("confirm")
+
+    def state(self) -> State:
+        """Note."""
+        self._note("state")
+        return State()
+
+    def publish(self, routing_key: str, piece: Slice) -> None:
+        """Note, or fail."""
+        self._note(f"{routing_key} {piece.position}")
+
+    def wait(self, seconds: float) -> None:
+        """Note."""
+        self._note(f"wait {seconds}")
+
+    def save_if_due(self, state: Callable[[], State]) -> None:
+        """Note; nothing is ever due."""
+        self._note("save if due")
+
+    def save(self, state: State) -> None:
+        """Note."""
+        self._note("save")
+
+    def published(self, piece: Slice | None) -> None:
+        """Note."""
+        self._note("published" if piece else "idle")
+
+    def run(self, stop: Event | None = None) -> None:
+        """Run the pipeline on these."""
+        pipeline.run(self, self, self, self.published, stop or Event())
+
+    def _note(self, step: str) -> None:
+        self.steps.append(step)
+        if step == self._fail_at:
+            raise Unavailable("as told")
+
+
+def test_a_slice_is_published_twice_confirmed_counted_and_remembered() -> None:
+    """In that order, and the next one is not touched before."""
+    steps = Steps(ONE, TWO)
+
+    steps.run()
+
+    assert steps.steps[2:] == [
+        *["lake.test 0", "clean.test 0", "confirm", "published", "save if due"],
+        *["lake.test 5", "clean.test 5", "confirm", "published", "save if due"],
+        *["state", "save"],
+    ]
+
+
+def test_nothing_to_read_is_told_before_the_wait() -> None:
+    """The session is kept alive by the wait, and what is confirmed is remembered meanwhile."""
+    steps = Steps(None)
+
+    steps.run()
+
+    assert steps.steps[2:] == [
+        *["idle", "save if due", f"wait {pipeline.LOOK_EVERY}"],
+        *["state", "save"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fail_at", "before"),
+    [
+        ("lake.test 5", ["lake.test 5"]),
+        ("clean.test 5", ["lake.test 5", "clean.test 5"]),
+    ],
+)
+def test_a_slice_that_is_not_on_both_keys_is_not_confirmed(fail_at: str, before: list[str]) -> None:
+    """What was confirmed before it is remembered all the same."""
+    steps = Steps(ONE, TWO, fail_at=fail_at)
+
+    with pytest.raises(Unavailable):
+        steps.run()
+
+    assert steps.steps[7:] == [*before, "state", "save"]
+
+
+def test_a_log_that_fails_loses_nothing_of_what_was_confirmed() -> None:
+    """Whatever ends the reading, the state is remembered, and the failure gets out."""
+    steps = Steps(ONE, RuntimeError("a log that cannot be read"))
+
+    with pytest.raises(RuntimeError, match="a log that cannot be read"):
+        steps.run()
+
+    assert steps.steps[4:] == ["confirm", "published", "save if due", "state", "save"]
+
+
+def test_a_stop_during_a_wait() -> None:
+    """The state is remembered as well when there was nothing to publish."""
+    steps = Steps(None, None, fail_at=f"wait {pipeline.LOOK_EVERY}")
+
+    with pytest.raises(Unavailable):
+        steps.run()
+
+    assert steps.steps[-2:] == ["state", "save"]
+
+
+def test_a_stop_before_the_first_slice() -> None:
+    """Nothing is published that was not asked for any more."""
+    stop = Event()
+    stop.set()
+    steps = Steps(ONE)
+
+    steps.run(stop)
+
+    assert steps.steps == ["state", "save"] * 2
+
+
+def test_what_there_is_at_the_start_is_remembered_before_anything_is_published() -> None:
+    """After a crash in an outage at the first start, a log rotated meanwhile is still asked for."""
+    steps = Steps(ONE, fail_at="lake.test 0")
+
+    with pytest.raises(Unavailable):
+        steps.run()
+
+    assert steps.steps[:3] == ["state", "save", "lake.test 0"]

@@ -1,0 +1,186 @@
+"""What goes wrong around several logs, and over an outage, and loses nothing."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from producer.log import Source
+from producer.places import State
+from producer.reader import Limits
+from producer.tailer import NoInput, Tailer
+from unit.producer.followed import append, rotated
+
+LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
+FOLLOW = Source("test", "combined", LIMITS)
+ONCE = Source("test", "combined", LIMITS, once=True)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The path of a log that is not there yet."""
+    return tmp_path / "access.log"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock for the tailer and the logs; `at` is its time, which no file is written in."""
+    made = SimpleNamespace(at=2_000_000_000.0)
+    made.time = made.monotonic = lambda: made.at
+    made.time_ns = lambda: int(made.at * 1e9)
+    for module in ("log", "reader", "tailer"):
+        monkeypatch.setattr(f"producer.{module}.time", made)
+    return made
+
+
+def all_lines(tailer: Tailer) -> list[bytes]:
+    """Hand out and confirm everything, until there is no more for now."""
+    lines = []
+    for piece in tailer.slices():
+        if piece is None:
+            break
+        tailer.confirm()
+        lines += piece.body.split(b"\n")
+    return lines
+
+
+def changed(path: Path, at: float) -> None:
+    """Say when a file was last changed."""
+    os.utime(path, (at, at))
+
+
+def test_rotations_during_an_outage_that_ends_with_the_process(
+    path: Path, clock: SimpleNamespace
+) -> None:
+    """The checkpoint that the last confirm leads to does not say that anybody looked since."""
+    append(path, b"1")
+    tailer = Tailer([str(path)], FOLLOW, State())
+    all_lines(tailer)
+    append(path, b"2")
+    handed = next(tailer.slices())
+    clock.at += 3_600  # until the slice is confirmed
+    path.rename(rotated(path, 2))
+    append(path, b"3")
+    path.rename(rotated(path, 1))
+    changed(rotated(path, 1), clock.at - 1_800)
+    append(path, b"4")
+    tailer.confirm()
+    state = tailer.state()
+    clock.at += 10
+
+    again = Tailer([str(path)], FOLLOW, state)
+
+    assert handed is not None
+    assert handed.body == b"2"
+    assert sorted(all_lines(again)) == [b"3", b"4"]
+
+
+def test_logs_that_are_read_in_turns_with_one_state(path: Path, clock: SimpleNamespace) -> None:
+    """That one of them was looked at does not say that the other was."""
+    other = path.with_name("other.log")
+    append(path, b"1")
+    append(other, b"other")
+    tailer = Tailer([str(path)], ONCE, State())
+    all_lines(tailer)
+    path.rename(rotated(path, 2))
+    append(path, b"2")
+    path.rename(rotated(path, 1))
+    changed(rotated(path, 1), clock.at + 100)
+    append(path, b"3")
+    clock.at += 1_000
+    second = Tailer([str(other)], ONCE, tailer.state())
+    all_lines(second)
+
+    third = Tailer([str(path)], ONCE, second.state())
+
+    assert sorted(all_lines(third)) == [b"2", b"3"]
+
+
+def test_a_log_that_matches_and_is_rotated_while_nobody_looked(
+    path: Path, clock: SimpleNamespace
+) -> None:
+    """It is new to the pattern, and so is what is rotated of it since then."""
+    first = path.with_name("first.log")
+    append(first, b"1")
+    tailer = Tailer([str(path.with_name("*.log"))], FOLLOW, State())
+    all_lines(tailer)
+    append(rotated(path, 2), b"long ago")
+    changed(rotated(path, 2), clock.at - 100)
+    append(rotated(path, 1), b"2")
+    changed(rotated(path, 1), clock.at + 100)
+    append(path, b"3")
+    clock.at += 1_000
+
+    again = Tailer([str(path.with_name("*.log"))], FOLLOW, tailer.state())
+
+    assert all_lines(again) == [b"2", b"3"]
+
+
+def test_only_rotated_files_match_at_first(path: Path, clock: SimpleNamespace) -> None:
+    """The log is followed as soon as it is there."""
+    append(rotated(path), b"rotated")
+    tailer = Tailer([f"{path}*"], FOLLOW, State())
+    before = all_lines(tailer)
+    append(path, b"live")
+    clock.at += 10
+    first = all_lines(tailer)
+    append(path, b"more")
+
+    assert (before, first, all_lines(tailer)) == ([b"rotated"], [b"live"], [b"more"])
+
+
+@pytest.mark.parametrize("content", [None, gzip.compress(b"1\n" * 1_000)[:-12]])
+def test_once_names_a_rotated_file_that_is_not_read_to_its_end(
+    path: Path, content: bytes | None
+) -> None:
+    """It is missing or damaged: then not everything was read, and that is an error."""
+    append(path, b"live")
+    packed = rotated(path, "1.gz")
+    if content is not None:
+        packed.write_bytes(content)
+    tailer = Tailer([str(packed), str(path)], ONCE, State())
+    lines = []
+
+    with pytest.raises(NoInput, match=r"access\.log\.1\.gz: (No such file|Damaged)") as raised:
+        for piece in tailer.slices():
+            assert piece is not None
+            tailer.confirm()
+            lines.append(piece.body)
+
+    assert lines[-1] == b"live"
+    assert str(raised.value).count(str(path)) == 1
+
+
+def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+    """It can be sent and remembered all the same, and is found again."""
+    odd = tmp_path / os.fsdecode(b"caf\xe9.log")
+    append(odd, b"1")
+    first = Tailer([str(odd)], ONCE, State())
+    pieces = [piece for piece in first.slices() if piece]
+    first.confirm()
+    append(odd, b"2")
+    again = Tailer([str(odd)], ONCE, first.state())
+
+    assert pieces[0].stream.path == f"{tmp_path}/caf\\xe9.log"
+    assert all_lines(again) == [b"2"]
+
+
+def test_rotated_files_of_what_a_link_points_to(path: Path) -> None:
+    """A log that is a symbolic link is rotated where it is; the rest is found there."""
+    (path.parent / "data").mkdir()
+    real = path.parent / "data" / "real.log"
+    append(real, b"1")
+    path.symlink_to(real)
+    tailer = Tailer([str(path)], FOLLOW, State())
+    all_lines(tailer)
+    append(real, b"2")
+    real.rename(rotated(real))
+    append(real, b"3")
+
+    again = Tailer([str(path)], FOLLOW, tailer.state())
+
+    assert all_lines(again) == [b"2", b"3"]
