@@ -25,6 +25,40 @@ follow: venv ## The same, and go on following the log with a live view, until Ct
 sample: venv ## Write a sample log and the truth beside it: OUTPUT=sample.log [LINES=100000] [FORMAT=combined]
 	@$(BIN)/datastream sample --output '$(or $(OUTPUT),sample.log)' --lines '$(or $(LINES),100000)' --format '$(or $(FORMAT),combined)'
 
+##@ Run it in containers
+
+.PHONY: deploy
+deploy: ## Bring everything up with Docker, or up to date: LOG=/var/log/nginx/access.log, or DEMO=1
+	@deploy/bin/deploy
+
+.PHONY: scale
+scale: ## Run so many clean consumers, while everything flows: N=4
+	@deploy/bin/scale
+
+.PHONY: status
+status: ## What runs, rates, lag and queues, in one screen
+	@deploy/bin/status
+
+.PHONY: logs
+logs: ## What the services say [SERVICE=producer] [FOLLOW=no]
+	@deploy/bin/logs
+
+.PHONY: mysql
+mysql: ## A shell on the tables, as the account that changes nothing
+	@deploy/bin/mysql
+
+.PHONY: migrate
+migrate: ## Accounts, tables and grants alone
+	@deploy/bin/migrate
+
+.PHONY: down
+down: ## Stop; rows, queues and the place in the log are kept
+	@deploy/bin/down
+
+.PHONY: destroy
+destroy: ## Remove everything, rows too; asks first [YES=1]
+	@deploy/bin/destroy
+
 ##@ Work on it
 
 .PHONY: venv
@@ -34,6 +68,10 @@ venv: ## Make the environment .venv, with the command datastream
 .PHONY: test
 test: venv ## Run every test, on private servers of its own [TESTS=tests/unit]
 	@$(BIN)/pytest $(or $(TESTS),tests/unit tests/contract tests/integration)
+
+.PHONY: test-deploy
+test-deploy: venv ## Test the containers, with an engine and images of its own where there are none
+	@$(BIN)/pytest tests/deploy
 
 .PHONY: bench-latency
 bench-latency: venv ## Measure the time from a line's writing to its rows

@@ -20,8 +20,9 @@ STORED_LINES = """
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
 
+#: A procedure, so that the account that stores lines has no right to change one.
 COMPLETE_LINE = """
-    UPDATE raw_log SET flags = %s, line = %s WHERE stream_id = %s AND line_offset = %s
+    CALL complete_line(%s, %s, %s, %s)
 """
 
 IN_KEY_ORDER = attrgetter("stream.stream_id", "position")
@@ -103,7 +104,7 @@ def _compare(transaction: Transaction, slices: Iterable[Slice]) -> int:
                 continue
             if stored_flags and line.startswith(stored_line):
                 replaced += transaction.execute(
-                    COMPLETE_LINE, (piece.flags, line, piece.stream.stream_id, offset)
+                    COMPLETE_LINE, (piece.stream.stream_id, offset, piece.flags, line)
                 )
             elif not (piece.flags and stored_line.startswith(line)):
                 conflicts.append(piece)

@@ -1,0 +1,131 @@
+# shellcheck shell=sh
+# What the scripts of this folder share: words, settings, compose. Sourced by each.
+#
+# A setting is looked up in the environment and then in .env. Compose is given those that
+# docker-compose.yml names and nothing else: a password in .env never comes near it.
+
+root=$(cd "$(dirname "$0")/../.." && pwd)
+compose_file=$root/deploy/docker-compose.yml
+env_file=${ENV_FILE:-$root/.env}
+project=${COMPOSE_PROJECT_NAME:-data-stream}
+SECRETS_DIR=${SECRETS_DIR:-$root/deploy/secrets}
+export SECRETS_DIR
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM HUP
+
+say() { printf '%s\n' "$*"; }
+die() {
+    printf '%s: %s\n' "make ${0##*/}" "$*" >&2
+    exit 1
+}
+
+# setting NAME [DEFAULT]: prints its value, of the environment or of .env; the last line there counts.
+setting() {
+    eval "value=\${$1-}"
+    if [ -z "$value" ] && [ -f "$env_file" ]; then
+        value=$(awk -v name="$1" '
+            {
+                sub(/\r$/, "")
+                sub(/^[ \t]*(export[ \t]+)?/, "")
+                rest = substr($0, length(name) + 1)
+                if (index($0, name) != 1 || rest !~ /^[ \t]*=/) next
+                sub(/^[ \t]*=[ \t]*/, "", rest)
+                quote = substr(rest, 1, 1)
+                if (quote == "\"" || quote == "\047") {
+                    rest = substr(rest, 2)
+                    end = index(rest, quote)
+                    value = end ? substr(rest, 1, end - 1) : rest
+                } else {
+                    sub(/[ \t]*(^|[ \t])#.*$/, "", rest)
+                    sub(/[ \t]+$/, "", rest)
+                    value = rest
+                }
+            }
+            END { print value }' "$env_file")
+    fi
+    printf '%s\n' "${value:-${2-}}"
+}
+
+# remember NAME VALUE COMMENT: writes a setting to .env, for this start and all that follow.
+remember() {
+    (umask 077 && touch "$env_file") || die "$env_file cannot be written"
+    if [ -n "$(tail -c 1 "$env_file")" ]; then echo >>"$env_file"; fi
+    printf '# %s\n%s=%s\n' "$3" "$1" "$2" >>"$env_file"
+    say "Wrote $1=$2 to ${env_file##*/}"
+}
+
+# --- Docker
+
+need_docker() {
+    command -v docker >/dev/null || die "there is no Docker here: install it (https://docs.docker.com/engine/install/), or try \`make demo\`, which needs none"
+    if ! docker version >/dev/null 2>"$scratch/docker"; then
+        case $(cat "$scratch/docker") in
+            *'permission denied'*)
+                die "you may not use the Docker engine. Join its group (sudo usermod -aG docker $(id -un), then log in again), or use sudo" ;;
+            *)
+                die "no Docker engine answers ($(head -n 1 "$scratch/docker")). Start it: sudo systemctl start docker" ;;
+        esac
+    fi
+    docker compose version >/dev/null 2>&1 || die 'there is no docker compose: install the Compose plugin, version 2 (package docker-compose-plugin or docker-compose-v2)'
+}
+
+compose() {
+    docker compose --project-name "$project" --env-file /dev/null --file "$compose_file" \
+        ${demo:+--profile demo} "$@"
+}
+
+# Whether somebody watches: then a command in a container gets a terminal too.
+no_terminal() { if [ -t 0 ] && [ -t 1 ]; then :; else echo '-T'; fi; }
+
+# running SERVICE: how many containers of it there are
+running() { compose ps --quiet "$1" 2>/dev/null | wc -l | tr -d ' '; }
+
+# --- settings
+
+settings() {
+    # shellcheck disable=SC2013,SC2016  # names without blanks; the text of a file
+    for name in $(grep -o '\${[A-Z_]*' "$compose_file" | cut -c 3- | sort -u); do
+        case $name in
+            SECRETS_DIR) ;;
+            *)
+                value=$(setting "$name")
+                if [ -n "$value" ]; then export "$name=$value"; fi
+                ;;
+        esac
+    done
+    # The web server's name, in the table log_stream.
+    WEB_HOST=${WEB_HOST:-$(uname -n)}
+    export WEB_HOST
+    log_settings
+}
+
+demo=
+log_settings() { # sets LOG_PATH, absolute, and LOG_DIR, the folder that is mounted
+    case ,$(setting COMPOSE_PROFILES), in
+        *,demo,*)
+            demo=yes
+            LOG_DIR=$root/.run/$project/logs
+            LOG_PATH=$LOG_DIR/access.log
+            ;;
+    esac
+    LOG_PATH=$(printf '%s\n' "${LOG_PATH:-${LOG_DIR:-/var/log/nginx}/access.log}" | tr , '\n' |
+        sed "s|^ *||; s| *\$||; /^\$/d; /^\\//!s|^|$root/|" | paste -s -d , -)
+    first=${LOG_PATH%%,*}
+    LOG_DIR=${LOG_DIR:-${first%/*}}
+    case $LOG_DIR in /*) ;; *) LOG_DIR=$root/$LOG_DIR ;; esac
+    LOG_DIR=${LOG_DIR%/}
+    if [ -z "${LOG_GID:-}" ] && [ -d "$LOG_DIR" ]; then
+        # shellcheck disable=SC2012  # the group alone, and by its number
+        LOG_GID=$(ls -ldn "$LOG_DIR" | awk '{ print $4 }')
+        # Never the group root: the producer's own says as much.
+        if [ "$LOG_GID" = 0 ]; then LOG_GID=10001; fi
+    fi
+    export LOG_PATH LOG_DIR LOG_GID
+}
+
+ready() { # what every script but deploy needs
+    need_docker
+    settings
+    [ -f "$SECRETS_DIR/rabbitmq_definitions" ] || die 'nothing is deployed from this checkout: make deploy'
+}

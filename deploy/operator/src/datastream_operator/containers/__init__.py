@@ -1,0 +1,1 @@
+"""What runs inside the operator's image, for the scripts of deploy/bin."""

@@ -1,0 +1,46 @@
+"""The commands of the operator's image: definitions, migrate, status, traffic."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from datastream.config import EX_CONFIG, ConfigError, Environment
+from datastream.errors import Unavailable
+from datastream_operator import migrate
+from datastream_operator.containers import broker, database, state, traffic
+
+EX_UNAVAILABLE = 69
+
+COMMANDS: dict[str, tuple[Callable[[Environment], None], str]] = {
+    "definitions": (
+        broker.run,
+        "print the broker's definitions; the former ones on standard input",
+    ),
+    "migrate": (database.run, "make the accounts, the tables and the grants"),
+    "status": (state.run, "show rates, lag and queues"),
+    "traffic": (traffic.run, "make requests to the demo's web server, for ever"),
+}
+
+
+def main() -> int:
+    """Run one of the commands; return its exit code."""
+    parser = argparse.ArgumentParser(prog="datastream-operator")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, (run, words) in COMMANDS.items():
+        commands.add_parser(name, help=words).set_defaults(run=run)
+    arguments = parser.parse_args()
+    try:
+        arguments.run(Environment.load())
+    except ConfigError as error:
+        sys.stderr.write(f"datastream: {error}\n")
+        return EX_CONFIG
+    except (Unavailable, migrate.Locked) as error:
+        sys.stderr.write(f"datastream: {error}\n")
+        return EX_UNAVAILABLE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,186 @@
+"""One installation of Datastream in containers, made and operated by the scripts of deploy/bin."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pika
+import pymysql
+
+from datastream_operator.local.ports import free_port
+from deployment import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+#: What `make deploy` needs of a checkout.
+NEEDED = ("deploy", "migrations", "services", "shared")
+COMPOSE_FILE = ROOT / "deploy" / "docker-compose.yml"
+PORTS = ("RABBIT_PORT", "RABBIT_MANAGEMENT_PORT", "MYSQL_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
+SERVICES = ("producer", "lake_consumer", "clean_consumer")
+#: Seconds that a condition of many containers may take on a small machine.
+PATIENCE = 120.0
+
+
+def run(*command: str, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
+    """Run a command to its end and return it with its output as text."""
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
+def docker(*arguments: str) -> str:
+    """Return what docker prints; it must succeed."""
+    ended = run("docker", *arguments)
+    assert ended.returncode == 0, f"docker {' '.join(arguments)}: {ended.stdout}{ended.stderr}"
+    return ended.stdout
+
+
+class Stack:
+    """A project of its own, in a copy of the checkout that nobody works in.
+
+    Its containers, images, ports, secrets and settings touch no other.
+    """
+
+    def __init__(
+        self, folder: Path, images: Mapping[str, str], without: str, settings: Mapping[str, str]
+    ) -> None:
+        self.project = f"data-stream-test-{uuid.uuid4().hex[:6]}"
+        self.checkout = folder / "checkout"
+        self.secrets = self.checkout / "deploy" / "secrets"
+        self.env_file = self.checkout / ".env"
+        ignored = shutil.ignore_patterns("__pycache__", "secrets")
+        for name in NEEDED:
+            shutil.copytree(ROOT / name, self.checkout / name, ignore=ignored)
+        shutil.copy(ROOT / ".dockerignore", self.checkout)
+        self.ports = {name: free_port() for name in PORTS}
+        written = {**settings, **images, **{name: str(port) for name, port in self.ports.items()}}
+        lines = [f"{name}={value}\n" for name, value in written.items()]
+        self.env_file.write_text("".join(lines))
+        keep = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_CONFIG")
+        self._env = {name: os.environ[name] for name in keep if name in os.environ} | {
+            "COMPOSE_PROJECT_NAME": self.project,
+            "DATASTREAM_IMAGES": self.project,
+            "WITHOUT": without,
+        }
+
+    def try_script(self, script: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a script of deploy/bin to its end."""
+        program = str(self.checkout / "deploy" / "bin" / script)
+        return run(program, env=self._env | settings, stdin=subprocess.DEVNULL)
+
+    def script(self, script: str, **settings: str) -> str:
+        """Return what a script of deploy/bin prints; it must succeed."""
+        ended = self.try_script(script, **settings)
+        assert ended.returncode == 0, f"{script}: {ended.stdout}{ended.stderr}"
+        return ended.stdout
+
+    def containers(self, service: str = "") -> list[str]:
+        """Return the containers of a service or of all, ended ones too."""
+        filters = [f"label=com.docker.compose.project={self.project}"]
+        if service:
+            filters.append(f"label=com.docker.compose.service={service}")
+        options = [word for text in filters for word in ("--filter", text)]
+        return docker("ps", "--all", "--quiet", *options).split()
+
+    def inspect(self, service: str = "") -> list[dict[str, Any]]:
+        """Return all that docker tells about the containers of a service, or of all."""
+        found: list[dict[str, Any]] = json.loads(docker("inspect", *self.containers(service)))
+        return found
+
+    def crash(self, container: str) -> None:
+        """End a container as a crash would; nobody asked for it, so its restart policy counts."""
+        pid = docker("inspect", "--format", "{{.State.Pid}}", container).strip()
+        image = docker("inspect", "--format", "{{.Config.Image}}", container).strip()
+        docker("run", "--rm", "--pid=host", "--network=none", "--user=0", "--entrypoint=sh", image,
+               "-c", f"kill -9 {pid}")  # fmt: skip
+
+    def secret(self, name: str) -> str:
+        """Return a secret."""
+        return (self.secrets / name).read_text().rstrip("\n")
+
+    def connect(self, account: str, password: str | None = None) -> Any:  # noqa: ANN401 - PyMySQL's
+        """Return a connection to the database as an account."""
+        return pymysql.connect(
+            host="127.0.0.1",
+            port=self.ports["MYSQL_PORT"],
+            user=account,
+            password=self.secret(f"{account}_mysql_password") if password is None else password,
+            database="datastream",
+            init_command="SET time_zone = '+00:00'",
+        )
+
+    def query(
+        self, statement: str, *parameters: object, account: str = "operator"
+    ) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        with self.connect(account) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters or None)
+            return list(cursor.fetchall())
+
+    def count(self, table: str) -> int:
+        """Return the number of rows of a table."""
+        return int(self.query(f"SELECT COUNT(*) FROM {table}")[0][0])
+
+    def broker(self, account: str, password: str | None = None) -> Any:  # noqa: ANN401 - pika's
+        """Return a connection to the broker as an account."""
+        if password is None:
+            password = self.secret(f"{account}_rabbit_password")
+        return pika.BlockingConnection(
+            pika.ConnectionParameters(
+                "127.0.0.1",
+                self.ports["RABBIT_PORT"],
+                credentials=pika.PlainCredentials(account, password),
+            )
+        )
+
+    def prometheus(self, path: str, **parameters: str) -> Any:  # noqa: ANN401 - what it answers
+        """Return the data of an answer of Prometheus's API. Raises OSError."""
+        query = urllib.parse.urlencode(parameters)
+        url = f"http://127.0.0.1:{self.ports['PROMETHEUS_PORT']}/api/v1/{path}?{query}"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            return json.load(response)["data"]
+
+    def value(self, expression: str) -> list[Any]:
+        """Return what an expression of PromQL comes to now."""
+        result: list[Any] = self.prometheus("query", query=expression)["result"]
+        return result
+
+    def assert_settled(self, lines: int) -> None:
+        """Wait until raw_log, and clean_log with rejected_log, have this many rows, one to one."""
+
+        def settled() -> None:
+            assert self.count("raw_log") == lines
+            assert self.count("clean_log") + self.count("rejected_log") == lines
+            parsed = "(SELECT stream_id, line_offset FROM clean_log UNION ALL"
+            parsed += " SELECT stream_id, line_offset FROM rejected_log) p"
+            assert self.count(f"raw_log JOIN {parsed} USING (stream_id, line_offset)") == lines
+
+        eventually(settled, PATIENCE)
+
+    def left_over(self) -> list[str]:
+        """Return what is there of the project: containers, volumes, networks, files."""
+        label = f"label=com.docker.compose.project={self.project}"
+        left = self.containers()
+        for kind in ("volume", "network"):
+            left += docker(kind, "ls", "--quiet", "--filter", label).split()
+        return left + ([str(self.secrets)] if self.secrets.exists() else [])
+
+    def destroy(self) -> None:
+        """Remove all of it, the images too."""
+        self.try_script("destroy", YES="1")
+        images = docker("image", "ls", "--quiet", f"{self.project}/*").split()
+        if images:
+            docker("image", "rm", "--force", *sorted(set(images)))
+
+
+def image_settings() -> dict[str, str]:
+    """Return each setting of docker-compose.yml that names an image, and its default."""
+    text = COMPOSE_FILE.read_text(encoding="utf-8")
+    return dict(re.findall(r"\$\{([A-Z_]+_IMAGE):-([^}]+)\}", text))
