@@ -45,7 +45,7 @@ def main() -> int:
     command.set_defaults(run=demo.demo)
 
     command = commands.add_parser("follow", help="the same, and follow the log with a live view")
-    demo.add_arguments(command)
+    demo.add_follow_arguments(command)
     command.set_defaults(run=demo.follow)
 
     arguments = parser.parse_args()

@@ -1,198 +1,121 @@
-"""Follows a log with a live view: rates, lag, queue depth, the last rejects."""
+"""Follows a log with a live view, until Ctrl-C."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
-from datastream.errors import Unavailable
-from datastream_operator.demo.progress import Counts, count, queue_depths
 from datastream_operator.demo.running import Pipeline
-from datastream_operator.demo.services import Service, total
-from datastream_operator.demo.verify import find_stream
+from datastream_operator.demo.services import Service
+from datastream_operator.demo.text import printable, size
+from datastream_operator.demo.view import Observer, View, drawn
 
 #: Seconds between two views, and between two lines where there is no terminal.
 VIEW_EVERY = 1.0
 TELL_EVERY = 5.0
-LAST_REJECTS = """
-    SELECT rejected_log.reason, raw_log.line
-    FROM rejected_log JOIN raw_log USING (stream_id, line_offset)
-    WHERE rejected_log.stream_id = %s
-    ORDER BY rejected_log.line_offset DESC LIMIT 5
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What is seen at one moment."""
-
-    counts: Counts
-    #: Lines a second since the view before: published, kept raw, parsed or rejected.
-    rates: tuple[float, float, float]
-    behind_bytes: float
-    behind_seconds: float
-    depths: tuple[int, int] | None
-    rejected: int
-    last_rejects: list[tuple[str, bytes]]
-    states: list[tuple[str, bool]]
+#: Seconds until a service that ended is started again, and how often that is done for each.
+RESTART_AFTER = 1.0
+RESTARTS = 5
 
 
 def follow(pipeline: Pipeline, console: Console) -> None:
     """Follow the log until Ctrl-C, and then say how much there was.
 
-    A service that ends is started again, and the view says so.
+    A service that ends is started again. Raises ServiceFailed when that is no use.
     """
     log = pipeline.subject.log
-    pipeline.producer.log.unlink(missing_ok=True)
-    pipeline.producer.start([str(log)])
-    console.print(f"Following {log}. Ctrl-C ends it.", soft_wrap=True)
-    view = None
-    try:
-        with _shown(console) as show:
-            for view in _views(pipeline, console):
-                show(view)
-    except KeyboardInterrupt:
-        pass
-    if view is not None:
-        published, raw, parsed = view.counts.in_order
-        console.print(
-            f"Stopped. Since the start: {published:,} lines published, {raw:,} kept raw, "
-            f"{parsed:,} parsed or rejected. The next run reads on from here.",
-            soft_wrap=True,
-        )
+    _say_where(pipeline, console)
+    services = _Supervisor(pipeline, console)
+    view = View()
+    with Observer(pipeline) as observer:
+        try:
+            pipeline.producer.start([str(log)])
+            with _shown(pipeline, console) as show:
+                while True:
+                    time.sleep(max(0.0, view.at + VIEW_EVERY - time.monotonic()))
+                    services.restart_what_ended()
+                    view = observer.view(view)
+                    show(view)
+        except KeyboardInterrupt:
+            view = observer.view(view)
+    console.print(f"Stopped. In this run: {_told(view)}. The next one reads on from here.")
 
 
-def _views(pipeline: Pipeline, console: Console) -> Iterator[View]:
-    before, before_at = Counts(0, 0, 0), time.monotonic()
-    while True:
-        time.sleep(max(0.0, before_at + VIEW_EVERY - time.monotonic()))
-        _restart_what_ended(pipeline, console)
-        now = time.monotonic()
-        counts = count(pipeline, before.published)
-        elapsed = now - before_at
-        published, raw, parsed = (
-            max(0, new - old) / elapsed
-            for new, old in zip(counts.in_order, before.in_order, strict=True)
-        )
-        before, before_at = counts, now
-        yield View(
-            counts=counts,
-            rates=(published, raw, parsed),
-            behind_bytes=total([pipeline.producer], "datastream_behind_bytes"),
-            behind_seconds=total([pipeline.producer], "datastream_behind_seconds"),
-            depths=_depths(pipeline),
-            rejected=int(total(pipeline.cleaners, "datastream_lines_rejected_total")),
-            last_rejects=_last_rejects(pipeline),
-            states=[(service.name, service.is_ready) for service in _services(pipeline)],
-        )
+def _say_where(pipeline: Pipeline, console: Console) -> None:
+    broker, subject = pipeline.broker, pipeline.subject
+    console.print(f"Tables: mysql --defaults-file={pipeline.client_settings}")
+    console.print(
+        f"Queues: {broker.management_url} (user {broker.user}, "
+        f"password in {broker.folder / 'password'})"
+    )
+    console.print(f"Following {printable(str(subject.log))} as {subject.format}. Ctrl-C ends it.")
 
 
-def _services(pipeline: Pipeline) -> list[Service]:
-    return [pipeline.producer, pipeline.lake, *pipeline.cleaners]
+class _Supervisor:
+    """Starts services again that have ended by themselves."""
 
+    def __init__(self, pipeline: Pipeline, console: Console) -> None:
+        self._pipeline = pipeline
+        self._console = console
+        self._restarts = dict.fromkeys(pipeline.services, 0)
+        self._ended_at: dict[Service, float] = {}
 
-def _restart_what_ended(pipeline: Pipeline, console: Console) -> None:
-    for service in _services(pipeline):
-        if service.exit_code is not None:
-            console.print(f"{service.failed('ended')}\nStarting it again.", style="yellow")
-            service.start([str(pipeline.subject.log)] if service is pipeline.producer else [])
-
-
-def _depths(pipeline: Pipeline) -> tuple[int, int] | None:
-    try:
-        return queue_depths(pipeline)
-    except Unavailable:
-        return None
-
-
-def _last_rejects(pipeline: Pipeline) -> list[tuple[str, bytes]]:
-    subject = pipeline.subject
-    with pipeline.connect() as connection, connection.cursor() as cursor:
-        cursor.execute(LAST_REJECTS, (find_stream(connection, subject.source, subject.log),))
-        return [(str(reason), bytes(line)) for reason, line in cursor.fetchall()]
+    def restart_what_ended(self) -> None:
+        """Look at every service. Raises ServiceFailed for one that ended again and again."""
+        for service in self._pipeline.services:
+            if service.exit_code is None:
+                continue
+            now = time.monotonic()
+            if service not in self._ended_at:
+                self._ended_at[service] = now
+                if self._restarts[service] == RESTARTS:
+                    raise service.failed(f"ended, after {RESTARTS} restarts")
+                self._console.print(
+                    f"{service.name} ended (exit code {service.exit_code}), starting it again; "
+                    f"its log is {service.log}",
+                    style="yellow",
+                )
+            elif now - self._ended_at[service] >= RESTART_AFTER:
+                del self._ended_at[service]
+                self._restarts[service] += 1
+                is_producer = service is self._pipeline.producer
+                service.start([str(self._pipeline.subject.log)] if is_producer else [])
 
 
 @contextmanager
-def _shown(console: Console) -> Iterator[Callable[[View], None]]:
+def _shown(pipeline: Pipeline, console: Console) -> Iterator[Callable[[View], None]]:
+    """Give what shows a view: in place of the one before on a terminal, else a line of it."""
     if not console.is_terminal:
-        yield _Tell(console)
+        yield _Telling(console)
         return
-    with Live(console=console, auto_refresh=False, transient=False) as live:
-        yield _Draw(live)
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda view: live.update(drawn(view, pipeline.subject), refresh=True)
 
 
-class _Draw:
-    """Draws each view in place of the one before."""
-
-    def __init__(self, live: Live) -> None:
-        self._live = live
-
-    def __call__(self, view: View) -> None:
-        self._live.update(_drawn(view), refresh=True)
-
-
-class _Tell:
-    """Says a line now and then."""
-
+class _Telling:
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._told_at = -TELL_EVERY
+        self._told = View()
 
     def __call__(self, view: View) -> None:
-        if time.monotonic() - self._told_at < TELL_EVERY:
+        elapsed = view.at - self._told.at
+        if self._told.at and elapsed < TELL_EVERY:
             return
-        self._told_at = time.monotonic()
-        published, raw, parsed = view.rates
+        rates = view.rates_since(self._told)
+        self._told = view
         self._console.print(
-            f"{published:,.0f} lines/s published, {raw:,.0f} kept raw, {parsed:,.0f} parsed or "
-            f"rejected; {_bytes(view.behind_bytes)} behind; {view.counts.raw:,} lines so far",
-            soft_wrap=True,
+            f"{_told(view)}; per second {rates.published:,.0f} published, "
+            f"{rates.raw:,.0f} kept raw, {rates.parsed:,.0f} parsed; "
+            f"{size(view.behind_bytes)} behind"
         )
 
 
-def _drawn(view: View) -> Group:
-    rates = Table(box=None, padding=(0, 2))
-    for title in ("", "lines/s", "lines"):
-        rates.add_column(title, justify="left" if not title else "right", header_style="dim")
-    names = "published", "kept raw", "parsed or rejected"
-    for name, rate, lines in zip(names, view.rates, view.counts.in_order, strict=True):
-        rates.add_row(name, f"{rate:,.0f}", f"{lines:,}")
-    rates.add_row("of these rejected", "", f"{view.rejected:,}")
-    depths = "unknown" if view.depths is None else f"{view.depths[0]:,} and {view.depths[1]:,}"
-    lag = f"behind the log: {_bytes(view.behind_bytes)}, {view.behind_seconds:.1f} s"
-    services = Text("services: ")
-    for name, is_ready in view.states:
-        services.append(f"{name} ", style="green" if is_ready else "yellow")
-        services.append("" if is_ready else "(waiting) ", style="yellow")
-    rejects = [
-        Text(f"  {reason:<10} {_printable(line)}", no_wrap=True, overflow="ellipsis")
-        for reason, line in view.last_rejects
-    ]
-    return Group(
-        rates,
-        Text(f"{lag}; slices in the queues: {depths}"),
-        services,
-        Text("last rejects:" if rejects else "no rejects", style="dim"),
-        *rejects,
+def _told(view: View) -> str:
+    return (
+        f"{view.published:,} lines published, {view.raw:,} kept raw, {view.parsed:,} parsed, "
+        f"{view.rejected_lines:,} rejected"
     )
-
-
-def _printable(line: bytes) -> str:
-    """Return the beginning of a line with nothing in it that a terminal would obey."""
-    text = line[:200].decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) or "(empty)"
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} GB"

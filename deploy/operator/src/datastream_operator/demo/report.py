@@ -3,78 +3,110 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from datastream_operator.demo.progress import Run
+from datastream_operator.demo.running import Pipeline, product
 from datastream_operator.demo.subject import Subject
+from datastream_operator.demo.text import printable, with_counts
 from datastream_operator.demo.verify import Findings
 
 #: Statuses of nginx's own, that no standard has.
 NGINX_PHRASES = {444: "No Response", 494: "Header Too Large", 499: "Client Closed Request"}
+LONGEST_BAR = 20
+#: Of fewer lines the time is that of the producer's start.
+ENOUGH_FOR_A_RATE = 1_000
 
 
-def show(console: Console, subject: Subject, run: Run, found: Findings) -> None:
+def show(console: Console, pipeline: Pipeline, run: Run, found: Findings) -> None:
     """Print what the tables hold of the log, and whether that is exact."""
-    rejected = sum(found.rejected.values())
-    facts = _facts()
-    facts.add_row("log", str(subject.log))
+    rule = "-" if console.options.ascii_only else "─"
+    console.print()
+    console.rule("Datastream", characters=rule)
+    console.print(_facts(pipeline, run, found), soft_wrap=False)
+    if found.top_paths:
+        console.print()
+        console.print("Most requested paths", style="dim")
+        _print_ranking(console, [(_path(path), n) for path, n in found.top_paths])
+        console.print()
+        console.print("Statuses", style="dim")
+        _print_ranking(console, [(_status(status), n) for status, n in found.statuses])
+    console.rule(characters=rule)
+    _print_verdict(console, pipeline.subject, run, found)
+    _print_next_steps(console, pipeline)
+
+
+def _facts(pipeline: Pipeline, run: Run, found: Findings) -> Table:
+    subject, counts = pipeline.subject, found.counts
+    accounted = counts.parsed + counts.rejected
+    reasons = f"  ({with_counts(found.rejected)})" if found.rejected else ""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(justify="right", style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    facts.add_row("log", printable(str(_short(subject.log))))
     facts.add_row("lines in the file", f"{found.lines:,}")
-    facts.add_row("rows in raw_log", f"{found.raw:,}{_equals(found.raw == found.lines)}")
-    facts.add_row("rows in clean_log", f"{found.parsed:,}")
-    facts.add_row("rows in rejected_log", f"{rejected:,}{_reasons(found)}")
-    facts.add_row("parsed + rejected", _sum(found, rejected))
+    facts.add_row("rows in raw_log", f"{counts.raw:,}{_compared(counts.raw, found.lines)}")
+    facts.add_row("rows in clean_log", f"{counts.parsed:,}")
+    facts.add_row("rows in rejected_log", f"{counts.rejected:,}{reasons}")
+    facts.add_row("parsed + rejected", f"{accounted:,}{_compared(accounted, found.lines)}")
     if found.compared is not None:
         facts.add_row("compared with the truth", f"{found.compared:,} rows, field by field")
-    if run.stored:
-        facts.add_row("new lines", f"{run.stored:,} in {run.seconds:.1f} s")
-        facts.add_row("lines per second", f"{run.stored / run.seconds:,.0f}")
+    if run.new:
         median, most = run.latency
-        facts.add_row("from line read to row", f"half within {median:g} s, 99 % within {most:g} s")
+        facts.add_row("new lines", f"{run.new:,} in {run.seconds:.1f} s")
+        if run.new >= ENOUGH_FOR_A_RATE:
+            facts.add_row("lines per second", f"{run.new / run.seconds:,.0f}")
+        facts.add_row(
+            "from line read to row",
+            f"half within {median:g} s, 99 % within {most:g} s (queues included)",
+        )
+    elif found.lines:
+        facts.add_row("new lines", f"none: all {found.lines:,} lines were there already")
     else:
-        facts.add_row("new lines", "none: all of them were there already")
-    console.print()
-    console.rule(Text("Datastream", style="bold"))
-    console.print(facts)
-    if found.parsed:
-        console.print()
-        console.print(_ranking("most requested paths", [(_path(p), n) for p, n in found.top_paths]))
-        console.print()
-        console.print(_ranking("statuses", [(_status(s), n) for s, n in found.statuses]))
-    console.rule()
+        facts.add_row("new lines", "none: the log is empty")
+    facts.add_row(
+        "servers", f"RabbitMQ {pipeline.broker.version}, {product(pipeline.database.version)}"
+    )
+    return facts
+
+
+def _print_verdict(console: Console, subject: Subject, run: Run, found: Findings) -> None:
     if found.is_exact:
-        console.print(Text("Exact: every line is there, once, byte for byte.", style="bold green"))
-        console.print("Your own log, live:  make follow LOG=/var/log/nginx/access.log")
-        return
-    console.print(Text("NOT exact:", style="bold red"))
-    for difference in found.differences:
-        console.print(Text(f"  {difference}", style="red"))
+        exact = "every line is there, once, byte for byte" if found.lines else "no line, no row"
+        console.print(f"Exact: {exact}.", style="bold green")
+    else:
+        console.print("NOT exact:", style="bold red")
+        for difference in found.differences:
+            console.print(f"  {printable(difference)}", style="red")
+    if run.stream is not None and run.stream.format != subject.format:
+        console.print(
+            f"These lines were parsed as {run.stream.format} when they were first read, and that "
+            f"stays so.\nTo read them as {subject.format} instead, start over.",
+            style="yellow",
+        )
 
 
-def _facts() -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(justify="right", style="dim", no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
+def _print_next_steps(console: Console, pipeline: Pipeline) -> None:
+    folder = _short(pipeline.folder)
+    console.print("Your own log, live:  make follow LOG=/var/log/nginx/access.log")
+    console.print(f"The data stays in {folder}. To start over:  rm -r {folder}")
 
 
-def _equals(is_equal: bool) -> str:
-    return "  = lines" if is_equal else "  ≠ lines"
+def _short(path: Path) -> Path:
+    """Return a path as seen from the current folder, where it is in it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _sum(found: Findings, rejected: int) -> str:
-    return f"{found.parsed + rejected:,}{_equals(found.parsed + rejected == found.lines)}"
-
-
-def _reasons(found: Findings) -> str:
-    counts = sorted(found.rejected.items(), key=lambda item: -item[1])
-    return f"  ({', '.join(f'{reason} {count:,}' for reason, count in counts)})" if counts else ""
+def _compared(rows: int, lines: int) -> str:
+    return "  = lines" if rows == lines else f"  {rows - lines:+,} against the lines"
 
 
 def _path(path: str | None) -> str:
-    return "(not an HTTP request)" if path is None else path
+    return "(not an HTTP request)" if path is None else printable(path)
 
 
 def _status(status: int | None) -> str:
@@ -87,12 +119,14 @@ def _status(status: int | None) -> str:
     return f"{status} {phrase}".rstrip()
 
 
-def _ranking(title: str, rows: list[tuple[str, int]]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="dim", box=None, show_header=False)
-    table.add_column(justify="right", min_width=10)
+def _print_ranking(console: Console, rows: list[tuple[str, int]]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 1))
+    table.add_column(justify="right", min_width=12)
     table.add_column(overflow="ellipsis", no_wrap=True)
-    table.add_column()
+    table.add_column(width=LONGEST_BAR)
+    block = "#" if console.options.ascii_only else "█"
     most = max(count for _, count in rows)
     for name, count in rows:
-        table.add_row(f"{count:,}", Text(name), Text("█" * round(count / most * 20), style="cyan"))
-    return table
+        bar = block * round(count / most * LONGEST_BAR)
+        table.add_row(f"{count:,}", Text(name), Text(bar, style="cyan"))
+    console.print(table, soft_wrap=False)

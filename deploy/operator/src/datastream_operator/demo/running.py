@@ -5,24 +5,39 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pymysql
+from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 from rich.console import Console
 
 from datastream.config import MysqlSettings, RabbitSettings
 from datastream.rabbitmq import declare_topology
 from datastream_operator import migrate
-from datastream_operator.demo.services import Service, stopped_at_the_end
+from datastream_operator.demo import interruption
+from datastream_operator.demo.services import STOPS_WITHIN, Service, stopped_at_the_end
 from datastream_operator.demo.subject import Subject
+from datastream_operator.local import processes
 from datastream_operator.local.packages import ensure
-from datastream_operator.local.server import secret
+from datastream_operator.local.server import secret, write_private
 from datastream_operator.local.servers import Broker, Database, both
 
+#: The schema and the services' account.
 NAME = "datastream"
+
+#: What `mysql --defaults-file=…` reads, so that no password stands on a command line.
+CLIENT_SETTINGS = """\
+[client]
+host = {host}
+port = {port}
+protocol = TCP
+user = {user}
+password = {password}
+[mysql]
+database = {database}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +54,27 @@ class Pipeline:
     lake: Service
     cleaners: tuple[Service, Service]
 
-    def connect(self) -> pymysql.Connection[Cursor]:
-        """Open a connection to the tables."""
-        return self.database.connect(self.mysql.database)
+    @property
+    def consumers(self) -> tuple[Service, ...]:
+        """The services that write rows."""
+        return (self.lake, *self.cleaners)
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All services, in the order of a line's way."""
+        return (self.producer, *self.consumers)
+
+    @property
+    def client_settings(self) -> Path:
+        """A file with which a MySQL client finds the tables, while they are served."""
+        return self.folder / "mysql.cnf"
+
+    @contextmanager
+    def connected(self) -> Iterator[Connection[Cursor]]:
+        """Give a connection to the tables, on which every query sees what is committed then."""
+        with closing(self.database.connect(self.mysql.database)) as connection:
+            connection.autocommit(True)
+            yield connection
 
 
 @contextmanager
@@ -51,50 +84,84 @@ def running(subject: Subject, folder: Path, console: Console) -> Iterator[Pipeli
     Whatever happens, nothing is left running. Raises CannotServe, DidNotStart, FolderInUse,
     Unavailable and ServiceFailed.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     programs = ensure(console.print)
     begin = time.monotonic()
-    console.print("Starting a private RabbitMQ and a private database …")
-    with both(folder, programs) as (broker, database):
+    console.print("Starting a private RabbitMQ and a private database")
+    with both(folder, programs) as (broker, database), _nothing_left(folder):
         console.print(
             f"RabbitMQ {broker.version} and {product(database.version)} run on "
             f"{broker.host}:{broker.port} and :{database.port} ({time.monotonic() - begin:.0f} s)"
         )
-        rabbit = RabbitSettings(broker.host, broker.port, "/", broker.user, broker.password)
-        password = secret(folder / "mysql_password")
-        database.create(NAME, NAME, password)
-        mysql = MysqlSettings(database.host, database.port, NAME, NAME, password)
-        migrate.apply(mysql)
-        declare_topology(rabbit)
-        environment = _environment(subject, folder, rabbit, mysql)
-        pipeline = Pipeline(
-            subject,
-            folder,
-            broker,
-            database,
-            rabbit,
-            mysql,
-            producer=Service("producer", "producer", folder, environment),
-            lake=Service("lake_consumer", "lake_consumer", folder, environment),
-            cleaners=(
-                Service("clean_consumer-1", "clean_consumer", folder, environment),
-                Service("clean_consumer-2", "clean_consumer", folder, environment),
-            ),
-        )
-        consumers = [pipeline.lake, *pipeline.cleaners]
-        with stopped_at_the_end([*consumers, pipeline.producer]):
-            for consumer in consumers:
-                consumer.log.unlink(missing_ok=True)
+        pipeline = _set_up(subject, folder, broker, database)
+        with stopped_at_the_end(pipeline.services):
+            for consumer in pipeline.consumers:
                 consumer.start()
-            for consumer in consumers:
+            for consumer in pipeline.consumers:
                 consumer.wait_ready()
-            yield pipeline
+            try:
+                yield pipeline
+            except KeyboardInterrupt:
+                console.print("\nInterrupted: stopping what was started")
+                raise
+            finally:
+                interruption.ignore()
 
 
 def product(version: str) -> str:
     """Return the name that goes with a server's version: `MariaDB 10.11.19`, `MySQL 8.4.3`."""
     number, is_mariadb, _ = version.partition("-MariaDB")
     return f"{'MariaDB' if is_mariadb else 'MySQL'} {number}"
+
+
+@contextmanager
+def _nothing_left(folder: Path) -> Iterator[None]:
+    """See to it that no service runs in `folder` before the block and after it."""
+    processes.end_marked(folder, STOPS_WITHIN)
+    try:
+        yield
+    finally:
+        processes.end_marked(folder, patience=1)
+
+
+def _set_up(subject: Subject, folder: Path, broker: Broker, database: Database) -> Pipeline:
+    """Make the account, the tables and the queues, where they are not there already."""
+    rabbit = RabbitSettings(broker.host, broker.port, "/", broker.user, broker.password)
+    password = secret(folder / "mysql_password")
+    database.create(NAME, NAME, password)
+    mysql = MysqlSettings(database.host, database.port, NAME, NAME, password)
+    migrate.apply(mysql)
+    declare_topology(rabbit)
+    environment = _environment(subject, folder, rabbit, mysql)
+
+    def service(name: str, module: str) -> Service:
+        (folder / f"{name}.log").unlink(missing_ok=True)
+        return Service(name, module, folder, environment)
+
+    pipeline = Pipeline(
+        subject,
+        folder,
+        broker,
+        database,
+        rabbit,
+        mysql,
+        producer=service("producer", "producer"),
+        lake=service("lake_consumer", "lake_consumer"),
+        cleaners=(
+            service("clean_consumer-1", "clean_consumer"),
+            service("clean_consumer-2", "clean_consumer"),
+        ),
+    )
+    write_private(
+        pipeline.client_settings,
+        CLIENT_SETTINGS.format(
+            host=mysql.host,
+            port=mysql.port,
+            user=mysql.user,
+            password=mysql.password,
+            database=mysql.database,
+        ),
+    )
+    return pipeline
 
 
 def _environment(

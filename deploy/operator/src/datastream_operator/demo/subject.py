@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import glob
 import os
 import re
 import socket
@@ -15,20 +15,18 @@ from rich.console import Console
 from datastream import parsing
 from datastream.config import Environment
 from datastream_operator import sample
-from datastream_operator.demo.verify import opened
+from datastream_operator.demo.lines import Missing, Unreadable, numbered_lines
+from datastream_operator.demo.text import printable
 
 #: The checkout this command was installed from, and what the demo keeps there, ignored by git.
 CHECKOUT = Path(__file__).resolve().parents[5]
 FOLDER = CHECKOUT / ".run" / "demo"
+DOTENV = CHECKOUT / ".env"
 
 SAMPLE_SEED = 1
-#: Lines looked at to find out the format.
+#: Lines looked at to find out the format, and bytes of each.
 LOOKED_AT = 1_000
 LONGEST = 64 * 1024
-
-
-class NoLog(Exception):
-    """The log cannot be read; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,82 +40,75 @@ class Subject:
     is_sample: bool
 
 
-def choose(
-    arguments: argparse.Namespace, env: Environment, console: Console, *, waits: bool
-) -> Subject:
-    """Return what the arguments and the settings say, or make a sample.
+def source_name(env: Environment, console: Console, dotenv: Path = DOTENV) -> str:
+    """Return SOURCE; the first time, make one up and write it down for ever.
 
-    With `waits` a log that is not there yet is no error. Raises NoLog and ConfigError.
+    Raises OSError when that cannot be written.
     """
-    source = _source(env, console)
-    if arguments.log is None:
-        wanted = arguments.format or env.choice("FORMAT", "combined", sample.FORMATS)
-        kind = next(name for name in sample.FORMATS if name == wanted)
-        return Subject(_sample(arguments, kind, console), kind, source, is_sample=True)
-    # Not resolved: the path is part of the lines' identity, and a link may be switched.
-    log = Path(os.path.abspath(arguments.log))  # noqa: PTH100
-    lines = _first_lines(log, waits=waits)
-    chosen = arguments.format
-    if chosen is None and env.find("FORMAT") is not None:
-        chosen = env.choice("FORMAT", "combined", tuple(parsing.FORMATS))
-    if chosen is None:
-        chosen = _fitting(lines, console)
-    return Subject(log, chosen, source, is_sample=False)
-
-
-def _source(env: Environment, console: Console) -> str:
-    """Return SOURCE; the first time, make one up and write it down for ever."""
     written = env.find("SOURCE")
     if written is not None:
         return written
     made = re.sub(r"[^A-Za-z0-9.-]+", "-", socket.gethostname()).strip("-.")[:64] or "web"
-    dotenv = Path(".env")
     before = dotenv.read_text(encoding="utf-8") if dotenv.exists() else ""
-    text = (
-        f"# The name the log is known by, for ever: part of every line's identity.\nSOURCE={made}\n"
-    )
     separator = "" if not before or before.endswith("\n") else "\n"
     dotenv.touch(mode=0o600)  # passwords may follow
     with dotenv.open("a", encoding="utf-8") as file:
-        file.write(separator + text)
+        file.write(
+            f"{separator}# The name the log is known by, for ever: part of every line's identity.\n"
+            f"SOURCE={made}\n"
+        )
     console.print(f"Wrote SOURCE={made} to .env: the name this machine's logs are known by")
     return made
 
 
-def _sample(arguments: argparse.Namespace, chosen: sample.Format, console: Console) -> Path:
-    folder: Path = arguments.folder.absolute()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    log = folder / f"sample-{chosen}-{arguments.lines}-{SAMPLE_SEED}.log"
-    if not log.exists():
-        summary = sample.write(log, arguments.lines, chosen, SAMPLE_SEED)
+def sample_log(folder: Path, source: str, lines: int, log_format: str, console: Console) -> Subject:
+    """Return a sample of that many lines in `folder`; one that is there is used again."""
+    kind = next(name for name in sample.FORMATS if name == log_format)
+    log = folder / f"sample-{kind}-{lines}-{SAMPLE_SEED}.log"
+    if not (log.exists() and sample.truth_path(log).exists()):
+        summary = sample.write(log, lines, kind, SAMPLE_SEED)
         console.print(
             f"Wrote a sample log: {summary.lines:,} lines, {summary.bytes / 1e6:.1f} MB, "
             f"{summary.junk:,} of the lines junk"
         )
-    return log
+    return Subject(log, kind, source, is_sample=True)
 
 
-def _first_lines(log: Path, *, waits: bool) -> list[bytes]:
+def own_log(
+    path: Path, source: str, log_format: str | None, console: Console, *, may_be_missing: bool
+) -> Subject:
+    """Return a person's log, in the given format or in the one that its first lines fit.
+
+    Raises Unreadable.
+    """
+    # Not resolved: the path is part of the lines' identity, and a link may be switched.
+    log = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
     try:
-        with opened(log) as file:
-            lines = iter(lambda: file.readline(LONGEST), b"")
-            return [line.removesuffix(b"\n") for line in islice(lines, LOOKED_AT)]
-    except (OSError, EOFError) as error:
-        if waits and isinstance(error, FileNotFoundError):
-            return []
-        reason = getattr(error, "strerror", None) or str(error)
-        raise NoLog(f"{log} cannot be read: {reason}") from error
+        head = numbered_lines(log, LONGEST)
+        first_lines = [line for _, line in islice(head, LOOKED_AT)]
+    except Missing:
+        if glob.has_magic(path.name):
+            raise Unreadable(f"{path} names no file: one file is taken here, no pattern") from None
+        if not may_be_missing:
+            raise
+        console.print(f"{printable(str(log))} is not there yet: it is waited for")
+        first_lines = []
+    return Subject(log, log_format or _fitting(first_lines, console), source, is_sample=False)
 
 
 def _fitting(lines: list[bytes], console: Console) -> str:
     """Return the format that the lines fit best, and say how well."""
     if not lines:
+        console.print("Format combined, as nothing else is said; FORMAT=NAME chooses another")
         return "combined"
     name, fit = parsing.best_format(lines)
-    console.print(f"Format {name}: {fit:,} of the first {len(lines):,} lines fit")
+    which = "the first 1,000" if len(lines) == LOOKED_AT else f"its {len(lines):,}"
+    console.print(f"Format {name}: {fit:,} of {which} lines fit")
     if fit < len(lines) / 2:
         console.print(
-            f"[yellow]Most lines fit no format that is known ({', '.join(parsing.FORMATS)}): they "
-            "will be kept in raw_log and rejected_log. FORMAT=… chooses another.[/]"
+            f"Most lines fit no format that is known here ({', '.join(parsing.FORMATS)}). They are "
+            "kept all the same, in raw_log, and in rejected_log with a reason. "
+            "FORMAT=NAME chooses another.",
+            style="yellow",
         )
     return name
