@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from datastream_operator.local.packages import ensure
 from datastream_operator.local.servers import Broker, Database, both
 from deployment import Deployment
+
+
+# A gate must give the same answer twice: there the examples are always the same ones. Everybody
+# else draws new ones, and may find what nobody has found yet.
+hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("draw", deadline=None)
+hypothesis.settings.load_profile("gate" if os.environ.get("CI") else "draw")
 
 
 @pytest.fixture(scope="session")
