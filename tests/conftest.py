@@ -17,7 +17,6 @@ from datastream_operator.local.packages import ensure
 from datastream_operator.local.servers import Broker, Database, both
 from deployment import Deployment
 
-
 # A gate must give the same answer twice: there the examples are always the same ones. Everybody
 # else draws new ones, and may find what nobody has found yet.
 hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)

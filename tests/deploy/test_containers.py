@@ -441,6 +441,22 @@ def test_a_log_that_may_not_be_read_is_said_in_words(stack: Stack, tmp_path: Pat
     assert f"may not read {secret}" in ended.stderr
 
 
+def test_a_person_s_new_password_holds_after_the_next_deploy(stack: Stack) -> None:
+    """It is changed on the broker and in the database, and neither is restarted."""
+    servers = [stack.containers(name) for name in ("rabbitmq", "mysql")]
+    settings = stack.env_file.read_text()
+    stack.env_file.write_text(f"{settings}RABBIT_PASSWORD=another\nMYSQL_PASSWORD=another\n")
+
+    stack.script("deploy")
+
+    stack.env_file.write_text(settings)
+    stack.broker("aoulia", "another").close()
+    stack.connect("rachid", "another").close()
+    with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+        stack.broker("aoulia", 'it is a $ecret: #1, "really"')
+    assert [stack.containers(name) for name in ("rabbitmq", "mysql")] == servers
+
+
 def test_it_goes_on_after_down_where_it_was(stack: Stack, log: Path) -> None:
     """What was written while nothing ran is stored as well, and nothing twice."""
     stopped = [container for name in SERVICES for container in stack.containers(name)]
