@@ -14,7 +14,7 @@ SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
 
 .PHONY: demo
 demo: venv ## A real log through real servers into real tables, then a report [LOG=access.log] [FORMAT=combined] [LINES=100000]
-	@$(BIN)/datastream demo $(if $(LOG),--log '$(LOG)') $(if $(FORMAT),--format '$(FORMAT)') $(if $(LINES),--lines '$(LINES)')
+	@$(BIN)/datastream demo $(if $(LOG),--log '$(LOG)') $(if $(FORMAT),--format '$(FORMAT)') $(if $(filter command line,$(origin LINES)),--lines '$(LINES)')
 
 .PHONY: follow
 follow: venv ## The same, and go on following the log with a live view, until Ctrl-C: LOG=access.log [FORMAT=combined]
@@ -23,7 +23,7 @@ follow: venv ## The same, and go on following the log with a live view, until Ct
 
 .PHONY: sample
 sample: venv ## Write a sample log and the truth beside it: OUTPUT=sample.log [LINES=100000] [FORMAT=combined]
-	@$(BIN)/datastream sample --output '$(or $(OUTPUT),sample.log)' --lines '$(or $(LINES),100000)' --format '$(or $(FORMAT),combined)'
+	@$(BIN)/datastream sample --output '$(or $(OUTPUT),sample.log)' --lines '$(if $(filter command line,$(origin LINES)),$(LINES),100000)' --format '$(or $(FORMAT),combined)'
 
 ##@ Run it in containers
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -129,13 +130,13 @@ def test_a_row_that_differs_is_found(demo: Demo) -> None:
     assert "NOT exact:\n  the line at byte 0 is another one in raw_log\n" in output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_demo_leaves_nothing_running(demo: Demo, number: signal.Signals) -> None:
-    """Whatever ends the demo, the servers and services it started end with it."""
+def test_an_interrupted_demo_leaves_nothing_running(demo: Demo) -> None:
+    """The servers and services it started end with it, on a second Ctrl-C too."""
     with demo.started("demo", "--lines", str(LINES)) as process:
         demo.wait_for_services()
-        for _ in range(2):  # the second one must not cut the tidying up short
-            process.send_signal(number)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
 
     assert process.returncode == 130, output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -56,6 +57,12 @@ def database(tmp_path: Path, programs: Programs) -> Iterator[Database]:
         yield running
 
 
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for a broker that closes in good order."""
+    monkeypatch.setattr(Broker, "patience", 0.3)
+
+
 def publish_one(broker: Broker, vhost: str) -> None:
     """Have one message confirmed by a quorum queue."""
     with pika.BlockingConnection(amqp(broker, vhost)) as connection:
@@ -83,9 +90,10 @@ def listening(pids: list[int]) -> set[str]:
     """Return the local addresses on which these processes listen."""
     inodes = set()
     for pid in pids:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            if found := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
-                inodes.add(found[1])
+        with contextlib.suppress(FileNotFoundError):  # a helper of the broker's has ended
+            for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+                if found := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
+                    inodes.add(found[1])
     addresses = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
@@ -105,7 +113,8 @@ def test_the_life_of_a_broker(tmp_path: Path, programs: Programs) -> None:
         broker.create_vhost("one")
         publish_one(broker, "one")
         broker.create_vhost("one")
-        # RabbitMQ 3.10 forgets a queue that was declared within a second before a power cut.
+        # RabbitMQ (3.10 to 4.3) does not find what was published to a quorum queue, confirmed or
+        # not, when the power is cut within a second after the queue was declared.
         time.sleep(1.5)
         before = (broker.port, broker.management_url, broker.password)
 
@@ -211,6 +220,7 @@ def test_a_taken_port_does_no_harm(
             database.connect().close()
 
 
+@pytest.mark.usefixtures("hurry")
 def test_a_taken_port_of_epmd_does_no_harm(
     tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +263,7 @@ def start_owner(folder: Path, **environment: str) -> subprocess.Popen[str]:
     return owner
 
 
+@pytest.mark.usefixtures("hurry")
 def test_a_killed_owner_takes_its_servers_along(tmp_path: Path) -> None:
     """The kernel ends them with it, even one that is stuck."""
     folders = (tmp_path / "rabbitmq", tmp_path / "database")
@@ -267,6 +278,7 @@ def test_a_killed_owner_takes_its_servers_along(tmp_path: Path) -> None:
     eventually(gone)
 
 
+@pytest.mark.usefixtures("hurry")
 def test_what_a_killed_owner_left_is_ended(tmp_path: Path, programs: Programs) -> None:
     """Where the kernel was not asked to end it, the next run on the same folder does."""
     folders = (tmp_path / "rabbitmq", tmp_path / "database")
@@ -283,6 +295,7 @@ def test_what_a_killed_owner_left_is_ended(tmp_path: Path, programs: Programs) -
     assert [*marked(folders[0]), *marked(folders[1])] == []
 
 
+@pytest.mark.usefixtures("hurry")
 def test_an_exception_in_the_block_stops_all(tmp_path: Path, programs: Programs) -> None:
     """What a signal is turned into, too, and while the servers still start."""
 

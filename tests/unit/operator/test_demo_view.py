@@ -63,7 +63,7 @@ def test_everything_is_in_the_view() -> None:
     for words in ("12,345,678", "123,456", "12.3 GB, 3600.0 s", "10,000 slices", "format 40,000"):
         assert words in text
     for name in SERVICES:
-        assert f"{name}" in text
+        assert name in text
 
 
 def test_a_view_without_answers() -> None:

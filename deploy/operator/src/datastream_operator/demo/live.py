@@ -12,7 +12,7 @@ from rich.live import Live
 from datastream_operator.demo.running import Pipeline
 from datastream_operator.demo.services import Service
 from datastream_operator.demo.text import printable, size
-from datastream_operator.demo.view import Observer, View, drawn
+from datastream_operator.demo.view import Observer, View, counted, drawn
 
 #: Seconds between two views, and between two lines where there is no terminal.
 VIEW_EVERY = 1.0
@@ -20,6 +20,8 @@ TELL_EVERY = 5.0
 #: Seconds until a service that ended is started again, and how often that is done for each.
 RESTART_AFTER = 1.0
 RESTARTS = 5
+#: Exit codes after which another start cannot help: a checkpoint or a setting is wrong.
+HOPELESS = frozenset({65, 78})
 
 
 def follow(pipeline: Pipeline, console: Console) -> None:
@@ -41,7 +43,8 @@ def follow(pipeline: Pipeline, console: Console) -> None:
                     view = observer.view(view)
                     show(view)
         except KeyboardInterrupt:
-            view = observer.view(view)
+            # Its connections may have been interrupted in the middle of an answer.
+            view = counted(pipeline)
     console.print(f"Stopped. In this run: {_told(view)}. The next one reads on from here.")
 
 
@@ -72,8 +75,11 @@ class _Supervisor:
             now = time.monotonic()
             if service not in self._ended_at:
                 self._ended_at[service] = now
-                if self._restarts[service] == RESTARTS:
-                    raise service.failed(f"ended, after {RESTARTS} restarts")
+                restarts = self._restarts[service]
+                if restarts == RESTARTS or service.exit_code in HOPELESS:
+                    raise service.failed(
+                        f"ended, after {restarts} restarts" if restarts else "ended"
+                    )
                 self._console.print(
                     f"{service.name} ended (exit code {service.exit_code}), starting it again; "
                     f"its log is {service.log}",

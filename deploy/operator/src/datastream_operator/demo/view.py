@@ -81,6 +81,25 @@ class View:
         )
 
 
+def counted(pipeline: Pipeline) -> View:
+    """Ask the services alone; what other sources would say is left out of the view."""
+    for service in pipeline.services:
+        service.look()
+    producer, cleaners = pipeline.producer, pipeline.cleaners
+    stored = "datastream_lines_stored_total"
+    return View(
+        at=time.monotonic(),
+        published=total([producer], "datastream_lines_published_total"),
+        raw=total([pipeline.lake], stored),
+        parsed=total(cleaners, stored, table="clean_log"),
+        rejected=by_label(cleaners, "datastream_lines_rejected_total", "reason"),
+        duplicates=total([pipeline.lake], "datastream_lines_duplicate_total"),
+        dead_letters=total(pipeline.consumers, "datastream_dead_letters_total"),
+        behind_bytes=producer.gauge("datastream_behind_bytes"),
+        behind_seconds=producer.gauge("datastream_behind_seconds"),
+    )
+
+
 class Observer:
     """Looks at the services, the queues and the tables, over connections that it keeps open."""
 
@@ -104,26 +123,14 @@ class Observer:
 
     def view(self, before: View) -> View:
         """Return what is seen now; `before` is the last view, from which rates are reckoned."""
-        pipeline = self._pipeline
-        for service in pipeline.services:
-            service.look()
-        producer, cleaners = pipeline.producer, pipeline.cleaners
-        stored = "datastream_lines_stored_total"
-        seen = View(
-            at=time.monotonic(),
-            published=total([producer], "datastream_lines_published_total"),
-            raw=total([pipeline.lake], stored),
-            parsed=total(cleaners, stored, table="clean_log"),
-            rejected=by_label(cleaners, "datastream_lines_rejected_total", "reason"),
-            duplicates=total([pipeline.lake], "datastream_lines_duplicate_total"),
-            dead_letters=total(pipeline.consumers, "datastream_dead_letters_total"),
-            behind_bytes=producer.gauge("datastream_behind_bytes"),
-            behind_seconds=producer.gauge("datastream_behind_seconds"),
+        counts = counted(self._pipeline)
+        return replace(
+            counts,
+            rates=counts.rates_since(before),
             depths=self._depths(),
-            states={service.name: service.state() for service in pipeline.services},
+            states={service.name: service.state() for service in self._pipeline.services},
             last_rejects=self._last_rejects(),
         )
-        return replace(seen, rates=seen.rates_since(before))
 
     def _depths(self) -> dict[str, int]:
         try:
@@ -202,7 +209,9 @@ def _facts(view: View) -> Table:
     table.add_row("behind the log", f"{size(view.behind_bytes)}, {view.behind_seconds:.1f} s")
     for queue in (LAKE_QUEUE, CLEAN_QUEUE):
         depth = view.depths.get(queue)
-        table.add_row(queue, "RabbitMQ does not answer" if depth is None else f"{depth:,} slices")
+        table.add_row(
+            queue, "RabbitMQ does not answer" if depth is None else f"{depth:,} slices waiting"
+        )
     if view.dead_letters:
         table.add_row("dead letters", Text(f"{view.dead_letters:,}", style="red"))
     for name, state in view.states.items():
