@@ -21,8 +21,22 @@ TRUNCATED = 2
 #: The greatest number that a header can hold.
 GREATEST = 2**63 - 1
 
-_TEXTS = ("source", "host", "path", "format")
-_NUMBERS = ("version", "position", "lines", "flags", "generation", "read_at_ms")
+#: The most that one slice holds, and that a producer can be set to put into one: so what a message
+#: takes of a consumer's memory, and of the length of a statement, has a bound.
+MOST_BYTES = 4 * 1024**2
+MOST_LINES = 100_000
+
+#: The most characters of each text, and the greatest of each number. A slice beyond them would
+#: have no row in log_stream.
+LIMITS = {"source": 255, "host": 255, "path": 1024, "format": 64}
+_NUMBERS = {
+    "version": GREATEST,
+    "position": GREATEST,
+    "lines": MOST_LINES,
+    "flags": UNTERMINATED | TRUNCATED,
+    "generation": 2**32 - 1,
+    "read_at_ms": GREATEST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +114,12 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
     """
     if not headers:
         raise NotASlice("the message has no headers")
-    numbers = {name: _number(headers, name) for name in _NUMBERS}
-    texts = {name: _text(headers, name) for name in _TEXTS}
+    numbers = {name: _number(headers, name, most) for name, most in _NUMBERS.items()}
+    texts = {name: _text(headers, name, limit) for name, limit in LIMITS.items()}
     if numbers["version"] != ENVELOPE_VERSION:
         raise NotASlice(f"envelope version {numbers['version']} is not {ENVELOPE_VERSION}")
-    if numbers["flags"] & ~(UNTERMINATED | TRUNCATED):
-        raise NotASlice(f"unknown flags {numbers['flags']}")
+    if len(body) > MOST_BYTES:
+        raise NotASlice(f"the body holds more than {MOST_BYTES} bytes")
     found = body.count(b"\n") + 1
     if found != numbers["lines"]:
         raise NotASlice(f"the body holds {found} lines, the headers say {numbers['lines']}")
@@ -124,22 +138,22 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
     )
 
 
-def _number(headers: Mapping[str, object], name: str) -> int:
+def _number(headers: Mapping[str, object], name: str, most: int) -> int:
     value = headers.get(name)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= GREATEST:
-        raise NotASlice(f"the header {name} is not a whole number of 0 or more")
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise NotASlice(f"the header {name} is not a whole number from 0 to {most}")
     return value
 
 
-def _text(headers: Mapping[str, object], name: str) -> str:
+def _text(headers: Mapping[str, object], name: str, limit: int) -> str:
     value = headers.get(name)
-    if not isinstance(value, str):
-        raise NotASlice(f"the header {name} is not text")
+    if not isinstance(value, str) or len(value) > limit:
+        raise NotASlice(f"the header {name} is not text of up to {limit} characters")
     return value
 
 
 def _stream(headers: Mapping[str, object]) -> int:
-    text = _text(headers, "stream")
+    text = _text(headers, "stream", 16)
     # int() alone would take "0x1f", "1_000" and the digits of other scripts.
     if not re.fullmatch("[0-9a-f]{16}", text):
         raise NotASlice("the header stream is not 16 hexadecimal digits")

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datastream.config import ConfigError, Environment
 from datastream.errors import NotASlice
-from datastream.slices import TRUNCATED, UNTERMINATED, Slice, decode
+from datastream.slices import MOST_BYTES, MOST_LINES, TRUNCATED, UNTERMINATED, Slice, decode
 from datastream.streams import Stream
+from producer.settings import ProducerSettings
 
 STREAM = Stream(2**64 - 1, "web", "host", "/var/log/access.log", "combined", 0)
 LINES = st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"")), min_size=1)
@@ -90,6 +92,11 @@ def test_halves_are_the_whole(lines: list[bytes]) -> None:
         {"format": b"combined"},
         {"read_at_ms": "now"},
         {"generation": -1},
+        {"generation": 2**32},
+        {"source": "x" * 256},
+        {"host": "x" * 256},
+        {"path": "x" * 1025},
+        {"format": "x" * 65},
     ],
     ids=str,
 )
@@ -160,3 +167,30 @@ def test_the_last_offset_that_a_header_can_hold() -> None:
 def test_a_slice_has_a_name_for_people() -> None:
     """The stream as the tables' queries show it, and the position."""
     assert piece([b"one"], position=42).message_id == "ffffffffffffffff-42"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [[b"x" * MOST_BYTES], [b""] * MOST_LINES],
+    ids=["bytes", "lines"],
+)
+def test_a_slice_is_as_large_as_a_producer_may_make_it(lines: list[bytes]) -> None:
+    """And no larger: what one message takes of a consumer's memory has a bound."""
+    largest = piece(lines)
+    larger = piece([*lines, b""])
+
+    assert decode(largest.headers(), largest.body) == largest
+    with pytest.raises(NotASlice, match=f"{MOST_BYTES}|{MOST_LINES}"):
+        decode(larger.headers(), larger.body)
+
+
+def test_a_producer_makes_no_larger_slices() -> None:
+    """Whatever its settings: those that would are refused."""
+    env = {"SOURCE": "web"}
+    most = {"MAX_SLICE_LINES": MOST_LINES, "MAX_SLICE_BYTES": MOST_BYTES}
+    most["MAX_LINE_BYTES"] = MOST_BYTES
+    for name, number in most.items():
+        ProducerSettings.read(Environment(env | {name: str(number)}), [], once=False)
+
+        with pytest.raises(ConfigError, match=name):
+            ProducerSettings.read(Environment(env | {name: str(number + 1)}), [], once=False)
