@@ -8,6 +8,7 @@ for a dependency.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,8 +27,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from datastream.config import ConfigError
 from datastream.consuming import QUARANTINE_REASONS, Outcome
-from datastream.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -285,9 +286,17 @@ class _Server(ThreadingHTTPServer):
         self.metrics = metrics
         super().__init__(address, _Handler)
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of a client that hangs up; anything else is a mistake of ours."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            logger.error("A page could not be made", exc_info=error)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+    #: Seconds after which a client that says nothing is left.
+    timeout = 10
 
     def do_GET(self) -> None:
         """Answer /metrics, /healthz and /readyz."""
@@ -316,13 +325,14 @@ class _Handler(BaseHTTPRequestHandler):
 def serve(metrics: ServiceMetrics, host: str, port: int) -> Iterator[int]:
     """Serve the metrics while the body runs; give the port, which matters when `port` is 0.
 
-    Raises Unavailable when the port cannot be had.
+    Raises ConfigError when the port cannot be had.
     """
     try:
         server = _Server((host, port), metrics)
     except OSError as error:
-        raise Unavailable(
-            f"cannot serve metrics on {host}:{port}: {error.strerror}; set METRICS_PORT"
+        raise ConfigError(
+            f"METRICS_HOST is {host} and METRICS_PORT is {port}; "
+            f"the metrics cannot be served there: {error.strerror}"
         ) from error
     bound = int(server.server_address[1])
     Thread(target=server.serve_forever, name="metrics", daemon=True).start()

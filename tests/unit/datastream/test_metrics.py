@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import socket
+import struct
 import time
 import urllib.error
 import urllib.request
@@ -13,8 +15,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from datastream import metrics
+from datastream.config import ConfigError
 from datastream.consuming import Outcome
-from datastream.errors import Unavailable
 from datastream.metrics import ConsumerMetrics, ProducerMetrics, ServiceMetrics
 
 
@@ -62,7 +64,7 @@ def test_metrics_are_served() -> None:
                     pages[page] = (response.status, response.read().decode())
             except urllib.error.HTTPError as error:
                 pages[page] = (error.code, error.read().decode())
-        with pytest.raises(Unavailable, match="set METRICS_PORT"):
+        with pytest.raises(ConfigError, match=rf"METRICS_PORT is {port};.* in use"):
             metrics.serve(counts, "127.0.0.1", port).__enter__()
 
     assert pages["/metrics"][0] == 200
@@ -214,3 +216,23 @@ def test_the_port_is_free_again_afterwards() -> None:
 
     with metrics.serve(ServiceMetrics(), "127.0.0.1", port) as again:
         assert again == port
+
+
+def test_a_host_that_is_none() -> None:
+    """It is named as the setting that it is."""
+    with pytest.raises(ConfigError, match="METRICS_HOST"):
+        metrics.serve(ServiceMetrics(), "no.such.host.invalid", 0).__enter__()
+
+
+def test_who_hangs_up_is_no_news(capsys: pytest.CaptureFixture[str]) -> None:
+    """A scraper that leaves in the middle, or sends rubbish, does not fill the log."""
+    with metrics.serve(ConsumerMetrics("raw_log"), "127.0.0.1", 0) as port:
+        for request in (b"", b"GET /metrics", b"rubbish\r\n\r\n", b"GET /metrics HTTP/1.1\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", port)) as connection:
+                connection.sendall(request)
+                # Closed with a reset, as by a scraper that was killed.
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz") as response:
+            assert response.status == 200
+
+    assert capsys.readouterr().err == ""

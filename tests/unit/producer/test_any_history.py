@@ -6,6 +6,7 @@ import gzip
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import BinaryIO
@@ -217,3 +218,46 @@ class AnyHistory(RuleBasedStateMachine):
 
 TestAnyHistory = AnyHistory.TestCase
 TestAnyHistory.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+
+
+HISTORIES = [
+    "write_a_part; read 1; copy_and_truncate",
+    "write_a_part; copy_and_truncate; copy_and_truncate; read 1; pack 2",
+    "write 1; read 1; copy_and_truncate; write 1; copy_and_truncate",
+    "rotate; read 1; write_a_part; reopen; pack 1; rotate; reopen",
+    "write 2; restart; save; read 1; restart; copy_and_truncate; write 1; read 1",
+    "rotate; reopen; read 1; write 1; copy_and_truncate; write 1; read 1; restart",
+    "rotate; reopen; read 1; write 1; copy_and_truncate; rotate; write 1; read 2; restart; read 1",
+    "write 1; copy_and_truncate; read 1; pack 1; write 1",
+    "write 1; read 1; rotate; write 1; reopen; rotate_away; read 1; reopen; write 1; restart",
+    "write_a_part; rotate; reopen; write 1; read 1; save; restart",
+    "write 3; read 1; save; restart; copy_and_truncate; write 3",
+    "write 1; read 1; copy_and_truncate; save; rotate_away; write 1; reopen; write 1; read 1;"
+    " restart",
+    "read 1; rotate_away; write 1; reopen; rotate_away; write 1; read 1; restart; read 1",
+    "write 9; read 1; copy_and_truncate; write 1; copy_and_truncate; write 1; read 1; read 9",
+]
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_histories_that_lost_or_doubled_a_line_once(history: str) -> None:
+    """Each of these was found by the machine, or by a person, in an earlier reader."""
+    machine = AnyHistory()
+    steps: dict[str, Callable[[int], None]] = {
+        "write": lambda lines: machine.write(b"x", lines),
+        "write_a_part": lambda _: machine.write_a_part(b"par"),
+        "rotate": lambda _: machine.rotate(create=True),
+        "rotate_away": lambda _: machine.rotate(create=False),
+        "reopen": lambda _: machine.reopen(),
+        "copy_and_truncate": lambda _: machine.copy_and_truncate(),
+        "pack": machine.pack,
+        "read": machine.read,
+        "save": lambda _: machine.save(),
+        "restart": lambda _: machine.restart(is_clean=False),
+    }
+    machine.begin()
+    for step in history.split("; "):
+        action, _, number = step.partition(" ")
+        steps[action](int(number or 1))
+
+    machine.teardown()  # compares

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from producer.files import LogFile
 from producer.log import Source
 from producer.places import State
 from producer.reader import Limits
@@ -184,3 +185,32 @@ def test_rotated_files_of_what_a_link_points_to(path: Path) -> None:
     again = Tailer([str(path)], FOLLOW, tailer.state())
 
     assert all_lines(again) == [b"2", b"3"]
+
+
+def test_one_rotated_file_is_asked_for(path: Path) -> None:
+    """Others are not read with it, however new they are."""
+    append(rotated(path, 1), b"1")
+    append(rotated(path, 2), b"2")
+    changed(rotated(path, 2), 2_000_000_000.0)
+
+    assert all_lines(Tailer([str(rotated(path, 1))], ONCE, State())) == [b"1"]
+
+
+def test_a_line_far_longer_than_a_slice_takes_few_reads(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each read is as long as all before: nothing is copied once a slice."""
+    line = b"x" * 1_000_000
+    append(path, line)
+    lengths: list[int] = []
+    read = LogFile.read
+
+    def note(file: LogFile, offset: int, length: int) -> bytes:
+        lengths.append(length)
+        return read(file, offset, length)
+
+    monkeypatch.setattr(LogFile, "read", note)
+    limits = Limits(slice_lines=10, slice_bytes=1_024, line_bytes=2_000_000)
+
+    assert all_lines(Tailer([str(path)], Source("test", "combined", limits), State())) == [line]
+    assert len(lengths) < 30

@@ -237,7 +237,7 @@ class Log:
             self._take_up_one(sibling.path, is_new=is_new)
             if sibling.path not in self._troubles:
                 self._listed.discard(sibling.path)
-        self._rotated.sort(key=lambda reader: reader.file.modified_at())
+        self._rotated.sort(key=_modified_at)
 
     def _take_up_one(self, path: str, *, is_new: bool) -> None:
         """Read a rotated file if there is anything left to read in it."""
@@ -320,10 +320,14 @@ class Log:
         """Give every file its stream as soon as it has a line, so that it has a place at once."""
         if not any(self._first_line(reader) is not None for reader in self.readers):
             return
+        if any(reader.is_known and reader.is_truncated() for reader in self.readers):
+            return  # that is dealt with first: what is there now is older
         # While a log was empty nothing told whether it was filled, copied and truncated: what was
         # before comes first, so that generations are counted in the same order by everybody.
         self._take_up_rotated()
-        for reader in self.readers:
+        # The live file is the newest one, unless it is moved away and others came since.
+        is_away = self._looked_at == 0.0
+        for reader in sorted(self.readers, key=_modified_at) if is_away else self.readers:
             first_line = self._first_line(reader)
             if first_line is not None:
                 reader.begin(self._known.new(first_line))
@@ -336,8 +340,6 @@ class Log:
                         "format": self._source.format,
                     },
                 )
-        # What could not be told from a copy of one of these is another one, or not.
-        self._take_up_rotated()
 
     def _first_line(self, reader: StreamReader) -> bytes | None:
         """Return the first line of a file without a stream, when it is there."""
@@ -438,3 +440,7 @@ class Log:
         else:
             self._rotated.remove(reader)
         self._known.forget(self._stream_ids())
+
+
+def _modified_at(reader: StreamReader) -> float:
+    return reader.file.modified_at()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
@@ -62,8 +63,9 @@ class StreamReader:
         self._marker = self._next_marker = self._tail = file.read(self.position - marker, marker)
         #: When there was last something to read, and when there was last no more (monotonic).
         self.grew_at = self.caught_up_at = time.monotonic()
-        if place is not None and self.position == 0:
-            # Without any bytes before it nothing would tell that the file was truncated.
+        if place is not None:
+            # The bytes before the position may be alike in every file, or none: only what is read
+            # from there on tells that the file was truncated.
             self._fill()
 
     @property
@@ -94,6 +96,15 @@ class StreamReader:
     def begin(self, stream: Stream) -> None:
         """Say which stream this is."""
         self._stream = stream
+
+    def is_truncated(self) -> bool:
+        """Say whether the bytes that were read last are no longer there."""
+        if self.file.is_complete:
+            return False
+        with suppress(OSError):
+            before = len(self._tail)
+            return self.file.read(self._unread - before, before) != self._tail
+        return False
 
     def next(self) -> Slice | None:
         """Return the next slice, or None while there is no whole line.
