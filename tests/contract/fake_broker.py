@@ -13,7 +13,7 @@ from datastream.consuming import Delivery, Message
 from datastream.errors import NotASlice, Unavailable
 from datastream.rabbitmq import BATCH_BYTES, BATCH_LINES, PREFETCH
 from datastream.slices import Slice, decode
-from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, LAKE_KEY, LAKE_QUEUE
+from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, DELIVERY_LIMIT, LAKE_KEY, LAKE_QUEUE
 
 T = TypeVar("T")
 QUEUE_OF = {LAKE_KEY: LAKE_QUEUE, CLEAN_KEY: CLEAN_QUEUE}
@@ -32,6 +32,7 @@ class FakeBroker:
         self._queues: dict[str, deque[_Stored]] = {name: deque() for name in QUEUE_OF.values()}
         self._dead: dict[str, list[tuple[Message, str]]] = {name: [] for name in self._queues}
         self._limits: dict[str, int] = {}
+        self._delivery_limits: dict[str, int] = {}
 
     @contextmanager
     def open_publisher(self) -> Iterator[FakePublisher]:
@@ -63,6 +64,10 @@ class FakeBroker:
         """Let a queue refuse what would make its bodies more than this many bytes."""
         self._limits[name] = size
 
+    def limit_deliveries(self, name: str, limit: int) -> None:
+        """Let a message that is returned more often than this be a dead letter."""
+        self._delivery_limits[name] = limit
+
     def is_full(self, name: str, size: int) -> bool:
         """Return whether a queue refuses a body of this size."""
         held = sum(len(stored.message.body) for stored in self._queues[name])
@@ -71,6 +76,15 @@ class FakeBroker:
     def dead_letters(self, queue: str) -> list[tuple[Message, str]]:
         """Return the dead letters of a queue, each with its reason."""
         return self._dead[queue]
+
+    def give_back(self, queue: str, stored: _Stored) -> None:
+        """Return a message to the head of its queue, or put it among the dead letters."""
+        stored.returned += 1
+        contents = self.contents(queue)
+        if stored.returned > self._delivery_limits.get(queue, DELIVERY_LIMIT):
+            self._dead[queue].append((stored.message, "delivery_limit"))
+        elif contents is not None:
+            contents.appendleft(stored)
 
     def contents(self, queue: str) -> deque[_Stored] | None:
         """Return what is in a queue, None when there is none."""
@@ -105,6 +119,7 @@ class FakeQueue:
         self._prepare = prepare
         self._unacked: dict[int, _Stored] = {}
         self._last_tag = 0
+        self._prefetch = 1
 
     def batches(self, stop: Event) -> Iterator[list[Delivery[Any]]]:
         """Yield what there is, in batches, until `stop` is set."""
@@ -115,7 +130,7 @@ class FakeQueue:
             batch: list[Delivery[Any]] = []
             while (
                 contents
-                and len(self._unacked) < PREFETCH
+                and len(self._unacked) < self._prefetch
                 and sum(delivery.lines for delivery in batch) < BATCH_LINES
                 and sum(len(delivery.message.body) for delivery in batch) < BATCH_BYTES
             ):
@@ -139,15 +154,14 @@ class FakeQueue:
         self._broker.dead_letters(self._name).append((message, reason))
 
     def give_back(self) -> None:
-        """Return what is not acknowledged to the head of the queue."""
-        contents = self._broker.contents(self._name)
+        """Return what is not acknowledged."""
         for stored in reversed(self._unacked.values()):
-            stored.returned += 1
-            if contents is not None:
-                contents.appendleft(stored)
+            self._broker.give_back(self._name, stored)
         self._unacked = {}
 
     def _deliver(self, stored: _Stored) -> Delivery[Any]:
+        if not stored.returned:
+            self._prefetch = PREFETCH
         self._last_tag += 1
         self._unacked[self._last_tag] = stored
         message = stored.message

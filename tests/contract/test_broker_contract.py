@@ -46,6 +46,9 @@ class Broker(Protocol):
     def limit_queue(self, name: str, size: int) -> None:
         """Let a queue refuse once it holds more than so many bytes."""
 
+    def limit_deliveries(self, name: str, limit: int) -> None:
+        """Let a message that is returned more often than this be a dead letter."""
+
     def dead_letters(self, queue: str) -> list[tuple[Message, str]]:
         """Return the dead letters of a queue, each with its reason."""
 
@@ -81,8 +84,15 @@ class RealBroker:
 
     def limit_queue(self, name: str, size: int) -> None:
         """Let a queue refuse once it holds more than so many bytes."""
+        self._declare_again(name, {"x-max-length-bytes": size})
+
+    def limit_deliveries(self, name: str, limit: int) -> None:
+        """Let a message that is returned more often than this be a dead letter."""
+        self._declare_again(name, {"x-delivery-limit": limit})
+
+    def _declare_again(self, name: str, arguments: dict[str, int]) -> None:
         (declared,) = (one for one in QUEUES if one.name == name)
-        limited = {**declared.arguments, "x-max-length-bytes": size}
+        limited = {**declared.arguments, **arguments}
         with connect(self._settings, "test") as connection:
             channel = connection.channel()
             channel.queue_delete(name)
@@ -98,7 +108,8 @@ class RealBroker:
                 method, properties, body = channel.basic_get(dead_letter_queue(queue))
                 if method is None:
                     return found
-                reason = properties.headers.pop("x-reason")
+                # The broker's own reason is in a header of another shape.
+                reason = properties.headers.pop("x-reason", "delivery_limit")
                 found.append((Message(properties.headers, body), reason))
 
 
@@ -173,10 +184,84 @@ def test_what_is_not_acknowledged_comes_back(broker: Broker) -> None:
         list(deliveries(queue, 2))
 
     with broker.open_queue(LAKE_QUEUE) as queue:
-        again = list(deliveries(queue, 2))
+        again = []
+        for batch in islice(queue.batches(Event()), 2):
+            again += batch
+            queue.ack(batch)
 
-    assert [one.message.body for one in again] == [b"a", b"b"]
+    assert sorted(one.message.body for one in again) == [b"a", b"b"]
     assert all(one.returned >= 1 for one in again)
+
+
+def test_what_was_returned_is_taken_alone(broker: Broker) -> None:
+    """Until something untried comes: what crashes a consumer must not take others with it."""
+    publish(broker, piece(b"a"), piece(b"b"), piece(b"c"))
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        list(deliveries(queue, 3))
+    publish(broker, piece(b"untried"), *(piece(b"%d" % n) for n in range(2 * PREFETCH)))
+
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        batches = queue.batches(Event())
+        alone = []
+        for batch in islice(batches, 3):
+            alone += [(one.message.body, len(batch)) for one in batch]
+            queue.ack(batch)
+        held: list[Delivery[Any]] = []
+        while len(held) < PREFETCH:
+            held += next(batches)
+
+    assert sorted(alone) == [(b"a", 1), (b"b", 1), (b"c", 1)]
+    assert held[0].message.body == b"untried"
+
+
+def test_only_what_is_being_tried_is_returned_again(broker: Broker) -> None:
+    """A crash on one that was returned counts against none of the others."""
+    publish(broker, piece(b"a"), piece(b"b"), piece(b"c"))
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        list(deliveries(queue, 3))
+    for _ in range(2):
+        with broker.open_queue(LAKE_QUEUE) as queue:
+            list(deliveries(queue, 1))
+
+    returned = []
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        for batch in islice(queue.batches(Event()), 3):
+            returned += [one.returned for one in batch]
+            queue.ack(batch)
+
+    assert sum(returned) == 3 + 2
+
+
+def test_what_crashes_its_consumers_ends_up_alone(broker: Broker) -> None:
+    """It becomes a dead letter at the delivery limit; the messages around it are consumed."""
+    limit, innocent = 4, [b"%d" % number for number in range(6)]
+    broker.limit_deliveries(LAKE_QUEUE, limit)
+    publish(broker, *(piece(body) for body in [*innocent[:3], b"guilty", *innocent[3:]]))
+    stop, stored = Event(), list[bytes]()
+
+    def crash() -> None:
+        with broker.open_queue(LAKE_QUEUE) as queue:
+            for batch in queue.batches(stop):
+                bodies = [one.message.body for one in batch]
+                if b"guilty" in bodies:
+                    return
+                queue.ack(batch)
+                stored.extend(bodies)
+
+    for _ in range(limit + 1):
+        crash()
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        batches = queue.batches(stop)
+        while len(stored) < len(innocent):
+            batch = next(batches)
+            queue.ack(batch)
+            stored += [one.message.body for one in batch]
+
+    def dead() -> None:
+        assert [kept.body for kept, _ in broker.dead_letters(LAKE_QUEUE)] == [b"guilty"]
+
+    eventually(dead)
+    assert sorted(stored) == innocent
 
 
 def test_a_batch_that_is_acknowledged_is_gone(broker: Broker) -> None:

@@ -6,18 +6,20 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 import tenacity
 
-from clean_consumer import rows
+from clean_consumer import rows, store
 from clean_consumer.rows import Parsed, parse
 from clean_consumer.store import Warehouse
 from datastream.consuming import Outcome
 from datastream.errors import Unavailable
 from datastream.mysql import Session
-from datastream.slices import UNTERMINATED, Slice
+from datastream.parsing import LIMITS, Event
+from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from deployment import Deployment
 
@@ -74,7 +76,7 @@ def test_the_same_slice_again_changes_nothing(deployment: Deployment, warehouse:
     again = warehouse.add([both])
 
     assert len(places(deployment)) == 2
-    assert (first.stored.total(), first.duplicates) == (2, 2)
+    assert (first.stored.total(), first.rejected.total(), first.duplicates) == (2, 1, 2)
     assert (again.stored.total(), again.duplicates, again.rejected.total()) == (0, 2, 0)
 
 
@@ -104,24 +106,26 @@ def test_a_newer_parser_moves_a_line(
     assert (late.replaced, late.duplicates) == (0, 1)
 
 
+@pytest.mark.parametrize("flags", [UNTERMINATED, TRUNCATED])
 @pytest.mark.parametrize("batches", [[0, 1], [1, 0]], ids=["in order", "the other way round"])
 def test_a_whole_line_wins_over_its_beginning(
-    deployment: Deployment, warehouse: Warehouse, batches: list[int]
+    deployment: Deployment, warehouse: Warehouse, batches: list[int], flags: int
 ) -> None:
-    """A last line without its newline gives way to the whole one, in whatever order they come."""
-    looks = [parsed(b"192.0.2.7 - - [10/Oct", flags=UNTERMINATED), parsed(LINE % b"whole")]
+    """A line without its newline, or its head, gives way to the whole one, first or last."""
+    looks = [parsed(b"192.0.2.7 - - [10/Oct", flags=flags), parsed(LINE % b"whole")]
     for batch in batches:
         warehouse.add([looks[batch]])
 
     assert places(deployment) == {0: "/whole"}
 
 
+@pytest.mark.parametrize("flags", [UNTERMINATED, TRUNCATED])
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]], ids=["in order", "the other way round"])
 def test_both_looks_at_a_line_in_one_batch(
-    deployment: Deployment, warehouse: Warehouse, order: list[int]
+    deployment: Deployment, warehouse: Warehouse, order: list[int], flags: int
 ) -> None:
     """The same holds within a batch."""
-    looks = [parsed(b"192.0.2.7 - - [10/Oct", flags=UNTERMINATED), parsed(LINE % b"whole")]
+    looks = [parsed(b"192.0.2.7 - - [10/Oct", flags=flags), parsed(LINE % b"whole")]
 
     warehouse.add([looks[number] for number in order])
 
@@ -142,6 +146,92 @@ def test_a_row_that_the_database_refuses_is_a_reject(
     assert outcome.stored == {"clean_log": 19, "rejected_log": 1}
     assert outcome.rejected == {"refused": 1}
     assert list(places(deployment).values()).count("refused") == 1
+
+
+def test_a_slice_of_which_no_row_can_be_stored(
+    deployment: Deployment, warehouse: Warehouse
+) -> None:
+    """Its lines are quarantined, not waited for, and the others are stored."""
+    odd = replace(STREAM, stream_id=1, generation=2**40)
+
+    outcome = warehouse.add([parsed(LINE % b"odd", stream=odd), parsed(LINE % b"good")])
+
+    assert outcome.quarantined == [(piece(LINE % b"odd", stream=odd), "refused")]
+    assert places(deployment) == {0: "/good"}
+
+
+def test_the_widest_row_fits(deployment: Deployment, warehouse: Warehouse) -> None:
+    """Every column at its limit, in characters of four bytes, is stored as it is."""
+    wide = {name: "\U0001f600" * limit for name, limit in LIMITS.items() if name != "user_agent"}
+    narrow = parsed(LINE % b"x")
+    columns = ["stream_id", "line_offset", "parser_version", "flags", *Event._fields]
+    widest = tuple(
+        wide.get(column, value) for column, value in zip(columns, narrow.clean[0], strict=True)
+    )
+
+    outcome = warehouse.add([replace(narrow, clean=[widest])])
+
+    assert outcome.rejected.total() == 0
+    stored = deployment.query(f"SELECT {', '.join(f'`{name}`' for name in wide)} FROM clean_log")
+    assert stored == [tuple(wide.values())]
+
+
+@pytest.mark.parametrize(
+    ("looks", "place"),
+    [
+        ([(b"rubbish", UNTERMINATED), (LINE % b"whole", 0)], "/whole"),
+        ([(LINE % b"whole", 0), (b"rubbish", UNTERMINATED)], "/whole"),
+        ([(LINE % b"part", UNTERMINATED), (LINE % b"whole", 0)], "/whole"),
+        ([(b"rubbish", UNTERMINATED), (b"", 0)], "empty"),
+        ([(LINE % b"whole", 0), (LINE % b"part", UNTERMINATED)], "/whole"),
+    ],
+)
+def test_two_consumers_that_see_one_line_differently_at_once(
+    deployment: Deployment,
+    warehouse: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+    looks: list[tuple[bytes, int]],
+    place: str,
+) -> None:
+    """Neither saw a row of the other's when it began; the line is in one table, the better row."""
+    (late_line, late_flags), (line, flags) = looks
+    late, first = parsed(late_line, flags=late_flags), parsed(line, flags=flags)
+    look = store._present
+    with closing(Session(deployment.mysql, "other")) as session:
+        other = Warehouse(session)
+
+        def overtaken(*arguments: object) -> object:
+            monkeypatch.setattr(store, "_present", look)
+            nothing = look(*arguments)  # type: ignore[arg-type]
+            other.add([first])
+            return nothing
+
+        monkeypatch.setattr(store, "_present", overtaken)
+        patient = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(Unavailable),
+            stop=tenacity.stop_after_attempt(3),
+            reraise=True,
+        )
+        outcome = patient(warehouse.add, [late])
+
+    assert places(deployment) == {0: place}
+    assert outcome.quarantined == []
+
+
+def test_a_line_that_was_in_both_tables_holds_nobody_up(
+    deployment: Deployment, warehouse: Warehouse
+) -> None:
+    """Whatever put it there: its slice is stored, and is not tried again for ever."""
+    warehouse.add([parsed(LINE % b"a")])
+    with deployment.database.connect(deployment.mysql.database) as connection:
+        connection.cursor().execute(
+            "INSERT INTO rejected_log SELECT stream_id, line_offset, 1, 0, 'format' FROM clean_log"
+        )
+        connection.commit()
+
+    outcome = warehouse.add([parsed(LINE % b"a", LINE % b"b")])
+
+    assert (outcome.stored["clean_log"], outcome.duplicates) == (1, 1)
 
 
 def test_user_agents_are_stored_once_by_several(deployment: Deployment) -> None:

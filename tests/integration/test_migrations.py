@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clean_consumer.store import ADD_CLEAN
+from datastream import slices
 from datastream.parsing import LIMITS, Event
 from datastream_operator import migrate
 from deployment import Deployment
@@ -21,10 +22,11 @@ IDENTITY = ["stream_id", "line_offset", "parser_version", "flags"]
 
 
 def tables(deployment: Deployment) -> set[str]:
-    """Return the names of the tables and views, but for those of the migration tool."""
+    """Return the names of tables, views and procedures, but for those of the migration tool."""
     rows = deployment.query(
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s",
-        deployment.mysql.database,
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = %s UNION ALL"
+        " SELECT routine_name FROM information_schema.routines WHERE routine_schema = %s",
+        *[deployment.mysql.database] * 2,
     )
     return {row[0] for row in rows} - YOYO
 
@@ -108,6 +110,13 @@ def test_clean_log_has_the_fields_of_an_event(deployment: Deployment) -> None:
     assert [name for name, _ in stored] == IDENTITY + fields
     assert inserted == IDENTITY + fields
     assert limits | {"user_agent": agent_limit} == LIMITS
+
+
+def test_log_stream_holds_what_a_slice_may_say(deployment: Deployment) -> None:
+    """A slice is refused as none when its row would not fit: each text has the column's limit."""
+    stored = {name: limit for name, limit in columns(deployment, "log_stream") if limit}
+
+    assert stored == slices.LIMITS
 
 
 def test_the_flat_view_has_its_columns(deployment: Deployment) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from datastream import mysql
 from datastream.errors import RowRefused, Unavailable
 from datastream.mysql import Session, StreamLog, binary, json_text, number, text
 from datastream.streams import Stream
@@ -87,10 +88,28 @@ def test_the_session_is_pinned(session: Session) -> None:
         mode, zone, timeout = next(
             transaction.select("SELECT @@sql_mode, @@time_zone, @@wait_timeout")
         )
+        # tx_isolation or transaction_isolation: the two servers have different names for it.
+        isolation = dict(transaction.select("SHOW SESSION VARIABLES LIKE 't%%isolation'"))
 
     assert "STRICT_TRANS_TABLES" in mode
     assert "NO_BACKSLASH_ESCAPES" not in mode
     assert (zone, timeout) == ("+00:00", 60)
+    assert set(isolation.values()) == {"READ-COMMITTED"}
+
+
+def test_a_server_with_other_defaults(deployment: Deployment) -> None:
+    """A quote is data also where the server's own mode would make it the end of the text."""
+    with deployment.database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@GLOBAL.sql_mode")
+        (before,) = cursor.fetchone() or ("",)
+        cursor.execute("SET GLOBAL sql_mode = 'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'")
+        try:
+            with closing(Session(deployment.mysql, "test")) as session:
+                StreamLog(session).ensure([replace(STREAM, source="\\'), (2, '\\")])
+        finally:
+            cursor.execute("SET GLOBAL sql_mode = %s", (before,))
+
+    assert deployment.query("SELECT source FROM log_stream") == [("\\'), (2, '\\",)]
 
 
 @pytest.mark.parametrize(
@@ -117,6 +136,7 @@ def test_what_the_data_is_to_blame_for(session: Session, statement: str) -> None
     [
         ("SELECT 1 FROM nothing", "run the migrations"),
         ("SELECT nothing FROM everything", "run the migrations"),
+        ("CALL nothing()", "run the migrations"),
         ("SELECT 1 FROM mysql.user", "check the grants"),
     ],
 )
@@ -187,6 +207,20 @@ def test_a_connection_that_was_ended_is_replaced(session: Session, deployment: D
 
     with session.transaction() as transaction:
         assert next(transaction.select("SELECT CONNECTION_ID()")) != (thread,)
+
+
+def test_a_statement_that_takes_too_long(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told from a server that is away: a smaller batch may do; the next session is sound."""
+    monkeypatch.setattr(mysql, "READ_TIMEOUT", 1)
+    with closing(Session(deployment.mysql, "test")) as session:
+        with pytest.raises(Unavailable) as raised, session.transaction() as transaction:
+            transaction.execute("SELECT SLEEP(5)")
+
+        assert raised.value.reason == "timeout"
+        with session.transaction() as transaction:
+            assert list(transaction.select("SELECT 1")) == [(1,)]
 
 
 def test_each_stream_is_written_once(deployment: Deployment) -> None:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, LiteralString
 
 import pymysql
-from pymysql.constants import SERVER_STATUS
+from pymysql.constants import CR, SERVER_STATUS
 from pymysql.converters import escape_string
 
 from datastream.config import MysqlSettings
@@ -44,6 +44,8 @@ _HINTS = {
     1054: "the schema is older than the code: run the migrations",
     1142: "check the grants of the account",
     1146: "the schema is not there: run the migrations",
+    1305: "the schema is older than the code: run the migrations",
+    1370: "check the grants of the account",
     1698: "check MYSQL_USER and MYSQL_PASSWORD",
 }
 
@@ -169,10 +171,19 @@ class Session:
             self.close()
             hint = _HINTS.get(code)
             message = f"{error}; {hint}" if hint else str(error)
-            raise Unavailable(message, "statement" if hint else "connection") from error
+            raise Unavailable(message, "statement" if hint else _lost(error)) from error
         except OSError as error:
             self.close()
             raise Unavailable(str(error)) from error
+
+
+def _lost(error: pymysql.MySQLError) -> str:
+    """Return how a connection was lost: `timeout` while a statement ran, else `connection`."""
+    # The driver says both with the same numbers, and keeps the cause as the context only.
+    is_slow = error.args[:1] != (CR.CR_CONN_HOST_ERROR,) and isinstance(
+        error.__context__, TimeoutError
+    )
+    return "timeout" if is_slow else "connection"
 
 
 class Transaction:

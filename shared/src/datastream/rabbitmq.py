@@ -214,6 +214,10 @@ class Queue(Generic[Prepared]):
     are few and grow under load, and no line waits for a timer. `prepare` is called on each slice
     as it is taken; while a batch is being stored the next one is prepared. `beat` is called
     whenever this thread has looked at the broker.
+
+    A session begins with care: one message at a time, until one comes that was never delivered
+    before. A message that crashes whoever takes it so comes back alone, and reaches the delivery
+    limit without its neighbours.
     """
 
     def __init__(
@@ -233,11 +237,11 @@ class Queue(Generic[Prepared]):
         self._cancelled = False
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._dead_letters: Any = None
+        self._careful = True
         with _translated():
             self._channel = connection.channel()
-            self._channel.basic_qos(prefetch_count=PREFETCH)
             self._channel.add_on_cancel_callback(self._on_cancel)
-            self._channel.basic_consume(name, self._on_message)
+            self._consumer = self._consume(prefetch=1)
 
     @classmethod
     @contextmanager
@@ -313,6 +317,17 @@ class Queue(Generic[Prepared]):
             properties,
         )
 
+    def _consume(self, prefetch: int) -> Any:
+        # A limit holds for the consumers that begin after it.
+        self._channel.basic_qos(prefetch_count=prefetch)
+        return self._channel.basic_consume(self._name, self._on_message)
+
+    def _end_care(self) -> None:
+        self._careful = False
+        with _translated():
+            self._channel.basic_cancel(self._consumer)
+            self._consumer = self._consume(PREFETCH)
+
     def _on_message(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
         self._arrived.append((method, properties, body))
 
@@ -347,6 +362,8 @@ class Queue(Generic[Prepared]):
         headers = properties.headers or {}
         message = Message(headers, body)
         returned = _returned(method, headers)
+        if self._careful and not returned:
+            self._end_care()
         try:
             piece = decode(headers, body)
             prepared = self._prepare(piece)

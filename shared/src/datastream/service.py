@@ -109,9 +109,19 @@ def run_consumer(
     database answers. So an outage costs a message one delivery at most.
     """
 
+    def add_once(items: list[T]) -> Outcome:
+        try:
+            return store.add(items)
+        except Unavailable as error:
+            if error.reason != "timeout" or len(items) < 2:
+                raise
+            # All of it again would take as long: the server may be slow rather than away.
+            middle = len(items) // 2
+            return store.add(items[:middle]) + store.add(items[middle:])
+
     def add(items: list[T]) -> Outcome:
         with metrics.store_seconds.time():
-            outcome = database(PATIENCE)(store.add, items)
+            outcome = database(PATIENCE)(add_once, items)
         metrics.answered("mysql")
         return outcome
 

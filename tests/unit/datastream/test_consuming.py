@@ -101,16 +101,16 @@ def test_what_is_stored_is_acknowledged() -> None:
 
 def test_nothing_is_acknowledged_when_the_store_is_away() -> None:
     """A batch that could not be stored stays on the queue, and comes again."""
-    broker, stop = filled(piece(1), piece(2)), Event()
-
+    broker, stop, observer = filled(piece(1)), Event(), Observer()
     with broker.open_queue(LAKE_QUEUE) as queue, pytest.raises(Unavailable):
         consume(queue, Store(stop, away=True).add, Observer(), stop)
     stop.clear()
-    observer = Observer()
+    kept = left(broker)
     with broker.open_queue(LAKE_QUEUE) as queue:
         consume(queue, Store(stop).add, observer, stop)
 
-    assert observer.redelivered == 2
+    assert kept == [b"1"]
+    assert observer.redelivered == 1
     assert left(broker) == []
 
 

@@ -250,3 +250,43 @@ def test_messages_go_back_when_the_database_stays_away(
     assert store.stored == [b"x"]
     assert store.waiting == [1, 1, 1]
     assert counts.registry.get_sample_value("datastream_redeliveries_total") == 1
+
+
+def test_a_batch_that_takes_too_long_is_halved(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, in its place, before all of it is tried again; each item is stored."""
+    sizes: list[int] = []
+
+    def add(self: Store, items: list[bytes]) -> Outcome:
+        sizes.append(len(items))
+        if len(items) > 1:
+            raise Unavailable("slow", "timeout")
+        return kept(self, items)
+
+    kept = Store.add
+    monkeypatch.setattr(Store, "add", add)
+    store, counts = consumed(broker, messages=2, away_for=0)
+
+    assert sizes == [2, 1, 1]
+    assert store.stored == [b"x", b"x"]
+    assert counts.registry.get_sample_value("datastream_lines_stored_total", {"table": "raw_log"})
+
+
+def test_an_item_that_takes_too_long_is_tried_again(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nothing to halve."""
+    away = iter([True, True, False])
+
+    def add(self: Store, items: list[bytes]) -> Outcome:
+        if next(away):
+            raise Unavailable("slow", "timeout")
+        return kept(self, items)
+
+    kept = Store.add
+    monkeypatch.setattr(Store, "add", add)
+    store, _ = consumed(broker, messages=1, away_for=0)
+
+    assert store.stored == [b"x"]
+    assert list(away) == []

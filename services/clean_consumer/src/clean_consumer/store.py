@@ -8,8 +8,8 @@ from typing import LiteralString, NamedTuple
 
 from clean_consumer.rows import Parsed, Row, by_key, halves, refuse
 from datastream.consuming import Outcome, add_bisected
+from datastream.errors import RowRefused, Unavailable
 from datastream.mysql import Session, StreamLog, Transaction, binary, json_text, number, text
-from datastream.slices import UNTERMINATED
 
 ADD_AGENTS = """
     INSERT INTO user_agent (user_agent_id, user_agent) VALUES {values}
@@ -47,6 +47,16 @@ PRESENT_CLEAN = """
 PRESENT_REJECTED = """
     SELECT line_offset, parser_version, flags FROM rejected_log
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
+"""
+
+#: Waits for whoever is about to write the same keys; share mode asks for no more than SELECT.
+IN_BOTH_TABLES = """
+    SELECT rejected_log.stream_id, rejected_log.line_offset
+    FROM rejected_log STRAIGHT_JOIN clean_log
+        ON clean_log.stream_id = rejected_log.stream_id
+        AND clean_log.line_offset = rejected_log.line_offset
+    WHERE rejected_log.stream_id = %s AND rejected_log.line_offset BETWEEN %s AND %s
+    LOCK IN SHARE MODE
 """
 
 REMOVE_CLEAN = """
@@ -89,16 +99,12 @@ class Warehouse:
         A line whose clean row the database refuses becomes a reject (`refused`). Raises
         Unavailable when the database is away; then the same batch must be added again.
         """
-        # A line without its newline first: the whole one, perhaps in the same batch, replaces it.
+        # The beginning of a line first: the whole one, perhaps in the same batch, replaces it.
         parts = [
-            [parsed for parsed in by_key(batch) if parsed.piece.flags & UNTERMINATED == flag]
-            for flag in (UNTERMINATED, 0)
+            [parsed for parsed in by_key(batch) if bool(parsed.piece.flags) == is_beginning]
+            for is_beginning in (True, False)
         ]
-        outcomes = [
-            add_bisected(self._add, part, halves, lambda parsed: self._add([refuse(parsed.piece)]))
-            for part in parts
-            if part
-        ]
+        outcomes = [add_bisected(self._add, part, halves, self._refuse) for part in parts if part]
         return sum(outcomes, Outcome())
 
     def _add(self, batch: Sequence[Parsed]) -> Outcome:
@@ -117,12 +123,27 @@ class Warehouse:
                 rejected = [r for r in rejected if r[:2] not in present or r[:2] in outdated]
             new_clean = transaction.insert(ADD_CLEAN, CLEAN_LITERALS, clean)
             new_rejected = transaction.insert(ADD_REJECTED, REJECTED_LITERALS, rejected)
+            is_short = new_clean + new_rejected < len(clean) + len(rejected)
+            missed = _in_both_tables(transaction, batch) - present.keys()
+            if is_short:
+                missed |= _outdated(_present(transaction, batch), clean + rejected).keys()
+            if missed:
+                # Whoever looks last sees the rows of both, adds its batch again and settles it.
+                raise Unavailable("another consumer has just stored the same lines", "lock")
         return Outcome(
             stored=Counter(clean_log=new_clean, rejected_log=new_rejected),
-            rejected=Counter(row[-1] for row in rejected),
+            # By key, for a slice that is twice in the batch.
+            rejected=Counter({row[:2]: row[-1] for row in rejected}.values()),
             duplicates=lines - new_clean - new_rejected,
             replaced=removed,
         )
+
+    def _refuse(self, parsed: Parsed) -> Outcome:
+        """Reject a line whose clean row the database refuses; quarantine it if it refuses that."""
+        try:
+            return self._add([refuse(parsed.piece)])
+        except RowRefused:
+            return Outcome(quarantined=[(parsed.piece, "refused")])
 
     def _add_agents(self, batch: Iterable[Parsed]) -> None:
         """Commit the user agents that are new to this process, before the rows that name them."""
@@ -147,7 +168,7 @@ _Presence = dict[tuple[int, int], tuple[tuple[int, bool], LiteralString]]
 
 def _rank(parser_version: int, flags: int) -> tuple[int, bool]:
     """Return what makes a row better than another of its key: a newer parser, a whole line."""
-    return parser_version, not flags & UNTERMINATED
+    return parser_version, not flags
 
 
 def _present(transaction: Transaction, batch: Iterable[Parsed]) -> _Presence:
@@ -186,6 +207,15 @@ def _outdated(present: _Presence, rows: Iterable[Row]) -> dict[tuple[int, int], 
         for row in rows
         if row[:2] in present and _rank(row[2], row[3]) > present[row[:2]][0]
     }
+
+
+def _in_both_tables(transaction: Transaction, batch: Iterable[Parsed]) -> set[tuple[int, int]]:
+    """Return the keys of the batch that have a row in either table.
+
+    Two consumers that hold the same line, one its beginning or with a newer parser, may each find
+    nothing and then write to different tables.
+    """
+    return {key for span in _spans(batch) for key in transaction.select(IN_BOTH_TABLES, span)}
 
 
 def _remove(transaction: Transaction, outdated: dict[tuple[int, int], LiteralString]) -> int:
