@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -134,8 +133,13 @@ def test_an_interrupted_demo_leaves_nothing_running(demo: Demo) -> None:
     """The servers and services it started end with it, on a second Ctrl-C too."""
     with demo.started("demo", "--lines", str(LINES)) as process:
         demo.wait_for_services()
+        running = len(demo.left_behind())
+
+        def stopping() -> None:
+            assert len(demo.left_behind()) < running
+
         process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+        eventually(stopping)
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
 

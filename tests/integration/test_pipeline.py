@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from datastream.slices import MOST_BYTES, MOST_LINES
 from datastream_operator import sample
 from deployment import Deployment, Service, eventually, lines_of
 
@@ -226,7 +227,14 @@ def test_wrong_settings_are_one_line_and_exit_code_78(deployment: Deployment, mo
     )
 
 
-def test_memory_stays_bounded(deployment: Deployment, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "limits",
+    [{}, {"MAX_SLICE_BYTES": str(MOST_BYTES // 2), "MAX_SLICE_LINES": str(MOST_LINES)}],
+    ids=["by default", "at the greatest settings"],
+)
+def test_memory_stays_bounded(
+    deployment: Deployment, tmp_path: Path, limits: dict[str, str]
+) -> None:
     """Each service stays under 100 MB, with lines of every size in a log many times as large."""
     log = tmp_path / "large.log"
     line = ACCESS % (b"x" * 1_000)
@@ -238,9 +246,11 @@ def test_memory_stays_bounded(deployment: Deployment, tmp_path: Path) -> None:
         for _ in range(100):
             file.write((line + b"\n") * 1_000)
     total = 100 + 100 * 1_000 + 100 * 1_000
-    deployment.publish_once(log)
+    deployment.publish_once(log, **limits)
     services = list(deployment.start_consumers())
-    services.append(deployment.start("producer", str(log), STATE_DIR=str(tmp_path / "again")))
+    services.append(
+        deployment.start("producer", str(log), STATE_DIR=str(tmp_path / "again"), **limits)
+    )
 
     deployment.assert_settled(total)
 

@@ -23,8 +23,8 @@ GREATEST = 2**63 - 1
 
 #: The most that one slice holds, and that a producer can be set to put into one: so what a message
 #: takes of a consumer's memory, and of the length of a statement, has a bound.
-MOST_BYTES = 4 * 1024**2
-MOST_LINES = 100_000
+MOST_BYTES = 1024**2
+MOST_LINES = 4_000
 
 #: The most characters of each text, and the greatest of each number. A slice beyond them would
 #: have no row in log_stream.

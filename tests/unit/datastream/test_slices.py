@@ -187,7 +187,7 @@ def test_a_slice_is_as_large_as_a_producer_may_make_it(lines: list[bytes]) -> No
 def test_a_producer_makes_no_larger_slices() -> None:
     """Whatever its settings: those that would are refused."""
     env = {"SOURCE": "web"}
-    most = {"MAX_SLICE_LINES": MOST_LINES, "MAX_SLICE_BYTES": MOST_BYTES}
+    most = {"MAX_SLICE_LINES": MOST_LINES, "MAX_SLICE_BYTES": MOST_BYTES // 2}
     most["MAX_LINE_BYTES"] = MOST_BYTES
     for name, number in most.items():
         ProducerSettings.read(Environment(env | {name: str(number)}), [], once=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from datastream_operator.demo.services import (
     stopped_at_the_end,
     total,
 )
+from deployment import eventually
 
 #: Serves two counters and a gauge, and ends with END when it is asked to stop.
 PRETENDER = """
@@ -101,11 +101,11 @@ def test_its_state_is_what_it_says(make: Make) -> None:
 
     with stopped_at_the_end([service]):
         service.start()
-        deadline = time.monotonic() + 20
-        while service.state() == "does not answer" and time.monotonic() < deadline:
-            time.sleep(0.02)
 
-        assert service.state() == "waiting for mysql"
+        def answers() -> None:
+            assert service.state() == "waiting for mysql"
+
+        eventually(answers)
 
     assert service.state() == "ended (exit code 0)"
 

@@ -52,6 +52,7 @@ def test_a_list_of_paths() -> None:
         ("SOURCE", "a#b"),
         ("FORMAT", "unheard-of"),
         ("ONCE", "perhaps"),
+        ("LOG_PATH", "/var/log/" + "x/" * 600 + "access.log"),
         ("MAX_SLICE_LINES", "0"),
         ("MAX_SLICE_BYTES", "many"),
         ("MAX_LINE_BYTES", "5000000000"),

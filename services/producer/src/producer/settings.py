@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from datastream.config import ConfigError, Environment
 from datastream.parsing import FORMATS
+from datastream.slices import LIMITS, MOST_BYTES, MOST_LINES
 from producer.log import Source
 from producer.reader import Limits
 
 KIB = 1024
-MIB = 1024 * KIB
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ class ProducerSettings:
         paths = patterns or [path.strip() for path in listed if path.strip()]
         if not paths:
             raise ConfigError("LOG_PATH names no log")
+        for path in paths:
+            if len(os.path.abspath(path)) > LIMITS["path"]:  # noqa: PTH100 - as the files are named
+                raise ConfigError(
+                    f"LOG_PATH has a path of more than {LIMITS['path']} characters, which no table "
+                    f"can hold: {path[:60]}…"
+                )
         once_set = env.flag("ONCE")
         source = env.text("SOURCE")
         if not source.isprintable() or "#" in source or len(source.encode()) > 100:
@@ -43,9 +50,10 @@ class ProducerSettings:
                 name=source,
                 format=env.choice("FORMAT", "combined", tuple(FORMATS)),
                 limits=Limits(
-                    slice_lines=env.number("MAX_SLICE_LINES", 1000, 1, 100_000),
-                    slice_bytes=env.number("MAX_SLICE_BYTES", 256 * KIB, KIB, 4 * MIB),
-                    line_bytes=env.number("MAX_LINE_BYTES", MIB, 64, 4 * MIB),
+                    slice_lines=env.number("MAX_SLICE_LINES", 1000, 1, MOST_LINES),
+                    # Half of what a single line may have: parsed, many lines take more memory.
+                    slice_bytes=env.number("MAX_SLICE_BYTES", 256 * KIB, KIB, MOST_BYTES // 2),
+                    line_bytes=env.number("MAX_LINE_BYTES", MOST_BYTES, 64, MOST_BYTES),
                 ),
                 once=once or once_set,
             ),

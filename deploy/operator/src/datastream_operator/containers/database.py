@@ -99,7 +99,7 @@ def _root(settings: MysqlSettings) -> Iterator[Any]:
         raise Unavailable(f"MySQL at {settings.host}:{settings.port}: {error}") from error
 
 
-def _make_accounts(cursor: Any, schema: str, passwords: dict[str, str]) -> None:  # noqa: ANN401
+def _make_accounts(cursor: Any, schema: str, passwords: dict[str, str]) -> None:  # noqa: ANN401 - PyMySQL's
     cursor.execute(
         f"CREATE DATABASE IF NOT EXISTS `{schema}`"
         " DEFAULT CHARACTER SET utf8mb4 DEFAULT COLLATE utf8mb4_bin"
@@ -113,7 +113,7 @@ def _make_accounts(cursor: Any, schema: str, passwords: dict[str, str]) -> None:
     _grant(cursor, schema, "migrator", ((MIGRATOR, "*"),))
 
 
-def _grant(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # noqa: ANN401
+def _grant(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # noqa: ANN401 - PyMySQL's
     for privileges, where in grants:
         cursor.execute(f"GRANT {privileges} ON {_place(schema, where)} TO %s@'%%'", (account,))
 
@@ -128,7 +128,7 @@ def _place(schema: str, where: str) -> str:
     return f"`{schema}`.`{where}`"
 
 
-def _grant_procedures(cursor: Any, schema: str) -> None:  # noqa: ANN401
+def _grant_procedures(cursor: Any, schema: str) -> None:  # noqa: ANN401 - PyMySQL's
     cursor.execute(PRESENT_PROCEDURES, (schema,))
     present = {name for (name,) in cursor.fetchall()}
     for procedure, account in PROCEDURES.items():
