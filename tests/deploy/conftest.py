@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,11 @@ import pytest
 
 from datastream_operator import sample
 from deploy.stack import Stack, image_settings, run
+from deployment import eventually
 
 HERE = Path(__file__).parent
+#: Where an engine that was started here has its process's number.
+ENGINE_PID = Path("/run/docker.pid")
 #: What each image is stood in for by, where it cannot be pulled. There is no Grafana in Debian.
 STAND_INS = {
     "PYTHON_IMAGE": ("python", "local/python:3.13"),
@@ -49,9 +54,18 @@ def _present(image: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def engine() -> None:
-    """An engine that answers, started where there is none; where none can run, a failure."""
+def engine() -> Iterator[None]:
+    """An engine that answers; started, and stopped again, where there is none, or a failure."""
+    is_there = run("docker", "version").returncode == 0 if shutil.which("docker") else False
     subprocess.run([HERE / "engine"], check=True)
+    yield
+    if not is_there:
+        os.kill(int(ENGINE_PID.read_text()), signal.SIGTERM)
+
+        def ended() -> None:
+            assert not ENGINE_PID.exists()
+
+        eventually(ended)
 
 
 @pytest.fixture(scope="session")

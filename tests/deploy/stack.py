@@ -10,8 +10,11 @@ import subprocess
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pika
@@ -59,6 +62,8 @@ class Stack:
         for name in NEEDED:
             shutil.copytree(ROOT / name, self.checkout / name, ignore=ignored)
         shutil.copy(ROOT / ".dockerignore", self.checkout)
+        #: Lines stored that are none of the log's.
+        self.other_lines = 0
         self.ports = {name: free_port() for name in PORTS}
         written = {**settings, **images, **{name: str(port) for name, port in self.ports.items()}}
         lines = [f"{name}={value}\n" for name, value in written.items()]
@@ -94,12 +99,21 @@ class Stack:
         found: list[dict[str, Any]] = json.loads(docker("inspect", *self.containers(service)))
         return found
 
-    def crash(self, container: str) -> None:
-        """End a container as a crash would; nobody asked for it, so its restart policy counts."""
-        pid = docker("inspect", "--format", "{{.State.Pid}}", container).strip()
-        image = docker("inspect", "--format", "{{.Config.Image}}", container).strip()
-        docker("run", "--rm", "--pid=host", "--network=none", "--user=0", "--entrypoint=sh", image,
-               "-c", f"kill -9 {pid}")  # fmt: skip
+    def crash(self, *containers: str) -> None:
+        """End containers as a crash would; nobody asked for it, so their restart policy counts."""
+        found = json.loads(docker("inspect", *containers))
+        pids = [str(c["State"]["Pid"]) for c in found if c["State"]["Running"]]
+        docker("run", "--rm", "--pid=host", "--network=none", "--user=0", "--entrypoint=sh",
+               f"{self.project}/producer", "-c", f"kill -9 {' '.join(pids)}")  # fmt: skip
+
+    def ready(self, service: str) -> list[str]:
+        """Return the containers of a service that consume or tail."""
+        ask = ("docker", "exec")
+        return [
+            container
+            for container in self.containers(service)
+            if run(*ask, container, "python3", "-m", "datastream.ready").returncode == 0
+        ]
 
     def secret(self, name: str) -> str:
         """Return a secret."""
@@ -153,7 +167,8 @@ class Stack:
         return result
 
     def assert_settled(self, lines: int) -> None:
-        """Wait until raw_log, and clean_log with rejected_log, have this many rows, one to one."""
+        """Wait until so many lines of the log are in raw_log, and parsed or rejected, once each."""
+        lines += self.other_lines
 
         def settled() -> None:
             assert self.count("raw_log") == lines
@@ -184,3 +199,24 @@ def image_settings() -> dict[str, str]:
     """Return each setting of docker-compose.yml that names an image, and its default."""
     text = COMPOSE_FILE.read_text(encoding="utf-8")
     return dict(re.findall(r"\$\{([A-Z_]+_IMAGE):-([^}]+)\}", text))
+
+
+@contextmanager
+def growing(log: Path, lines: list[bytes]) -> Iterator[None]:
+    """Append lines to a log, over and over, some at a time, for the length of the block."""
+    stop = Event()
+
+    def grow() -> None:
+        with log.open("ab", buffering=0) as file:
+            at = 0
+            while not stop.wait(0.01):
+                file.write(b"".join(lines[at : at + 5]))
+                at = (at + 5) % len(lines)
+
+    with ThreadPoolExecutor(1) as pool:
+        growth = pool.submit(grow)
+        try:
+            yield
+        finally:
+            stop.set()
+            growth.result()
