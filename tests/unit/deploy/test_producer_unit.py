@@ -26,12 +26,12 @@ def test_what_only_a_person_can_mend_is_not_tried_again() -> None:
 
 
 def test_the_producer_is_given_the_time_it_takes_to_stop() -> None:
-    """systemd kills it only when it has not left by itself as it promises."""
+    """It is killed only when it has not left by itself as it promises."""
     assert int(UNIT["TimeoutStopSec"]) > GRACE
 
 
 def test_the_settings_on_a_host_are_settings() -> None:
-    """Each name in producer.env is one of .env.example, with the same default where it shows one."""
+    """Each name in producer.env is one of .env.example, and so is each default shown there."""
     pattern = re.compile(r"^(#?)([A-Z_]+)=(.*)$", re.MULTILINE)
     example = pattern.findall((FOLDER.parents[1] / ".env.example").read_text())
     on_a_host = pattern.findall((FOLDER / "producer.env").read_text())
