@@ -59,6 +59,12 @@ down: ## Stop; rows, queues and the place in the log are kept
 destroy: ## Remove everything, rows too; asks first [YES=1]
 	@deploy/bin/destroy
 
+##@ Run the producer alone, on a web server's host
+
+.PHONY: install-producer
+install-producer: ## Install it as a systemd service, or bring it up to date; as root [LOG_GROUP=adm]
+	@deploy/bin/install-producer
+
 ##@ Work on it
 
 .PHONY: venv
@@ -117,4 +123,4 @@ clean: ## Remove the environment and all that the demo and the tests left: data,
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 	    /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	    /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	    /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
