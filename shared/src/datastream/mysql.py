@@ -18,6 +18,7 @@ from pymysql.converters import escape_string
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
 from datastream.streams import Stream
+from datastream.tls import Unusable
 
 CONNECT_TIMEOUT = 5
 #: Seconds a statement may take. A batch takes some 50 ms; whatever takes this long hangs.
@@ -39,7 +40,7 @@ LOCK_ERRORS = frozenset({1205, 1213})
 
 _HINTS = {
     1044: "check the grants of the account",
-    1045: "check MYSQL_USER and MYSQL_PASSWORD",
+    1045: "check MYSQL_USER and MYSQL_PASSWORD, and MYSQL_TLS_CERT if the account requires one",
     1049: "create the database of MYSQL_DATABASE",
     1054: "the schema is older than the code: run the migrations",
     1142: "check the grants of the account",
@@ -90,6 +91,45 @@ def values(literals: Sequence[Literal], rows: Iterable[Sequence[Any]]) -> str:
     return ",".join(map("(%s)".__mod__, map(",".join, zip(*as_sql, strict=True))))
 
 
+def connect(settings: MysqlSettings, **options: Any) -> Any:
+    """Return a new connection of the driver's, with its own `options`.
+
+    Raises Unavailable where TLS is on and cannot be had, and what the driver raises for the rest.
+    """
+    tls = settings.tls
+    try:
+        return pymysql.connect(
+            host=settings.host,
+            port=settings.port,
+            user=settings.user,
+            password=settings.password,
+            database=settings.database,
+            charset="utf8mb4",
+            # With a context the driver insists on TLS. With none it takes what the server offers
+            # and verifies nothing; caching_sha2_password counts on that.
+            ssl=None if tls is None else tls.context(),
+            **options,
+        )
+    except Unusable as error:
+        refusal = str(error)
+        cause: Exception = error
+    except pymysql.MySQLError as error:
+        refusal = _refusal(error, settings)
+        if not refusal:
+            raise
+        cause = error
+    raise Unavailable(f"no session with {settings.host}:{settings.port}: {refusal}", "tls") from cause
+
+
+def _refusal(error: pymysql.MySQLError, settings: MysqlSettings) -> str:
+    """Return in words why there is no TLS; empty when the error is another one."""
+    if settings.tls is None:
+        return ""
+    if error.args[:1] == (CR.CR_SSL_CONNECTION_ERROR,):
+        return settings.tls.not_offered(settings.host)
+    return settings.tls.refusal(error, settings.host) or ""
+
+
 class Session:
     """One connection, opened when it is needed and opened again when it was lost."""
 
@@ -133,13 +173,8 @@ class Session:
         if self._connection is not None:
             return
         settings = self._settings
-        connection: Any = pymysql.connect(
-            host=settings.host,
-            port=settings.port,
-            user=settings.user,
-            password=settings.password,
-            database=settings.database,
-            charset="utf8mb4",
+        connection = connect(
+            settings,
             sql_mode=SQL_MODE,
             init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             connect_timeout=CONNECT_TIMEOUT,

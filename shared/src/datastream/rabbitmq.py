@@ -24,6 +24,7 @@ from datastream.config import RabbitSettings
 from datastream.consuming import Delivery, Message
 from datastream.errors import NotASlice, Unavailable
 from datastream.slices import Slice, decode
+from datastream.tls import Unusable
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,12 @@ Prepared = TypeVar("Prepared")
 @contextmanager
 def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
     """Open a connection, and close it at the end. Raises Unavailable."""
+    tls = settings.tls
+    where = f"{settings.host}:{settings.port}"
+    try:
+        options = None if tls is None else pika.SSLOptions(tls.context(), settings.host)
+    except Unusable as error:
+        raise Unavailable(f"no session with {where}: {error}", "tls") from error
     parameters = pika.ConnectionParameters(
         host=settings.host,
         port=settings.port,
@@ -60,13 +67,16 @@ def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
         socket_timeout=CONNECT_TIMEOUT,
         stack_timeout=CONNECT_TIMEOUT,
         client_properties={"connection_name": name},
+        ssl_options=options,
     )
     try:
         with _translated():
             connection = pika.BlockingConnection(parameters)
     except Unavailable as error:
-        where = f"{settings.host}:{settings.port}"
-        raise Unavailable(f"no session with {where}: {error}", error.reason) from error
+        refusal = tls.refusal(error, settings.host) if tls is not None else None
+        reason = error.reason if refusal is None else "tls"
+        why = refusal or f"{error}{_hint(error.__cause__, settings)}"
+        raise Unavailable(f"no session with {where}: {why}", reason) from error
     try:
         yield connection
     finally:
@@ -109,6 +119,17 @@ def _innermost(error: BaseException) -> str:
         if isinstance(cause, BaseException):
             return _innermost(cause)
     return str(error) or type(error).__name__
+
+
+def _hint(error: BaseException | None, settings: RabbitSettings) -> str:
+    """Return what to look at when a broker hangs up before it has said a word of AMQP."""
+    if not isinstance(error, pika.exceptions.IncompatibleProtocolError):
+        return ""
+    if settings.tls is None:
+        return "; if it speaks TLS at this port, set RABBIT_TLS"
+    if settings.tls.cert is None:
+        return "; if it wants a client certificate, set RABBIT_TLS_CERT and RABBIT_TLS_KEY"
+    return ""
 
 
 def declare_topology(settings: RabbitSettings) -> None:
