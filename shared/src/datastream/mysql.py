@@ -96,7 +96,6 @@ def connect(settings: MysqlSettings, **options: Any) -> Any:
 
     Raises Unavailable where TLS is on and cannot be had, and what the driver raises for the rest.
     """
-    tls = settings.tls
     try:
         return pymysql.connect(
             host=settings.host,
@@ -107,27 +106,36 @@ def connect(settings: MysqlSettings, **options: Any) -> Any:
             charset="utf8mb4",
             # With a context the driver insists on TLS. With none it takes what the server offers
             # and verifies nothing; caching_sha2_password counts on that.
-            ssl=None if tls is None else tls.context(),
+            ssl=None if settings.tls is None else settings.tls.context(),
             **options,
         )
     except Unusable as error:
-        refusal = str(error)
-        cause: Exception = error
+        raise _no_session(settings, str(error), "tls") from error
     except pymysql.MySQLError as error:
-        refusal = _refusal(error, settings)
-        if not refusal:
+        failure = _tls_failure(error, settings)
+        if failure is None:
             raise
-        cause = error
-    raise Unavailable(f"no session with {settings.host}:{settings.port}: {refusal}", "tls") from cause
+        raise failure from error
 
 
-def _refusal(error: pymysql.MySQLError, settings: MysqlSettings) -> str:
-    """Return in words why there is no TLS; empty when the error is another one."""
-    if settings.tls is None:
-        return ""
-    if error.args[:1] == (CR.CR_SSL_CONNECTION_ERROR,):
-        return settings.tls.not_offered(settings.host)
-    return settings.tls.refusal(error, settings.host) or ""
+def _tls_failure(error: pymysql.MySQLError, settings: MysqlSettings) -> Unavailable | None:
+    """Return a failure to speak TLS in words; None when the error is another one."""
+    tls = settings.tls
+    if tls is None:
+        return None
+    code = error.args[0] if error.args else None
+    if code == CR.CR_SSL_CONNECTION_ERROR:
+        return _no_session(settings, tls.not_offered(settings.host), "tls")
+    refusal = tls.refusal(error, settings.host)
+    if refusal is not None:
+        return _no_session(settings, refusal, "tls")
+    if code in (CR.CR_SERVER_LOST, CR.CR_SERVER_GONE_ERROR) and tls.cert is not None:
+        return _no_session(settings, f"{error}; {tls.hung_up()}", "connection")
+    return None
+
+
+def _no_session(settings: MysqlSettings, why: str, reason: str) -> Unavailable:
+    return Unavailable(f"no session with {settings.host}:{settings.port}: {why}", reason)
 
 
 class Session:

@@ -127,9 +127,7 @@ def _hint(error: BaseException | None, settings: RabbitSettings) -> str:
         return ""
     if settings.tls is None:
         return "; if it speaks TLS at this port, set RABBIT_TLS"
-    if settings.tls.cert is None:
-        return "; if it wants a client certificate, set RABBIT_TLS_CERT and RABBIT_TLS_KEY"
-    return ""
+    return f"; {settings.tls.hung_up()}"
 
 
 def declare_topology(settings: RabbitSettings) -> None:

@@ -90,6 +90,18 @@ class TlsSettings:
             f"or check {self.prefix}_PORT and {self.prefix}_TLS"
         )
 
+    def hung_up(self) -> str:
+        """Return what to look at when the other side hangs up at once.
+
+        From TLS 1.3 on it may have refused our certificate, and what it said of that may be lost.
+        """
+        if self.cert is None:
+            return (
+                "if it wants a client certificate, "
+                f"set {self.prefix}_TLS_CERT and {self.prefix}_TLS_KEY"
+            )
+        return f"check that it accepts the certificate of {self.prefix}_TLS_CERT"
+
     def _not_trusted(self, error: ssl.SSLCertVerificationError, host: str) -> str:
         certificate = f"the certificate of {host}"
         code = error.verify_code
