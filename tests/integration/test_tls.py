@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from pymysql.constants import CLIENT
 
 from certificates import Authority
 from datastream.config import MysqlSettings, RabbitSettings
@@ -158,12 +159,9 @@ def test_a_verified_session_with_the_database(secured: Secured) -> None:
     assert cipher(secured.mysql(on("MYSQL", secured.ca.file))).startswith(("TLS_", "ECDHE-"))
 
 
-def test_off_is_what_it_was(secured: Secured, servers: tuple[Broker, Database]) -> None:
-    """The driver encrypts where the server offers it, without a look at the certificate."""
-    plain = servers[1]
-
+def test_off_is_what_it_was(secured: Secured) -> None:
+    """The driver encrypts where the database offers it, without a look at the certificate."""
     assert cipher(secured.mysql(None)).startswith(("TLS_", "ECDHE-"))
-    assert cipher(MysqlSettings(NAME, plain.port, "mysql", plain.user, plain.password)) == ""
 
 
 def test_the_wrong_name(secured: Secured) -> None:
@@ -195,6 +193,19 @@ def test_a_ca_that_is_unknown(secured: Secured, stranger: Authority) -> None:
     assert system in mysql
 
 
+def test_a_name_with_an_address_that_does_not_answer(
+    secured: Secured, stranger: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one address says of TLS is told, and not that the next one cannot be reached."""
+    found = socket.getaddrinfo(ANOTHER_NAME, secured.broker_port, type=socket.SOCK_STREAM)
+    nobody = [(*address[:4], ("127.0.0.1", 1)) for address in found]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found + nobody)
+
+    said = said_by_broker(secured.rabbit(on("RABBIT", stranger.file)))
+
+    assert "certificate of localhost is signed by a CA that RABBIT_TLS_CA does not hold" in said
+
+
 def test_without_verification(secured: Secured, stranger: Authority) -> None:
     """Whoever answers is believed, under whatever name; the session is encrypted all the same."""
     tls = replace(on("RABBIT", stranger.file), verify=False)
@@ -205,24 +216,58 @@ def test_without_verification(secured: Secured, stranger: Authority) -> None:
     assert cipher(mysql).startswith(("TLS_", "ECDHE-"))
 
 
-def test_a_server_without_tls(secured: Secured, servers: tuple[Broker, Database]) -> None:
+def test_a_broker_without_tls(secured: Secured) -> None:
     """Nothing is sent in plain text, whether the certificate would be verified or not."""
-    broker, database = servers
     for verify in (True, False):
         tls = TlsSettings("RABBIT", secured.ca.file, verify=verify)
-        rabbit = RabbitSettings(NAME, broker.port, "/", broker.user, broker.password, tls)
-        tls = replace(tls, prefix="MYSQL")
-        mysql = MysqlSettings(NAME, database.port, "mysql", "root", database.password, tls)
 
-        assert said_by_broker(rabbit).endswith(
+        said = said_by_broker(replace(secured.rabbit(tls), port=secured.broker.port))
+
+        assert said.endswith(
             "localhost offers no TLS at this port: turn it on there, "
             "or check RABBIT_PORT and RABBIT_TLS"
         )
-        (said,) = said_by_database(mysql)
-        assert said.endswith(
-            "localhost offers no TLS at this port: turn it on there, "
-            "or check MYSQL_PORT and MYSQL_TLS"
-        )
+
+
+@contextmanager
+def offer_taken_away(database: Database) -> Iterator[int]:
+    """Give a port at which somebody passes on the database's greeting, without its offer of TLS."""
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            with client, socket.create_connection((database.host, database.port)) as server:
+                greeting = bytearray(server.recv(4096))
+                # After header and protocol the version, up to a NUL; thread, salt, NUL, flags.
+                greeting[greeting.index(0, 5) + 15] &= ~(CLIENT.SSL >> 8)
+                client.sendall(greeting)
+                client.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve, args=(listener,))
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)  # which ends the wait for a client
+            thread.join()
+
+
+def test_a_database_that_offers_no_tls(secured: Secured) -> None:
+    """The driver does not fall back to plain text, not even where verification is off."""
+    with offer_taken_away(secured.database) as port:
+        for verify in (True, False):
+            tls = TlsSettings("MYSQL", secured.ca.file, verify=verify)
+
+            (said,) = said_by_database(replace(secured.mysql(tls), port=port))
+
+            assert said.endswith(
+                "localhost offers no TLS at this port: turn it on there, "
+                "or check MYSQL_PORT and MYSQL_TLS"
+            )
 
 
 def test_a_broker_that_wants_a_certificate(secured: Secured, stranger: Authority) -> None:

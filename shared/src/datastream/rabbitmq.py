@@ -18,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import pika
 import pika.data
 import pika.exceptions
+from pika.adapters.utils.connection_workflow import AMQPConnectorSocketConnectError
 
 from datastream import topology
 from datastream.config import RabbitSettings
@@ -48,6 +49,22 @@ T = TypeVar("T")
 Prepared = TypeVar("Prepared")
 
 
+class _Connection(pika.BlockingConnection):  # type: ignore[misc]  # pika has no types
+    """pika's, which tells the failure of the last of a name's addresses, whichever that is.
+
+    Here an address that answered goes before those that did not: a certificate that is refused is
+    not hidden by an address of the other IP version, to which there is no route.
+    """
+
+    @staticmethod
+    def _reap_last_connection_workflow_error(error: Any) -> Any:
+        attempts = getattr(error, "exceptions", [])
+        answered = [e for e in attempts if not isinstance(e, AMQPConnectorSocketConnectError)]
+        if answered:
+            error.exceptions = answered
+        return pika.BlockingConnection._reap_last_connection_workflow_error(error)
+
+
 @contextmanager
 def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
     """Open a connection, and close it at the end. Raises Unavailable."""
@@ -71,7 +88,7 @@ def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
     )
     try:
         with _translated():
-            connection = pika.BlockingConnection(parameters)
+            connection = _Connection(parameters)
     except Unavailable as error:
         refusal = tls.refusal(error, settings.host) if tls is not None else None
         reason = error.reason if refusal is None else "tls"

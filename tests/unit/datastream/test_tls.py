@@ -205,3 +205,38 @@ def test_a_ca_that_is_unknown(authority: Authority) -> None:
 def test_an_error_that_is_not_of_tls() -> None:
     """It keeps its own words."""
     assert TlsSettings("RABBIT").refusal(ConnectionRefusedError(111, "refused"), "mq") is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "has_certificate", "words"),
+    [
+        ("WRONG_VERSION_NUMBER", False, "mq offers no TLS at this port: turn it on there, or chec"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", False, "mq wants a client certificate, as it seems"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", False, "mq wants a client certificate, as it seems"),
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", True, "there is no TLS with mq: sslv3 alert handshake"),
+        ("TLSV1_ALERT_UNKNOWN_CA", True, "mq refuses the certificate of RABBIT_TLS_CERT (tlsv1 "),
+        ("TLSV1_ALERT_PROTOCOL_VERSION", False, "there is no TLS with mq: tlsv1 alert protocol"),
+    ],
+)
+def test_what_the_other_side_breaks_off_with(
+    authority: Authority, reason: str, has_certificate: bool, words: str
+) -> None:
+    """OpenSSL's word for it in ours, also where the client has kept no more than the text."""
+    cert, key = authority.issue("client") if has_certificate else (None, None)
+    tls = TlsSettings("RABBIT", authority.file, cert, key)
+    error = ConnectionError(f"Stream connection lost: SSLError(1, '[SSL: {reason}] (_ssl.c:2580)')")
+
+    said = tls.refusal(error, "mq")
+
+    assert said is not None
+    assert said.startswith(words)
+
+
+def test_a_server_that_hangs_up_without_a_word(authority: Authority) -> None:
+    """It names the setting that is most likely to be at fault."""
+    cert, key = authority.issue("client")
+
+    assert "set RABBIT_TLS_CERT and RABBIT_TLS_KEY" in TlsSettings("RABBIT").hung_up()
+    assert TlsSettings("MYSQL", cert=cert, key=key).hung_up() == (
+        "check that it accepts the certificate of MYSQL_TLS_CERT"
+    )
