@@ -10,6 +10,8 @@ from typing import TypeVar
 
 from dotenv import dotenv_values
 
+from datastream.tls import TlsSettings, Unusable
+
 #: The exit code of a process whose settings are wrong (EX_CONFIG of sysexits.h).
 EX_CONFIG = 78
 
@@ -122,6 +124,40 @@ def _account(env: Environment, service: str, dependency: str) -> tuple[str, str]
     )
 
 
+def _tls(env: Environment, dependency: str) -> TlsSettings | None:
+    """Return how to speak TLS with a dependency (`RABBIT`, `MYSQL`), None where it is not on.
+
+    Raises ConfigError, also when the files cannot be used.
+    """
+    switch = f"{dependency}_TLS"
+    is_on, verify = env.flag(switch), env.flag(f"{switch}_VERIFY", default=True)
+    files = {part: _file(env, f"{switch}_{part}") for part in ("CA", "CERT", "KEY")}
+    for part, path in files.items():
+        if path is not None and not is_on:
+            raise ConfigError(f"{switch}_{part} is set, but {switch} is not yes")
+    for part, other in (("CERT", "KEY"), ("KEY", "CERT")):
+        if files[part] is None and files[other] is not None:
+            raise ConfigError(
+                f"{switch}_{part} is not set, but {switch}_{other} is; a certificate needs its key"
+            )
+    if not is_on:
+        return None
+    settings = TlsSettings(dependency, files["CA"], files["CERT"], files["KEY"], verify)
+    try:
+        settings.context()
+    except Unusable as error:
+        raise ConfigError(str(error)) from error
+    return settings
+
+
+def _file(env: Environment, name: str) -> Path | None:
+    text = env.find(name)
+    if text is not None and "-----BEGIN" in text:
+        # NAME_FILE is a file in which the path stands, as for every other setting.
+        raise ConfigError(f"{name} holds a certificate or a key; set {name} to the file's path")
+    return None if text is None else Path(text)
+
+
 @dataclass(frozen=True)
 class RabbitSettings:
     """Where the broker is, and the account to use there."""
@@ -131,17 +167,20 @@ class RabbitSettings:
     vhost: str
     user: str
     password: str = field(repr=False)
+    tls: TlsSettings | None = None
 
     @classmethod
     def read(cls, env: Environment, service: str) -> RabbitSettings:
         """Return the settings for a service (`PRODUCER`, `LAKE`, `CLEAN`, `OPERATOR`)."""
         user, password = _account(env, service, "RABBIT")
+        tls = _tls(env, "RABBIT")
         return cls(
             host=env.text("RABBIT_HOST", "localhost"),
-            port=env.number("RABBIT_PORT", 5672, 1, 65535),
+            port=env.number("RABBIT_PORT", 5672 if tls is None else 5671, 1, 65535),
             vhost=env.text("RABBIT_VHOST", "/"),
             user=user,
             password=password,
+            tls=tls,
         )
 
 
@@ -154,6 +193,7 @@ class MysqlSettings:
     database: str
     user: str
     password: str = field(repr=False)
+    tls: TlsSettings | None = None
 
     @classmethod
     def read(cls, env: Environment, service: str) -> MysqlSettings:
@@ -173,6 +213,7 @@ class MysqlSettings:
             database=env.text("MYSQL_DATABASE"),
             user=user,
             password=password,
+            tls=_tls(env, "MYSQL"),
         )
 
 

@@ -18,6 +18,7 @@ from pymysql.converters import escape_string
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
 from datastream.streams import Stream
+from datastream.tls import Unusable
 
 CONNECT_TIMEOUT = 5
 #: Seconds a statement may take. A batch takes some 50 ms; whatever takes this long hangs.
@@ -39,7 +40,7 @@ LOCK_ERRORS = frozenset({1205, 1213})
 
 _HINTS = {
     1044: "check the grants of the account",
-    1045: "check MYSQL_USER and MYSQL_PASSWORD",
+    1045: "check MYSQL_USER and MYSQL_PASSWORD, and MYSQL_TLS_CERT if the account requires one",
     1049: "create the database of MYSQL_DATABASE",
     1054: "the schema is older than the code: run the migrations",
     1142: "check the grants of the account",
@@ -90,6 +91,53 @@ def values(literals: Sequence[Literal], rows: Iterable[Sequence[Any]]) -> str:
     return ",".join(map("(%s)".__mod__, map(",".join, zip(*as_sql, strict=True))))
 
 
+def connect(settings: MysqlSettings, **options: Any) -> Any:
+    """Return a new connection of the driver's, with its own `options`.
+
+    Raises Unavailable where TLS is on and cannot be had, and what the driver raises for the rest.
+    """
+    try:
+        return pymysql.connect(
+            host=settings.host,
+            port=settings.port,
+            user=settings.user,
+            password=settings.password,
+            database=settings.database,
+            charset="utf8mb4",
+            # With a context the driver insists on TLS. With none it takes what the server offers
+            # and verifies nothing; caching_sha2_password counts on that.
+            ssl=None if settings.tls is None else settings.tls.context(),
+            **options,
+        )
+    except Unusable as error:
+        raise _no_session(settings, str(error), "tls") from error
+    except pymysql.MySQLError as error:
+        failure = _tls_failure(error, settings)
+        if failure is None:
+            raise
+        raise failure from error
+
+
+def _tls_failure(error: pymysql.MySQLError, settings: MysqlSettings) -> Unavailable | None:
+    """Return a failure to speak TLS in words; None when the error is another one."""
+    tls = settings.tls
+    if tls is None:
+        return None
+    code = error.args[0] if error.args else None
+    if code == CR.CR_SSL_CONNECTION_ERROR:
+        return _no_session(settings, tls.not_offered(settings.host), "tls")
+    refusal = tls.refusal(error, settings.host)
+    if refusal is not None:
+        return _no_session(settings, refusal, "tls")
+    if code in (CR.CR_SERVER_LOST, CR.CR_SERVER_GONE_ERROR) and tls.cert is not None:
+        return _no_session(settings, f"{error}; {tls.hung_up()}", "connection")
+    return None
+
+
+def _no_session(settings: MysqlSettings, why: str, reason: str) -> Unavailable:
+    return Unavailable(f"no session with {settings.host}:{settings.port}: {why}", reason)
+
+
 class Session:
     """One connection, opened when it is needed and opened again when it was lost."""
 
@@ -133,13 +181,8 @@ class Session:
         if self._connection is not None:
             return
         settings = self._settings
-        connection: Any = pymysql.connect(
-            host=settings.host,
-            port=settings.port,
-            user=settings.user,
-            password=settings.password,
-            database=settings.database,
-            charset="utf8mb4",
+        connection = connect(
+            settings,
             sql_mode=SQL_MODE,
             init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             connect_timeout=CONNECT_TIMEOUT,

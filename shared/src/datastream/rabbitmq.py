@@ -18,12 +18,14 @@ from typing import Any, Generic, TypeVar
 import pika
 import pika.data
 import pika.exceptions
+from pika.adapters.utils.connection_workflow import AMQPConnectorSocketConnectError
 
 from datastream import topology
 from datastream.config import RabbitSettings
 from datastream.consuming import Delivery, Message
 from datastream.errors import NotASlice, Unavailable
 from datastream.slices import Slice, decode
+from datastream.tls import Unusable
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +49,31 @@ T = TypeVar("T")
 Prepared = TypeVar("Prepared")
 
 
+class _Connection(pika.BlockingConnection):  # type: ignore[misc]  # pika has no types
+    """pika's, which tells the failure of the last of a name's addresses, whichever that is.
+
+    Here an address that answered goes before those that did not: a certificate that is refused is
+    not hidden by an address of the other IP version, to which there is no route.
+    """
+
+    @staticmethod
+    def _reap_last_connection_workflow_error(error: Any) -> Any:
+        attempts = getattr(error, "exceptions", [])
+        answered = [e for e in attempts if not isinstance(e, AMQPConnectorSocketConnectError)]
+        if answered:
+            error.exceptions = answered
+        return pika.BlockingConnection._reap_last_connection_workflow_error(error)
+
+
 @contextmanager
 def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
     """Open a connection, and close it at the end. Raises Unavailable."""
+    tls = settings.tls
+    where = f"{settings.host}:{settings.port}"
+    try:
+        options = None if tls is None else pika.SSLOptions(tls.context(), settings.host)
+    except Unusable as error:
+        raise Unavailable(f"no session with {where}: {error}", "tls") from error
     parameters = pika.ConnectionParameters(
         host=settings.host,
         port=settings.port,
@@ -60,13 +84,16 @@ def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
         socket_timeout=CONNECT_TIMEOUT,
         stack_timeout=CONNECT_TIMEOUT,
         client_properties={"connection_name": name},
+        ssl_options=options,
     )
     try:
         with _translated():
-            connection = pika.BlockingConnection(parameters)
+            connection = _Connection(parameters)
     except Unavailable as error:
-        where = f"{settings.host}:{settings.port}"
-        raise Unavailable(f"no session with {where}: {error}", error.reason) from error
+        refusal = tls.refusal(error, settings.host) if tls is not None else None
+        reason = error.reason if refusal is None else "tls"
+        why = refusal or f"{error}{_hint(error.__cause__, settings)}"
+        raise Unavailable(f"no session with {where}: {why}", reason) from error
     try:
         yield connection
     finally:
@@ -109,6 +136,15 @@ def _innermost(error: BaseException) -> str:
         if isinstance(cause, BaseException):
             return _innermost(cause)
     return str(error) or type(error).__name__
+
+
+def _hint(error: BaseException | None, settings: RabbitSettings) -> str:
+    """Return what to look at when a broker hangs up before it has said a word of AMQP."""
+    if not isinstance(error, pika.exceptions.IncompatibleProtocolError):
+        return ""
+    if settings.tls is None:
+        return "; if it speaks TLS at this port, set RABBIT_TLS"
+    return f"; {settings.tls.hung_up()}"
 
 
 def declare_topology(settings: RabbitSettings) -> None:

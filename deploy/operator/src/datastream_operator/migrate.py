@@ -16,6 +16,7 @@ from yoyo.backends.core.mysql import MySQLBackend
 from yoyo.connections import DatabaseURI
 from yoyo.migrations import default_migration_table
 
+from datastream import mysql
 from datastream.config import Environment, MysqlSettings
 from datastream.errors import Unavailable
 
@@ -79,22 +80,13 @@ def _backend(settings: MysqlSettings) -> Iterator[_Backend]:
     here ends with its session, and whoever holds it may break what is left of yoyo's.
     """
     logging.getLogger("yoyo").setLevel(logging.WARNING)
-    uri = DatabaseURI(
-        "mysql",
-        settings.user,
-        settings.password,
-        settings.host,
-        settings.port,
-        settings.database,
-        {},
-    )
     try:
-        session = _connect(uri)
+        session = mysql.connect(settings)
         with session, session.cursor() as cursor:
             cursor.execute("SELECT GET_LOCK(%s, %s)", (LOCK, LOCK_TIMEOUT))
             if cursor.fetchone() != (1,):
                 raise Locked(f"another migration job has been running for {LOCK_TIMEOUT} s")
-            with _Backend(uri, default_migration_table) as backend:
+            with _Backend(settings) as backend:
                 backend.init_database()
                 backend.break_lock()
                 with backend.lock():
@@ -103,20 +95,19 @@ def _backend(settings: MysqlSettings) -> Iterator[_Backend]:
         raise Unavailable(f"MySQL at {settings.host}:{settings.port}: {error}") from error
 
 
-def _connect(uri: DatabaseURI) -> Any:  # noqa: ANN401 - for yoyo, which has no types
-    return pymysql.connect(
-        host=uri.hostname,
-        port=uri.port,
-        user=uri.username,
-        password=uri.password,
-        database=uri.database,
-        charset="utf8mb4",
-    )
-
-
 class _Backend(MySQLBackend):  # type: ignore[misc]  # yoyo has no types
     """yoyo's backend with connections of ours: its own way of opening one is deprecated."""
 
-    def connect(self, dburi: DatabaseURI) -> Any:  # noqa: ANN401 - as above
+    def __init__(self, settings: MysqlSettings) -> None:
+        self._settings = settings
+        # yoyo reads no more than the database's name out of it.
+        uri = DatabaseURI("mysql", None, None, None, None, settings.database, {})
+        super().__init__(uri, default_migration_table)
+
+    def connect(self, _dburi: DatabaseURI) -> Any:  # noqa: ANN401 - for yoyo, which has no types
         """Open a connection."""
-        return _connect(dburi)
+        return mysql.connect(self._settings)
+
+    def copy(self) -> _Backend:
+        """Return another one, with a connection of its own."""
+        return _Backend(self._settings)
