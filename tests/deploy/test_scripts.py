@@ -38,13 +38,12 @@ def test_the_migration_job_may_run_again(stack: Stack) -> None:
 def test_a_second_deploy_changes_no_container_and_no_password(stack: Stack) -> None:
     """`make deploy` where all is up to date leaves it running, as many replicas as there are."""
     stack.script("scale", N=str(REPLICAS))
-    before = {container["Id"] for container in stack.inspect() if container["State"]["Running"]}
+    before = {c["Name"]: c["Id"] for c in stack.inspect() if c["State"]["Running"]}
     secrets = {path.name: path.read_text() for path in stack.secrets.iterdir()}
 
     stack.script("deploy")
 
-    after = {container["Id"] for container in stack.inspect() if container["State"]["Running"]}
-    assert after == before
+    assert {c["Name"]: c["Id"] for c in stack.inspect() if c["State"]["Running"]} == before
     assert {path.name: path.read_text() for path in stack.secrets.iterdir()} == secrets
 
 
