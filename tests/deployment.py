@@ -156,6 +156,29 @@ class Deployment:
         clean.wait_ready()
         return lake, clean
 
+    def operate(
+        self, *arguments: str, words: str = "", **changes: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command `datastream` to its end; `words` are typed at it."""
+        return subprocess.run(
+            [sys.executable, "-m", "datastream_operator", *arguments],
+            env=self.env(**changes),
+            cwd=self.folder,
+            input=words,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def change(self, statement: str, *parameters: object) -> int:
+        """Run a statement on the tables, commit, and return how many rows it changed."""
+        connected = self.database.connect(self.mysql.database)
+        with connected as connection, connection.cursor() as cursor:
+            changed = cursor.execute(statement, parameters)
+            connection.commit()
+            return changed
+
     def publish_once(self, *logs: Path, **changes: str) -> Service:
         """Run the producer over some logs to their end and return it; it must have succeeded."""
         producer = self.start("producer", "--once", *map(str, logs), **changes)

@@ -126,7 +126,7 @@ def test_a_row_that_differs_is_found(demo: Demo) -> None:
     code, output = demo.run("--lines", str(LINES))
 
     assert code == 1
-    assert "NOT exact:\n  the line at byte 0 is another one in raw_log\n" in output
+    assert "NOT exact:\n  line 1, byte 0: raw_log holds another line\n" in output
 
 
 def test_an_interrupted_demo_leaves_nothing_running(demo: Demo) -> None:

@@ -26,7 +26,7 @@ def read_everything(env: Environment) -> None:
     ServiceSettings.read(env, 0)
     for service in ("PRODUCER", "LAKE", "CLEAN", "OPERATOR"):
         RabbitSettings.read(env, service)
-    for service in ("LAKE", "CLEAN", "MIGRATOR"):
+    for service in ("LAKE", "CLEAN", "OPERATOR", "MIGRATOR"):
         MysqlSettings.read(env, service)
 
 

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from datastream.config import Environment
 from datastream_operator import sample
-from datastream_operator.demo.lines import Unreadable
 from datastream_operator.demo.subject import own_log, sample_log, source_name
+from datastream_operator.lines import Unreadable
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from datastream_operator.demo.subject import Subject
-from datastream_operator.demo.text import printable, printable_bytes, size, with_counts
 from datastream_operator.demo.view import Rates, View, drawn
+from datastream_operator.text import printable, printable_bytes, size, with_counts
 
 SERVICES = ("producer", "lake_consumer", "clean_consumer-1", "clean_consumer-2")
 SUBJECT = Subject(Path("/var/log/nginx/access.log"), "combined", "web", is_sample=False)

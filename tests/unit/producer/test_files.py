@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from producer.files import LogFile, expand, log_path, printable, siblings
+from datastream.paths import expand, log_path, printable
+from producer.files import LogFile, siblings
 
 
 def written(path: Path, content: bytes = b"x\n", modified_at: float = 1_000_000.0) -> Path:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from datastream.paths import expand, log_path
 from datastream.slices import Slice
-from producer.files import expand, log_path
 from producer.log import Source
 from producer.places import Place, State
 from producer.reader import Limits

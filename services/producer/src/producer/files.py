@@ -3,51 +3,22 @@
 from __future__ import annotations
 
 import errno
-import glob
 import gzip
 import os
-import re
 import stat
 import zlib
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from datastream.paths import log_path
 from producer.places import MARKER_BYTES, Place, fingerprint
-
-#: What logrotate and its kin append to a log's name: a number, a date and time, and `.gz`. It is
-#: never the whole name.
-_ROTATION_SUFFIX = re.compile(
-    r"(?<=[^/])(?:\.\d{1,4}|[.-]\d{4}-?\d\d-?\d\d(?:[.-]?\d+)*)?(?:\.gz)?\Z"
-)
 
 #: The first bytes of a gzip file. A plain log may begin with them as well: the name counts too.
 _GZIP_MAGIC = b"\x1f\x8b"
 
 #: Device and inode: which file it is, whatever its name.
 Identity = tuple[int, int]
-
-
-def log_path(path: str) -> str:
-    """Return the path of the log that a file belongs to: `access.log` for `access.log.2.gz`."""
-    return _ROTATION_SUFFIX.sub("", path, count=1)
-
-
-def printable(path: str) -> str:
-    """Return a path as text that can be sent and stored, also where it is not UTF-8."""
-    return os.fsencode(path).decode(errors="backslashreplace")
-
-
-def expand(pattern: str) -> list[str]:
-    """Return the absolute paths that a pattern stands for; a plain path stands for itself.
-
-    A path that exists is plain, whatever characters are in it.
-    """
-    absolute = os.path.abspath(pattern)  # noqa: PTH100 - resolve() would follow symbolic links
-    if glob.has_magic(pattern) and not Path(absolute).exists():
-        # Path.glob refuses absolute patterns.
-        return [path for path in sorted(glob.glob(absolute)) if Path(path).is_file()]  # noqa: PTH207
-    return [absolute]
 
 
 class Sibling(NamedTuple):

@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from datastream.paths import printable
 from datastream.slices import Slice
-from producer.files import Identity, LogFile, printable, siblings
+from producer.files import Identity, LogFile, siblings
 from producer.known import KnownStreams
 from producer.places import Place
 from producer.reader import Limits, StreamReader, Truncated

@@ -7,8 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
+from datastream.paths import expand, log_path, printable
 from datastream.slices import Slice
-from producer.files import expand, log_path, printable
 from producer.log import Log, Source
 from producer.places import State
 from producer.reader import StreamReader

@@ -6,6 +6,7 @@ import argparse
 import io
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pymysql
@@ -13,10 +14,10 @@ from rich.console import Console
 
 from datastream.config import ConfigError, Environment
 from datastream.errors import Unavailable
+from datastream.mysql import Session
 from datastream.parsing import FORMATS
 from datastream_operator.demo import live, report
 from datastream_operator.demo.interruption import interruptible
-from datastream_operator.demo.lines import Unreadable
 from datastream_operator.demo.progress import Stalled, publish_once
 from datastream_operator.demo.running import running
 from datastream_operator.demo.services import ServiceFailed
@@ -29,7 +30,9 @@ from datastream_operator.demo.subject import (
 )
 from datastream_operator.demo.tables import LogTables
 from datastream_operator.demo.verify import verify
+from datastream_operator.lines import Unreadable
 from datastream_operator.local.errors import CannotServe, DidNotStart, FolderInUse
+from datastream_operator.verify.tables import Stored
 
 EX_FAILED, EX_NOINPUT, EX_UNAVAILABLE, EX_CONFIG, INTERRUPTED = 1, 66, 69, 78, 130
 
@@ -113,7 +116,9 @@ def _demo(arguments: argparse.Namespace, folder: Path, console: Console) -> int:
         run = publish_once(pipeline, console)
         with pipeline.connected() as connection:
             tables = LogTables(connection, run.stream)
-            found = verify(tables, subject.log, run.extent, is_sample=subject.is_sample)
+            with closing(Session(pipeline.mysql, "datastream demo")) as session:
+                stored = Stored(session, run.stream)
+                found = verify(tables, stored, subject.log, run.extent, is_sample=subject.is_sample)
         report.show(console, pipeline, run, found)
     console.print("Everything that was started is stopped.", style="dim")
     return 0 if found.is_exact else EX_FAILED

@@ -11,8 +11,8 @@ from rich.live import Live
 
 from datastream_operator.demo.running import Pipeline
 from datastream_operator.demo.services import Service
-from datastream_operator.demo.text import printable, size
 from datastream_operator.demo.view import Observer, View, counted, drawn
+from datastream_operator.text import printable, size
 
 #: Seconds between two views, and between two lines where there is no terminal.
 VIEW_EVERY = 1.0

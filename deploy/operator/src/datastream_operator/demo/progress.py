@@ -12,10 +12,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from datastream.rabbitmq import connect
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
-from datastream_operator.demo.lines import Extent, measure
 from datastream_operator.demo.running import Pipeline
 from datastream_operator.demo.services import Service, by_label, total
-from datastream_operator.demo.tables import LogTables, StreamRow, find_stream
+from datastream_operator.demo.tables import LogTables, find_stream
+from datastream_operator.lines import Extent, measure
+from datastream_operator.verify.tables import StreamRow
 
 #: Seconds between two looks, and between two lines where there is no terminal.
 LOOK_EVERY = 0.1

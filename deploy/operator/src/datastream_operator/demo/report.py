@@ -12,8 +12,8 @@ from rich.text import Text
 from datastream_operator.demo.progress import Run
 from datastream_operator.demo.running import Pipeline, product
 from datastream_operator.demo.subject import Subject
-from datastream_operator.demo.text import printable, with_counts
 from datastream_operator.demo.verify import Findings
+from datastream_operator.text import printable, with_counts
 
 #: Statuses of nginx's own, that no standard has.
 NGINX_PHRASES = {444: "No Response", 494: "Header Too Large", 499: "Client Closed Request"}

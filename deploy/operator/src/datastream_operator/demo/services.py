@@ -14,9 +14,9 @@ from subprocess import Popen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from datastream_operator.demo.text import printable
 from datastream_operator.local import processes
 from datastream_operator.local.ports import LOOPBACK, free_port
+from datastream_operator.text import printable
 
 #: Seconds until a service that was started must be ready. One that is asked to stop leaves within
 #: 8 seconds by itself, whatever hangs.

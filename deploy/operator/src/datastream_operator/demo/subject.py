@@ -15,8 +15,8 @@ from rich.console import Console
 from datastream import parsing
 from datastream.config import Environment
 from datastream_operator import sample
-from datastream_operator.demo.lines import Missing, Unreadable, numbered_lines
-from datastream_operator.demo.text import printable
+from datastream_operator.lines import Missing, Unreadable, numbered_lines
+from datastream_operator.text import printable
 
 #: The checkout this command was installed from, and what the demo keeps there, ignored by git.
 CHECKOUT = Path(__file__).resolve().parents[5]

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, LiteralString
 
 from pymysql.connections import Connection
-from pymysql.cursors import Cursor, SSCursor
+from pymysql.cursors import Cursor
 
-from datastream.streams import stream_id
-from datastream_operator.demo.lines import Missing, numbered_lines
-
-STREAMS = "SELECT stream_id, path, format, generation FROM log_stream WHERE source = %s"
+from datastream.mysql import Transaction
+from datastream_operator.verify.tables import StreamRow, find_streams
 
 RAW_COUNT = "SELECT COUNT(*) FROM raw_log WHERE stream_id = %s AND line_offset < %s"
 CLEAN_COUNT = "SELECT COUNT(*) FROM clean_log WHERE stream_id = %s AND line_offset < %s"
 REJECTED_COUNTS = """
     SELECT reason, COUNT(*) FROM rejected_log WHERE stream_id = %s AND line_offset < %s
     GROUP BY reason
-"""
-#: Raw rows that have exactly one counterpart of the same key.
-MATCHED_COUNT = """
-    SELECT COUNT(*) FROM raw_log
-    LEFT JOIN clean_log USING (stream_id, line_offset)
-    LEFT JOIN rejected_log USING (stream_id, line_offset)
-    WHERE raw_log.stream_id = %s AND raw_log.line_offset < %s
-    AND (clean_log.parser_version IS NULL) <> (rejected_log.parser_version IS NULL)
-"""
-RAW_LINES = """
-    SELECT line_offset, flags, line FROM raw_log WHERE stream_id = %s ORDER BY line_offset
 """
 REJECTS = "SELECT line_offset, reason FROM rejected_log WHERE stream_id = %s"
 CLEAN_ROW = """
@@ -60,19 +44,6 @@ LAST_REJECTS = """
     ORDER BY rejected_log.line_offset DESC LIMIT %s
 """
 
-#: What a rotated file's name has behind the log's, under which its lines are known.
-ROTATION_SUFFIX = re.compile(r"(?:[.-][\d.-]*\d)?(?:\.gz)?")
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRow:
-    """A row of log_stream."""
-
-    number: int
-    path: str
-    format: str
-    generation: int
-
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
@@ -92,21 +63,9 @@ def find_stream(connection: Connection[Cursor], source: str, log: Path) -> Strea
 
     None when the tables have nothing of it. Raises Unreadable for a file that is there.
     """
-    path = os.fsencode(log).decode(errors="backslashreplace")
-    try:
-        first = next(numbered_lines(log), None)
-    except Missing:
-        return None
-    if first is None:
-        return None
-    rows = [
-        StreamRow(number, log_path, line_format, generation)
-        for number, log_path, line_format, generation in _rows(connection, STREAMS, source)
-        if path.startswith(log_path)
-        and ROTATION_SUFFIX.fullmatch(path, len(log_path))
-        and number == stream_id(source, log_path, first[1], generation)
-    ]
-    return max(rows, key=lambda row: (len(row.path), row.generation), default=None)
+    with connection.cursor() as cursor:
+        streams = find_streams(Transaction(cursor), source, log)
+    return streams[-1] if streams else None
 
 
 class LogTables:
@@ -127,19 +86,6 @@ class LogTables:
     def rejected(self, end: int) -> dict[str, int]:
         """Count the rejects among those lines by reason."""
         return dict(_rows(self._connection, REJECTED_COUNTS, self._number, end))
-
-    def matched(self, end: int) -> int:
-        """Count those raw rows that have exactly one counterpart of the same key."""
-        return self._count(MATCHED_COUNT, end)
-
-    def raw_lines(self) -> Iterator[tuple[int, int, bytes]]:
-        """Yield offset, flags and line of every raw row, in the order of the log.
-
-        It must be used to its end before the connection can be used again.
-        """
-        with self._connection.cursor(SSCursor) as cursor:
-            cursor.execute(RAW_LINES, (self._number,))
-            yield from cursor
 
     def rejects(self) -> dict[int, str]:
         """Return the reason of every reject by the line's offset."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datastream.slices import UNTERMINATED
 from datastream_operator import sample
-from datastream_operator.demo.lines import Extent, numbered_lines
 from datastream_operator.demo.tables import LogTables, RowCounts
+from datastream_operator.lines import Extent
 from datastream_operator.sample import Truth
+from datastream_operator.verify.compare import differences
+from datastream_operator.verify.tables import Stored
 
 #: Rows of a sample that are compared with its truth, field by field; and which ones.
 COMPARED = 1_000
@@ -56,7 +57,9 @@ class Findings:
             self.differences.append(f"and {others:,} more of that kind")
 
 
-def verify(tables: LogTables, log: Path, extent: Extent, *, is_sample: bool) -> Findings:
+def verify(
+    tables: LogTables, stored: Stored, log: Path, extent: Extent, *, is_sample: bool
+) -> Findings:
     """Compare the tables with a log, of which what it held at `extent` must be in them.
 
     What was written to the log since then may be in the tables or not; what is must be equal.
@@ -70,52 +73,13 @@ def verify(tables: LogTables, log: Path, extent: Extent, *, is_sample: bool) -> 
         top_paths=tables.top_paths(),
         statuses=tables.statuses(),
     )
-    found.add(_differing_counts(extent.lines, counts, tables.matched(extent.end)))
-    found.add(_differing_lines(log, extent, tables.raw_lines()))
+    found.add(map(str, differences(stored, log, extent, patience=0)))
     if is_sample:
         junk, chosen = _truth(log)
         found.compared = len(chosen)
         found.add(_differing_rejects(junk, tables.rejects()))
         found.add(_differing_rows(chosen, tables))
     return found
-
-
-def _differing_counts(lines: int, counts: RowCounts, matched: int) -> Iterator[str]:
-    for name, rows in (
-        ("raw_log", counts.raw),
-        ("clean_log and rejected_log", counts.parsed + counts.rejected),
-    ):
-        if rows != lines:
-            word = "too few" if rows < lines else "too many"
-            yield f"{rows:,} rows in {name} for {lines:,} lines: {abs(rows - lines):,} {word}"
-    if matched != counts.raw:
-        yield (
-            f"{counts.raw - matched:,} rows of raw_log have no row, or two, in clean_log and "
-            "rejected_log"
-        )
-
-
-def _differing_lines(
-    log: Path, extent: Extent, rows: Iterator[tuple[int, int, bytes]]
-) -> Iterator[str]:
-    """Go through a log and the rows of raw_log side by side."""
-    row = next(rows, None)
-    for offset, line in numbered_lines(log):
-        while row is not None and row[0] < offset:
-            yield f"raw_log has a row for byte {row[0]:,}, where no line begins"
-            row = next(rows, None)
-        if row is None or row[0] > offset:
-            if offset < extent.end:
-                yield f"the line at byte {offset:,} is not in raw_log"
-            continue
-        _, flags, stored = row
-        # What had no newline when it was read may have gone on since.
-        if line != stored and not (flags & UNTERMINATED and line.startswith(stored)):
-            yield f"the line at byte {offset:,} is another one in raw_log"
-        row = next(rows, None)
-    while row is not None:
-        yield f"raw_log has a row for byte {row[0]:,}, behind the end of the log"
-        row = next(rows, None)
 
 
 def _truth(log: Path) -> tuple[dict[int, str], list[Truth]]:

@@ -19,12 +19,12 @@ from rich.text import Text
 from datastream import rabbitmq
 from datastream.errors import Unavailable
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
-from datastream_operator.demo.lines import Unreadable
 from datastream_operator.demo.running import Pipeline
 from datastream_operator.demo.services import by_label, total
 from datastream_operator.demo.subject import Subject
 from datastream_operator.demo.tables import LogTables, find_stream
-from datastream_operator.demo.text import printable, printable_bytes, size, with_counts
+from datastream_operator.lines import Unreadable
+from datastream_operator.text import printable, printable_bytes, size, with_counts
 
 REJECTS = 5
 

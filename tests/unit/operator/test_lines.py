@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from datastream_operator.demo.lines import Extent, Missing, Unreadable, measure, numbered_lines
+from datastream_operator.lines import Extent, Missing, Unreadable, measure, numbered_lines
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,137 @@
+"""The command `datastream verify`: what is asked for, said and returned."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
+
+from datastream.config import Environment, MysqlSettings
+from datastream.mysql import Session
+from datastream_operator.lines import Unreadable, measure
+from datastream_operator.progress import bar
+from datastream_operator.text import printable, printable_bytes
+from datastream_operator.verify.compare import Difference, differences
+from datastream_operator.verify.history import files_of, stream_of
+from datastream_operator.verify.tables import Stored
+
+EX_OK, EX_DIFFERENT, EX_NOINPUT, EX_TEMPFAIL = 0, 1, 66, 75
+
+DESCRIPTION = """\
+Compare logs with the tables: raw_log must hold each line once, byte for byte, in order, and
+clean_log and rejected_log together one row for each. Of a log that is being written to, what it
+held at the start is compared. Rotated files are streams of their own: 'access.log*' is a history.
+
+It reads SOURCE and the account OPERATOR_MYSQL_* (or MYSQL_*), which needs SELECT alone. The path
+must be the one under which the producer read the log.
+"""
+
+EXIT_CODES = """\
+exit codes: 0 exact; 1 there is a difference, the first of which is shown; 75 what is stored is
+exact, but lines at the end are not stored yet; 66 a log cannot be read; 69 the database is away;
+78 a setting is wrong
+"""
+
+#: Bytes shown of a line, and how many of them before the first that differs.
+SHOWN, SHOWN_BEFORE = 160, 40
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `datastream verify`."""
+    parser.description = DESCRIPTION
+    parser.epilog = EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "logs", nargs="+", metavar="LOG", help="a log file, plain or gzip, or a pattern"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare the logs with the tables; return the exit code. Raises ConfigError, Unavailable."""
+    env = Environment.load()
+    source, settings = env.text("SOURCE"), MysqlSettings.read(env, "OPERATOR")
+    codes = [EX_OK]
+    taken: set[int] = set()
+    try:
+        with closing(Session(settings, "datastream verify")) as session:
+            for log in files_of(arguments.logs):
+                codes.append(_verify(session, source, log, taken))
+    except Unreadable as error:
+        sys.stderr.write(f"datastream: {printable(str(error))}\n")
+        return EX_NOINPUT
+    return EX_DIFFERENT if EX_DIFFERENT in codes else max(codes)
+
+
+def _verify(session: Session, source: str, log: Path, taken: set[int]) -> int:
+    """Compare one file, say what was found, and return the exit code."""
+    name = printable(str(log))
+    extent = measure(log)
+    stream = stream_of(session, source, log, extent, taken)
+    if stream is not None:
+        taken.add(stream.number)
+    elif extent.lines:
+        _say(
+            f"{name}: NOT exact: none of its {extent.lines:,} lines is stored; no stream of SOURCE "
+            f"{source} and this path begins like it, but for those of the files before"
+        )
+        return EX_DIFFERENT
+    with bar(log.name, extent.end) as seen:
+        found = _Found(differences(Stored(session, stream), log, extent, seen=seen))
+    if found.first is not None:
+        _say(f"{name}: NOT exact")
+        _show(found.first)
+        if found.others:
+            _say(f"  {found.others:,} more differences")
+    elif found.lag is not None:
+        _say(f"{name}: exact so far, but not all is stored yet")
+    else:
+        _say(f"{name}: exact: {extent.lines:,} lines, each stored once, byte for byte")
+        return EX_OK
+    if found.lag is not None:
+        _show(found.lag)
+    if stream is not None:
+        _say(f"  stream {stream.number:016x}, generation {stream.generation}")
+    return EX_DIFFERENT if found.first else EX_TEMPFAIL
+
+
+class _Found:
+    """The first difference, the first lag, and how many more differences there are."""
+
+    def __init__(self, found: Iterable[Difference]) -> None:
+        self.first: Difference | None = None
+        self.lag: Difference | None = None
+        self.others = -1
+        for difference in found:
+            if difference.is_lag:
+                self.lag = self.lag or difference
+                continue
+            self.others += 1
+            # Lines that are missing are told once the next one is there: others may come before.
+            if self.first is None or difference.offset < self.first.offset:
+                self.first = difference
+
+
+def _show(difference: Difference) -> None:
+    _say(f"  {difference}")
+    in_file, stored = difference.in_file, difference.stored
+    at = 0
+    if in_file is not None and stored is not None:
+        shared = zip(in_file, stored, strict=False)
+        at = next((i for i, (a, b) in enumerate(shared) if a != b), min(len(in_file), len(stored)))
+        _say(f"    they differ from byte {at:,} of the line on")
+    for what, line in (("in the file", in_file), ("stored", stored)):
+        if line is not None:
+            _say(f"    {what + ':':<12} {_excerpt(line, at)}")
+
+
+def _excerpt(line: bytes, at: int) -> str:
+    begin = max(0, at - SHOWN_BEFORE)
+    shown = printable_bytes(line[begin : begin + SHOWN])
+    before, behind = "…" if begin else "", "…" if len(line) > begin + SHOWN else ""
+    return f"{before}{shown}{behind}" or "(empty)"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

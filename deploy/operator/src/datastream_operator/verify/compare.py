@@ -1,0 +1,194 @@
+"""Goes through a log and its rows side by side, some thousand lines at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datastream.slices import MOST_BYTES, TRUNCATED, UNTERMINATED
+from datastream_operator.lines import Extent, is_gzip, numbered_lines
+from datastream_operator.verify.tables import PARSED_TABLES, Rows, Stored
+
+#: The most that is compared at once: what memory this takes, however long the log is.
+PIECE_LINES = 4_000
+PIECE_BYTES = 4 * 1024**2
+#: Seconds, in all, that are given to rows on their way. A followed line takes some 0.1 s.
+PATIENCE = 3.0
+LOOK_EVERY = 0.1
+
+PARSED = " or ".join(PARSED_TABLES)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where a log and its rows differ: the words end the sentence "The line …"."""
+
+    words: str
+    #: Which line of the file it is or is before; the first is 1. And its byte offset.
+    line: int
+    offset: int
+    #: Bytes to look at, where there are any.
+    in_file: bytes | None = None
+    stored: bytes | None = None
+    #: Lines at the end are not stored yet, and all before them are.
+    is_lag: bool = False
+
+    def __str__(self) -> str:
+        return f"line {self.line:,}, byte {self.offset:,}: {self.words}"
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Neighbouring lines of the file: the number of the first, and each by its offset."""
+
+    number: int
+    lines: dict[int, bytes]
+
+    @property
+    def first(self) -> int:
+        return next(iter(self.lines))
+
+    @property
+    def last(self) -> int:
+        """The last byte of the last line, or more: of a line over the limit not all is here."""
+        offset = next(reversed(self.lines))
+        return offset + len(self.lines[offset])
+
+
+class _Missing:
+    """Lines that follow on one another and have no row."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._count = 0
+        self._first: tuple[int, int, bytes] = (0, 0, b"")
+
+    def add(self, number: int, offset: int, line: bytes) -> None:
+        if not self._count:
+            self._first = number, offset, line
+        self._count += 1
+
+    def end(self, *, is_lag: bool) -> Iterator[Difference]:
+        """Yield what was missing up to here, if anything was."""
+        if self._count:
+            number, offset, line = self._first
+            lines = "the line is" if self._count == 1 else f"{self._count:,} lines from here on are"
+            words = "not yet in" if is_lag else "not in"
+            others = "the last of the file" if is_lag else "though later lines are"
+            self._count = 0
+            yield Difference(
+                f"{lines} {words} {self._table}, {others}", number, offset, line, is_lag=is_lag
+            )
+
+
+def differences(
+    stored: Stored,
+    log: Path,
+    extent: Extent,
+    patience: float = PATIENCE,
+    seen: Callable[[int], None] = lambda offset: None,
+) -> Iterator[Difference]:
+    """Yield where a log and its rows differ; nothing when the tables hold the log, exactly.
+
+    What the log held at `extent` must be there. What was written to it since then may be or not;
+    what is must be equal. `patience` is how long (seconds, in all) is waited for rows that may be
+    on their way; `seen` is told the offset that was reached. Raises Unreadable and Unavailable.
+    """
+    raw, parsed = _Missing("raw_log"), _Missing(PARSED)
+    end, number = -1, 1
+    for piece in _pieces(log):
+        rows, patience = _look(stored, piece, extent, end + 1, patience)
+        yield from _differing(piece, rows, extent, raw, parsed)
+        end, number = piece.last, piece.number + len(piece.lines)
+        seen(end)
+    yield from raw.end(is_lag=True)
+    yield from parsed.end(is_lag=True)
+    for offset, table in stored.behind(end):
+        if is_gzip(log) or offset >= log.stat().st_size:
+            words = f"{table} has a row behind the end of the file"
+            yield Difference(words, number, offset)
+
+
+def _pieces(log: Path) -> Iterator[_Piece]:
+    piece, size = _Piece(1, {}), 0
+    # A line over the limit is told from one that is as long by the byte more.
+    for offset, line in numbered_lines(log, MOST_BYTES + 1):
+        if len(piece.lines) == PIECE_LINES or size > PIECE_BYTES:
+            yield piece
+            piece, size = _Piece(piece.number + len(piece.lines), {}), 0
+        piece.lines[offset] = line
+        size += len(line)
+    if piece.lines:
+        yield piece
+
+
+def _look(
+    stored: Stored, piece: _Piece, extent: Extent, first: int, patience: float
+) -> tuple[Rows, float]:
+    """Return the rows from `first` to the end of a piece, and how much patience is left."""
+    begin = time.monotonic()
+    expected = {offset for offset in piece.lines if offset < extent.end}
+    while True:
+        rows = stored.rows(first, piece.last)
+        left = patience - (time.monotonic() - begin)
+        if (expected <= rows.raw.keys() and expected <= rows.parsed.keys()) or left <= 0:
+            return rows, max(left, 0.0)
+        time.sleep(LOOK_EVERY)
+
+
+def _differing(
+    piece: _Piece, rows: Rows, extent: Extent, raw: _Missing, parsed: _Missing
+) -> Iterator[Difference]:
+    number = piece.number
+    for offset in sorted(piece.lines.keys() | rows.raw.keys() | rows.parsed.keys()):
+        line, tables = piece.lines.get(offset), rows.parsed.get(offset, [])
+        row = rows.raw.get(offset)
+        if line is None:
+            names = " and ".join((["raw_log"] if row else []) + tables)
+            words = f"{names} has a row from here on, where no line begins"
+            yield Difference(words, number, offset, stored=row[1] if row else None)
+            continue
+        here = number, offset, line
+        number += 1
+        if row and not _is_beginning(row, line, offset, extent):
+            yield from raw.end(is_lag=False)
+            if not _holds(row, line, offset, extent):
+                yield Difference("raw_log holds another line", *here, stored=row[1])
+        elif offset < extent.end:
+            raw.add(*here)
+        yield from _differing_tables(tables, here, extent, parsed)
+
+
+def _differing_tables(
+    tables: list[str], here: tuple[int, int, bytes], extent: Extent, parsed: _Missing
+) -> Iterator[Difference]:
+    if tables:
+        yield from parsed.end(is_lag=False)
+    elif here[1] < extent.end:
+        parsed.add(*here)
+    if len(tables) > 1:
+        yield Difference(f"the line has a row in {' and in '.join(tables)}", *here)
+
+
+def _is_beginning(row: tuple[int, bytes], line: bytes, offset: int, extent: Extent) -> bool:
+    """Say whether a row is the beginning alone of a line that was all there at `extent`."""
+    flags, stored = row
+    return (
+        flags == UNTERMINATED
+        and len(stored) < len(line)
+        and line.startswith(stored)
+        and offset + len(stored) < extent.end
+    )
+
+
+def _holds(row: tuple[int, bytes], line: bytes, offset: int, extent: Extent) -> bool:
+    """Say whether a row holds a line, which may have gone on since it was read, by whomever."""
+    flags, stored = row
+    if flags & TRUNCATED:
+        return len(line) > len(stored) and line.startswith(stored)
+    if flags & UNTERMINATED:
+        return line.startswith(stored)
+    is_last = offset + len(line) >= extent.end
+    return line == stored or (is_last and stored.startswith(line))

@@ -1,0 +1,125 @@
+"""What the tables hold of one log, as far as it can be compared with the log itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, LiteralString, Protocol
+
+from datastream.mysql import Session, Value
+from datastream.paths import log_path, printable
+from datastream.streams import stream_id
+from datastream_operator.lines import Missing, numbered_lines
+
+STREAMS = """
+    SELECT stream_id, path, format, generation FROM log_stream
+    WHERE source = %s AND path = %s ORDER BY generation
+"""
+FIRST_LINE = "SELECT flags, line FROM raw_log WHERE stream_id = %s AND line_offset = 0"
+
+RAW_ROWS = """
+    SELECT line_offset, flags, line FROM raw_log
+    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
+"""
+RAW_BEHIND = "SELECT MIN(line_offset) FROM raw_log WHERE stream_id = %s AND line_offset > %s"
+
+#: The tables of the clean side: each line of raw_log has one row in one of them. For each, the
+#: statements that find its rows between two offsets, and the first one behind an offset.
+PARSED_TABLES: dict[str, tuple[LiteralString, LiteralString]] = {
+    "clean_log": (
+        "SELECT line_offset FROM clean_log WHERE stream_id = %s AND line_offset BETWEEN %s AND %s",
+        "SELECT MIN(line_offset) FROM clean_log WHERE stream_id = %s AND line_offset > %s",
+    ),
+    "rejected_log": (
+        "SELECT line_offset FROM rejected_log"
+        " WHERE stream_id = %s AND line_offset BETWEEN %s AND %s",
+        "SELECT MIN(line_offset) FROM rejected_log WHERE stream_id = %s AND line_offset > %s",
+    ),
+}
+
+
+class Database(Protocol):
+    """What answers a query; datastream.mysql.Transaction keeps it."""
+
+    def select(self, statement: LiteralString, parameters: Sequence[Value] = ()) -> Iterator[Any]:
+        """Return the rows of a query with `%s` parameters."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRow:
+    """A row of log_stream."""
+
+    number: int
+    path: str
+    format: str
+    generation: int
+
+
+def find_streams(database: Database, source: str, log: Path) -> list[StreamRow]:
+    """Return the streams that begin as the file at `log` does, by their generation.
+
+    None when the tables have nothing of it, or the file is missing or empty. Raises Unreadable for
+    one that is there.
+    """
+    try:
+        first = next(numbered_lines(log), None)
+    except Missing:
+        return []
+    if first is None:
+        return []
+    path = printable(log_path(os.path.abspath(log)))  # noqa: PTH100 - as the producer names it
+    streams = [StreamRow(*row) for row in database.select(STREAMS, (source, path))]
+    return [s for s in streams if _begins_with(database, s, source, first[1])]
+
+
+def _begins_with(database: Database, stream: StreamRow, source: str, line: bytes) -> bool:
+    if stream.number == stream_id(source, stream.path, line, stream.generation):
+        return True
+    # Its name was made of less: of a line without its newline yet, or over the limit.
+    stored = next(database.select(FIRST_LINE, (stream.number,)), None)
+    return stored is not None and (
+        stored[1] == line or (stored[0] != 0 and line.startswith(stored[1]))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of some neighbouring lines, by their offsets."""
+
+    #: Flags and line.
+    raw: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    #: The names of the tables of the clean side that have a row.
+    parsed: dict[int, list[str]] = field(default_factory=dict)
+
+
+class Stored:
+    """The rows of one stream; with no stream there are none."""
+
+    def __init__(self, session: Session, stream: StreamRow | None) -> None:
+        self._session = session
+        self._number = None if stream is None else stream.number
+
+    def rows(self, first: int, last: int) -> Rows:
+        """Return the rows whose offsets are from `first` to `last`. Raises Unavailable."""
+        key = self._number, first, last
+        rows = Rows()
+        with self._session.transaction() as transaction:
+            for offset, flags, line in transaction.select(RAW_ROWS, key):
+                rows.raw[offset] = flags, line
+            for table, (between, _) in PARSED_TABLES.items():
+                for (offset,) in transaction.select(between, key):
+                    rows.parsed.setdefault(offset, []).append(table)
+        return rows
+
+    def behind(self, offset: int) -> list[tuple[int, str]]:
+        """Return the first row behind an offset, and its table, of every table that has one."""
+        statements = {"raw_log": RAW_BEHIND} | {n: s for n, (_, s) in PARSED_TABLES.items()}
+        with self._session.transaction() as transaction:
+            return sorted(
+                (first, table)
+                for table, statement in statements.items()
+                for (first,) in transaction.select(statement, (self._number, offset))
+                if first is not None
+            )
