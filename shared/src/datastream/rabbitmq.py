@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -35,6 +36,8 @@ HEARTBEAT = 10
 #: the publisher says what it waits for. Below the grace of a shutdown.
 BLOCKED_TIMEOUT = 5
 CONNECT_TIMEOUT = 5
+#: How long a look at a queue waits for its messages to be back there.
+PUT_BACK_TIMEOUT = 5
 #: How long one look at the socket lasts while there is nothing to do: the delay of a stop.
 LOOK = 0.2
 
@@ -195,9 +198,9 @@ class Publisher:
 
     @classmethod
     @contextmanager
-    def open(cls, settings: RabbitSettings) -> Iterator[Publisher]:
+    def open(cls, settings: RabbitSettings, name: str = "producer") -> Iterator[Publisher]:
         """Open a session for publishing. Raises Unavailable."""
-        with connect(settings, "producer") as connection:
+        with connect(settings, name) as connection:
             yield cls(connection)
 
     def publish(self, routing_key: str, piece: Slice) -> None:
@@ -212,6 +215,12 @@ class Publisher:
             delivery_mode=pika.DeliveryMode.Persistent,
         )
         _publish(self._channel, topology.EXCHANGE, routing_key, piece.body, properties)
+
+    def depth(self, queue: str) -> int:
+        """Return how many messages of a queue are ready. Raises Unavailable."""
+        with _translated():
+            declared = self._channel.queue_declare(queue, passive=True)
+        return int(declared.method.message_count)
 
     def wait(self, seconds: float) -> None:
         """Let the time pass while serving heartbeats. Raises Unavailable when the session ends."""
@@ -344,6 +353,7 @@ class Queue(Generic[Prepared]):
             headers={name: _encodable(value) for name, value in message.headers.items()}
             | {"x-reason": reason},
             delivery_mode=pika.DeliveryMode.Persistent,
+            timestamp=int(time.time()),
         )
         _publish(
             self._dead_letters,
@@ -406,3 +416,54 @@ class Queue(Generic[Prepared]):
         except NotASlice as error:
             return Delivery(method.delivery_tag, message, returned, fault=str(error))
         return Delivery(method.delivery_tag, message, returned, piece.lines, prepared)
+
+
+class Box(Publisher):
+    """Takes messages out of queues to look at; what is not removed goes back at the end.
+
+    A look is no consumer: nothing is delivered but what is asked for. What goes back is returned
+    in so many words, which RabbitMQ 4.3 does not count towards a delivery limit.
+    """
+
+    _taken = 0
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: RabbitSettings, name: str = "box") -> Iterator[Box]:
+        """Open a session. Raises Unavailable."""
+        with connect(settings, name) as connection:
+            yield cls(connection)
+
+    def take(self, queue: str) -> Iterator[tuple[int, Message, float | None]]:
+        """Yield as many messages of a queue as are in it now, then put back those that are left.
+
+        Each with a number, by which it can be removed, and when it was put there (Unix time), if
+        it says so. Raises Unavailable.
+        """
+        self._taken = 0
+        for _ in range(self.depth(queue)):
+            with _translated():
+                method, properties, body = self._channel.basic_get(queue)
+            if method is None:
+                break
+            self._taken += 1
+            yield method.delivery_tag, Message(properties.headers or {}, body), properties.timestamp
+        with _translated():
+            self._channel.basic_nack(0, multiple=True, requeue=True)
+        end = time.monotonic() + PUT_BACK_TIMEOUT
+        while self.depth(queue) < self._taken and time.monotonic() < end:
+            self.wait(LOOK)  # the broker does not say when they are back
+
+    def put(self, queue: str, message: Message) -> None:
+        """Put a message into a queue; return once that is confirmed. Raises Unavailable."""
+        properties = pika.BasicProperties(
+            headers={name: _encodable(value) for name, value in message.headers.items()},
+            delivery_mode=pika.DeliveryMode.Persistent,
+        )
+        _publish(self._channel, "", queue, message.body, properties)
+
+    def remove(self, number: int) -> None:
+        """Remove a message that was taken, for ever. Raises Unavailable."""
+        with _translated():
+            self._channel.basic_ack(number)
+        self._taken -= 1

@@ -8,7 +8,8 @@ import sys
 from datastream import rabbitmq
 from datastream.config import EX_CONFIG, ConfigError, Environment, RabbitSettings
 from datastream.errors import Unavailable
-from datastream_operator import demo, migrate, sample, verify
+from datastream_operator import dead_letters, demo, migrate, sample, verify
+from datastream_operator.refused import Refused
 
 EX_UNAVAILABLE = 69
 
@@ -38,6 +39,11 @@ def main() -> int:
     verify.add_arguments(command)
     command.set_defaults(run=verify.run)
 
+    command = commands.add_parser(
+        "dead-letters", help="look at what could not be stored; put it back, or forget it"
+    )
+    dead_letters.add_arguments(command)
+
     command = commands.add_parser("sample", help="write a sample log, and the truth beside it")
     sample.add_arguments(command)
     command.set_defaults(run=sample.run)
@@ -61,6 +67,9 @@ def main() -> int:
     except (Unavailable, migrate.Locked) as error:
         sys.stderr.write(f"datastream: {error}\n")
         return EX_UNAVAILABLE
+    except Refused as error:
+        sys.stderr.write(f"datastream: {error}\n")
+        return error.code
     return code
 
 

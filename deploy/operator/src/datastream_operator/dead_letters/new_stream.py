@@ -1,0 +1,122 @@
+"""An identity conflict becomes a stream of its own: all lines of the log that came second.
+
+Two logs claimed one stream. Of the second one, the lake consumer put those slices aside that
+differ from what is stored, and stored those that do not touch it. So the second log is its dead
+letters, and between them rows of the stream that follow on one another: raw.chain().
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from datastream.mysql import Session
+from datastream.slices import GREATEST, TRUNCATED, Slice
+from datastream.streams import Stream, stream_id
+from datastream_operator import raw
+from datastream_operator.refused import Refused
+
+FIRST_LINE = "SELECT line FROM raw_log WHERE stream_id = %s AND line_offset = 0"
+IS_KNOWN = "SELECT 1 FROM log_stream WHERE stream_id = %s"
+
+
+@dataclass(slots=True)
+class Intruder:
+    """What is known of the log that came second, of one stream."""
+
+    #: The stream that it claims.
+    claimed: Stream
+    #: Where each of its dead letters begins, and ends.
+    parts: set[tuple[int, int]] = field(default_factory=set)
+    #: The same place, and a hash of the line there: one log has one line at one place.
+    lines: set[tuple[int, int]] = field(default_factory=set)
+    hosts: set[str] = field(default_factory=set)
+    #: Its dead letter with the lowest position.
+    first: Slice | None = None
+
+    def add(self, piece: Slice) -> None:
+        """Add a dead letter."""
+        self.parts.add((piece.position, piece.position + len(piece.body) + 1))
+        self.lines.add((piece.position, hash(piece.body.partition(b"\n")[0])))
+        self.hosts.add(piece.stream.host)
+        if self.first is None or piece.position < self.first.position:
+            self.first = piece
+
+    def gaps(self) -> Iterator[tuple[int, int]]:
+        """Yield what lies between the dead letters, from and to; the last one has no end."""
+        at = 0
+        for begin, end in sorted(self.parts):
+            if begin > at:
+                yield at, begin
+            at = max(at, end)
+        yield at, GREATEST
+
+
+def intruders(conflicts: Iterable[Slice]) -> dict[int, Intruder]:
+    """Return what there is of the logs that came second, by the stream that they claim."""
+    found: dict[int, Intruder] = {}
+    for piece in conflicts:
+        found.setdefault(piece.stream.stream_id, Intruder(piece.stream)).add(piece)
+    return found
+
+
+def new_stream(session: Session, intruder: Intruder) -> Stream:
+    """Return the stream that the log becomes: the next generation, or that of an earlier attempt.
+
+    Raises Refused and Unavailable.
+    """
+    claimed, first = intruder.claimed, intruder.first
+    places = {place for place, _ in intruder.lines}
+    if first is None or len(intruder.hosts) > 1 or len(places) < len(intruder.lines):
+        raise Refused(
+            f"the dead letters of stream {claimed.stream_id:016x} are of more than one log: give "
+            "each log a SOURCE of its own and read it again"
+        )
+    with session.transaction() as transaction:
+        line = next(transaction.select(FIRST_LINE, (claimed.stream_id,)), None)
+    if line is None:
+        raise Refused(f"raw_log has no first line of stream {claimed.stream_id:016x}")
+    generation = claimed.generation + 1
+    while True:
+        number = stream_id(claimed.source, claimed.path, line[0], generation)
+        if _is_free(session, number, first):
+            return replace(claimed, stream_id=number, generation=generation)
+        generation += 1
+
+
+def _is_free(session: Session, number: int, piece: Slice) -> bool:
+    """Say whether no stream has a number, or the one that an earlier attempt has begun."""
+    key = number, piece.position, piece.position + len(piece.body)
+    with session.transaction() as transaction:
+        if not list(transaction.select(IS_KNOWN, (number,))):
+            return True
+        stored = dict(transaction.select(raw.TEXTS, key))
+    if stored:
+        return stored.items() <= dict(piece.numbered()).items()
+    return _arrives(session, number, 0, piece.position)
+
+
+def filled(session: Session, intruder: Intruder, stream: Stream) -> Iterator[Slice | str]:
+    """Yield the slices of the new stream that are stored under the claimed one.
+
+    And words for each gap between dead letters that stored lines do not fill. Raises Unavailable.
+    """
+    claimed = intruder.claimed.stream_id
+    for begin, end in intruder.gaps():
+        if end < GREATEST:
+            if _arrives(session, stream.stream_id, begin, end):
+                continue  # by an earlier attempt
+            if not _arrives(session, claimed, begin, end):
+                yield f"bytes {begin:,} to {end:,} of it are neither stored nor dead letters"
+                continue
+        for group in raw.groups(raw.chain(session, claimed, begin, end)):
+            yield raw.slice_of(session, claimed, stream, group)
+
+
+def _arrives(session: Session, stream: int, begin: int, end: int) -> bool:
+    """Say whether the lines of a stream lead from one offset to another."""
+    at, is_certain = begin, True
+    for line in raw.chain(session, stream, begin, end):
+        at = line.offset + line.length + 1
+        is_certain = not line.flags & TRUNCATED
+    return at == end or not is_certain

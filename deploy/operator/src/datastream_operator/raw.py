@@ -1,0 +1,102 @@
+"""The lines of raw_log as slices, to be sent once more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import LiteralString, NamedTuple
+
+from datastream.mysql import Session
+from datastream.slices import GREATEST, TRUNCATED, Slice
+from datastream.streams import Stream
+
+#: Lines looked up at once, and the most that one slice holds: what a producer sends by default.
+PAGE = 1_000
+SLICE_BYTES = 256 * 1024
+
+LINES = """
+    SELECT line_offset, flags, LENGTH(line) FROM raw_log
+    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s ORDER BY line_offset LIMIT %s
+"""
+TEXTS = """
+    SELECT line_offset, line FROM raw_log
+    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s ORDER BY line_offset
+"""
+
+
+class Line(NamedTuple):
+    """A row of raw_log, without its text."""
+
+    offset: int
+    flags: int
+    length: int
+
+
+def lines(
+    session: Session,
+    stream: int,
+    first: int = 0,
+    last: int = GREATEST,
+    statement: LiteralString = LINES,
+    *parameters: str,
+) -> Iterator[Line]:
+    """Yield the lines of a stream whose offsets are from `first` to `last`. Raises Unavailable.
+
+    `statement` may be another one than LINES, with `parameters` of its own before the last one.
+    """
+    while True:
+        with session.transaction() as transaction:
+            key: list[int | str] = [stream, first, last, *parameters, PAGE]
+            page = [Line(*row) for row in transaction.select(statement, key)]
+        yield from page
+        if len(page) < PAGE:
+            return
+        first = page[-1].offset + 1
+
+
+def chain(session: Session, stream: int, first: int, stop: int = GREATEST) -> Iterator[Line]:
+    """Yield lines that follow on one another from `first` to before `stop`, as one log has them.
+
+    Rows in between, of another log that claims the same stream, are passed over.
+    """
+    expected, is_certain = first, True
+    for line in lines(session, stream, first, stop - 1):
+        if line.offset < expected:
+            continue
+        if is_certain and line.offset > expected:
+            return
+        yield line
+        expected = line.offset + line.length + 1
+        # Of a line over the limit nobody knows how long it was.
+        is_certain = not line.flags & TRUNCATED
+
+
+def groups(found: Iterable[Line]) -> Iterator[list[Line]]:
+    """Cut lines into groups that are a slice each: consecutive, of bounded size, flagged alone."""
+    group: list[Line] = []
+    size = 0
+    for line in found:
+        if group:
+            last = group[-1]
+            follows = line.offset == last.offset + last.length + 1 and not line.flags | last.flags
+            if not follows or len(group) == PAGE or size + line.length > SLICE_BYTES:
+                yield group
+                group, size = [], 0
+        group.append(line)
+        size += line.length + 1
+    if group:
+        yield group
+
+
+def slice_of(session: Session, stored_as: int, stream: Stream, group: list[Line]) -> Slice:
+    """Return the slice of `stream` that a group of lines of the stream `stored_as` is.
+
+    Raises Unavailable.
+    """
+    first, last = group[0].offset, group[-1].offset
+    wanted = {line.offset for line in group}
+    with session.transaction() as transaction:
+        rows = transaction.select(TEXTS, (stored_as, first, last))
+        texts = [text for offset, text in rows if offset in wanted]
+    read_at_ms = time.time_ns() // 1_000_000
+    return Slice(stream, first, b"\n".join(texts), len(texts), group[0].flags, read_at_ms)
