@@ -69,7 +69,7 @@ def test_the_gaps_between_dead_letters() -> None:
 
 
 def test_lines_are_grouped_into_slices() -> None:
-    """Neighbours together up to a bound; a line that is flagged, or far from the last one, alone."""
+    """Neighbours together up to a bound; one that is flagged, or far from the last, alone."""
     lines = [Line(0, 0, 4), Line(5, 0, 4), Line(11, 0, 4), Line(16, 1, 4), Line(21, 0, 4)]
 
     assert list(groups(lines)) == [lines[:2], lines[2:3], lines[3:4], lines[4:]]

@@ -10,6 +10,7 @@ from functools import partial
 from threading import Event
 
 from datastream import logs, metrics
+from datastream.arguments import moment, stream_number
 from datastream.config import Environment, RabbitSettings, ServiceSettings
 from datastream.errors import Unavailable
 from datastream.rabbitmq import Publisher
@@ -20,6 +21,7 @@ from producer import pipeline
 from producer.checkpoint import Checkpoint, StateError, StateInUse
 from producer.progress import shown
 from producer.publishing import PatientPublisher
+from producer.rewind import NotThere, Wanted, Writing, rewind
 from producer.settings import ProducerSettings
 from producer.tailer import NoInput, Tailer
 
@@ -52,6 +54,23 @@ def run(arguments: argparse.Namespace, env: Environment) -> int:
     except (StateError, StateInUse, NoInput) as error:
         logger.error(str(error))  # noqa: TRY400 - the message says all
         return {StateError: EX_DATAERR, StateInUse: EX_TEMPFAIL, NoInput: EX_NOINPUT}[type(error)]
+    return 0
+
+
+def set_back(arguments: argparse.Namespace, env: Environment) -> int:
+    """Set the checkpoint back and say what will be read again; return the exit code."""
+    settings = ProducerSettings.read(env, [], once=False)
+    since = arguments.since.timestamp() if arguments.since else 0.0
+    wanted = Wanted(arguments.stream, arguments.position, since)
+    try:
+        with closing(Checkpoint(settings.state_dir, settings.source.name, Writing())) as checkpoint:
+            rewound = rewind(checkpoint.found, wanted)
+            checkpoint.save(rewound.state)
+    except (StateError, StateInUse, NotThere) as error:
+        sys.stderr.write(f"{NAME}: {error}\n")
+        return {StateError: EX_DATAERR, StateInUse: EX_TEMPFAIL, NotThere: EX_NOINPUT}[type(error)]
+    sys.stdout.writelines(f"{words}\n" for words in rewound.words)
+    sys.stdout.write("Start the producer to read them: rows that are there stay as they are\n")
     return 0
 
 
@@ -104,7 +123,23 @@ def main() -> int:
     parser.add_argument(
         "--once", action="store_true", help="read to the end, wait for every confirm, and exit"
     )
-    return start(NAME, partial(run, parser.parse_args()))
+    again = parser.add_argument_group("reading again, while no producer runs")
+    again.add_argument(
+        "--rewind", action="store_true", help="set the checkpoint back to the beginning, and exit"
+    )
+    again.add_argument(
+        "--since", type=moment, metavar="TIME", help="only of files that have changed since"
+    )
+    again.add_argument("--stream", type=stream_number, metavar="ID", help="only of this stream")
+    again.add_argument(
+        "--position", type=int, default=0, metavar="BYTE", help="of that stream from there on"
+    )
+    arguments = parser.parse_args()
+    if arguments.position and arguments.stream is None:
+        parser.error("--position is a place in a --stream")
+    if not arguments.rewind and (arguments.since or arguments.stream is not None):
+        parser.error("--since and --stream belong to --rewind")
+    return start(NAME, partial(set_back if arguments.rewind else run, arguments))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,53 @@
+"""The command `datastream rewind`: the producer's own, since the checkpoint is the producer's."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from importlib.util import find_spec
+
+from datastream.arguments import moment, stream_number
+from datastream_operator.refused import Refused
+
+EX_UNAVAILABLE = 69
+
+DESCRIPTION = """\
+Make the producer read its logs again from the beginning: after the exchange, a queue or rows were
+lost. It sets the checkpoint in STATE_DIR back, so it runs where the producer does, while that is
+stopped, and is the same as `producer --rewind`. Rows that are there stay as they are.
+"""
+
+EXIT_CODES = """\
+exit codes: 0 done; 65 the checkpoint is damaged or of another source; 66 no such stream, or no
+line begins there; 69 there is no producer here; 75 the producer runs; 78 a setting is wrong
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `datastream rewind`."""
+    parser.description = DESCRIPTION
+    parser.epilog = EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--since", type=moment, metavar="TIME", help="only files that have changed since"
+    )
+    parser.add_argument("--stream", type=stream_number, metavar="ID", help="only this stream")
+    parser.add_argument("--position", type=int, metavar="BYTE", help="of that stream from there on")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run `producer --rewind` and return its exit code. Raises Refused where there is none."""
+    if find_spec("producer") is None:
+        raise Refused(
+            "there is no producer here: stop it, and run `producer --rewind` in its place",
+            EX_UNAVAILABLE,
+        )
+    command = [sys.executable, "-m", "producer", "--rewind"]
+    if arguments.since is not None:
+        command += ["--since", arguments.since.isoformat()]
+    if arguments.stream is not None:
+        command += ["--stream", f"{arguments.stream:016x}"]
+    if arguments.position is not None:
+        command += ["--position", str(arguments.position)]
+    return subprocess.run(command, check=False).returncode  # noqa: S603 - numbers and a time
