@@ -8,7 +8,7 @@ import sys
 from datastream import rabbitmq
 from datastream.config import EX_CONFIG, ConfigError, Environment, RabbitSettings
 from datastream.errors import Unavailable
-from datastream_operator import dead_letters, demo, migrate, rewind, sample, verify
+from datastream_operator import dead_letters, demo, migrate, replay, rewind, sample, verify
 from datastream_operator.refused import Refused
 
 EX_UNAVAILABLE = 69
@@ -47,6 +47,10 @@ def main() -> int:
     command = commands.add_parser("rewind", help="make the producer read its logs again")
     rewind.add_arguments(command)
     command.set_defaults(run=rewind.run)
+
+    command = commands.add_parser("replay", help="parse lines of raw_log once more")
+    replay.add_arguments(command)
+    command.set_defaults(run=replay.run)
 
     command = commands.add_parser("sample", help="write a sample log, and the truth beside it")
     sample.add_arguments(command)

@@ -1,0 +1,175 @@
+"""`datastream replay`: lines are parsed once more, and a line is in one table before and after."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from datastream.parsing import PARSER_VERSION
+from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
+from datastream_operator import sample
+from deployment import Deployment, eventually
+
+LINES = 3_000
+
+
+@pytest.fixture
+def log(deployment: Deployment, tmp_path: Path) -> Path:
+    """A log, all of it stored by an older parser, which rejected every tenth line."""
+    path = tmp_path / "access.log"
+    sample.write(path, LINES, "combined", seed=31)
+    _, clean = deployment.start_consumers()
+    deployment.publish_once(path)
+    deployment.assert_settled(LINES)
+    assert clean.terminate() == 0
+    deployment.change(
+        "INSERT INTO rejected_log SELECT stream_id, line_offset, 0, flags, 'format' FROM clean_log"
+        " WHERE MOD(line_offset, 10) = 0"
+    )
+    deployment.change("DELETE FROM clean_log WHERE MOD(line_offset, 10) = 0")
+    deployment.change("UPDATE clean_log SET parser_version = 0, url = 'of an older parser'")
+    deployment.change("UPDATE rejected_log SET parser_version = 0")
+    return path
+
+
+def versions(deployment: Deployment) -> tuple[set[int], set[int]]:
+    """Return the parser versions of the rows of clean_log and of rejected_log."""
+    tables = ("clean_log", "rejected_log")
+    found = [deployment.query(f"SELECT DISTINCT parser_version FROM {t}") for t in tables]
+    clean, rejected = ({version for (version,) in rows} for rows in found)
+    return clean, rejected
+
+
+def assert_replayed(deployment: Deployment, rejected: int) -> None:
+    """Wait until so many rejects are left, and each line has one row."""
+
+    def done() -> None:
+        assert deployment.queue_depth(CLEAN_QUEUE) == 0
+        assert deployment.count("rejected_log") == rejected
+
+    eventually(done)
+    deployment.assert_settled(LINES)
+
+
+def test_rejects_that_fit_now_move_over(deployment: Deployment, log: Path) -> None:
+    """Only they are sent, and the lake is not written again."""
+    before = deployment.count("rejected_log")
+    junk = before - deployment.count("rejected_log WHERE MOD(line_offset, 10) = 0")
+    lake = deployment.services[0]
+    delivered = lake.metric("datastream_deliveries_total")
+    deployment.start("clean_consumer").wait_ready()
+
+    result = deployment.operate("replay", "--rejected")
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == f"{before:,} lines of 1 streams sent to be parsed\n"
+
+    def newer() -> None:
+        assert versions(deployment) == ({0, PARSER_VERSION}, {PARSER_VERSION})
+
+    eventually(newer)
+    deployment.assert_settled(LINES)
+    assert junk <= deployment.count("rejected_log") < before
+    assert deployment.queue_depth(LAKE_QUEUE) == 0
+    assert lake.metric("datastream_deliveries_total") == delivered
+
+
+def test_rows_of_an_older_parser_are_replaced(deployment: Deployment, log: Path) -> None:
+    """Of a stream, of what was stored since, or of all; a second time changes nothing."""
+    [(number,)] = deployment.query("SELECT stream_id FROM log_stream")
+    clean = deployment.start("clean_consumer")
+    clean.wait_ready()
+
+    assert deployment.operate("replay", "--since", "2199-01-01").stdout.startswith("0 lines")
+    result = deployment.operate("replay", "--stream", f"{number:016x}", "--since", "2020-01-01")
+    assert result.stdout == "3,000 lines of 1 streams sent to be parsed\n"
+
+    def newer() -> None:
+        assert versions(deployment) == ({PARSER_VERSION}, {PARSER_VERSION})
+
+    eventually(newer)
+    deployment.assert_settled(LINES)
+    assert deployment.count("clean_log WHERE url = 'of an older parser'") == 0
+
+    def seen_again() -> None:
+        assert clean.metric("datastream_lines_duplicate_total") == LINES
+
+    assert deployment.operate("replay", "--all").returncode == 0
+    eventually(seen_again)
+    deployment.assert_settled(LINES)
+
+
+def test_cut_short_it_goes_on(deployment: Deployment, log: Path) -> None:
+    """Ctrl-C says where it was; from there on no line is left out."""
+    command = [sys.executable, "-m", "datastream_operator", "replay", "--all"]
+    with subprocess.Popen(
+        [*command, "--lines-per-second", "100"],
+        env=deployment.env(),
+        cwd=deployment.folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+
+        def begun() -> None:
+            assert deployment.queue_depth(CLEAN_QUEUE) > 0
+
+        eventually(begun)
+        os.kill(process.pid, signal.SIGINT)
+        _, words = process.communicate(timeout=30)
+    assert process.returncode == 130
+    position = re.search(r"to go on, the same command with --from (\S+)\n", words)
+    assert position is not None, words
+
+    result = deployment.operate("replay", "--all", "--from", position[1])
+
+    assert result.returncode == 0
+    assert not result.stdout.startswith("3,000")
+    deployment.start("clean_consumer")
+
+    def newer() -> None:
+        assert versions(deployment) == ({PARSER_VERSION}, {PARSER_VERSION})
+
+    eventually(newer)
+    deployment.assert_settled(LINES)
+
+
+def test_it_waits_for_a_long_queue(deployment: Deployment, log: Path) -> None:
+    """While nobody takes the slices it sends no more; afterwards it goes on by itself."""
+    deployment.change("UPDATE raw_log SET flags = 2")  # a flagged line is alone in its slice
+    command = [sys.executable, "-m", "datastream_operator", "replay", "--all"]
+    with subprocess.Popen(
+        command, env=deployment.env(), cwd=deployment.folder, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def full() -> None:
+            assert deployment.queue_depth(CLEAN_QUEUE) == 50
+
+        eventually(full)
+        deployment.start("clean_consumer").wait_ready()
+        words, _ = process.communicate(timeout=120)
+
+    assert (process.returncode, words) == (0, "3,000 lines of 1 streams sent to be parsed\n")
+
+
+def test_bad_input(deployment: Deployment) -> None:
+    """Nothing chosen, too much, what is no stream and no position, and servers that are away."""
+    for arguments, code, words in (
+        ((), 64, "say which lines"),
+        (("--all", "--rejected"), 64, "say which lines"),
+        (("--all", "--lines-per-second", "0"), 64, "must be above 0"),
+        (("--all", "--from", "here"), 2, "not a position: 'here'"),
+        (("--stream", "00000000000000ff"), 66, "raw_log has no stream 00000000000000ff"),
+    ):
+        result = deployment.operate("replay", *arguments)
+        assert result.returncode == code, result.stderr
+        assert words in result.stderr
+    away = deployment.operate("replay", "--all", RABBIT_PORT="1")
+    assert away.returncode == 69
+    assert "--from 0000000000000000-0" in away.stderr
+    assert deployment.operate("replay", "--all", MYSQL_PORT="1").returncode == 69
