@@ -157,6 +157,48 @@ def test_it_waits_for_a_long_queue(deployment: Deployment, log: Path) -> None:
     assert (process.returncode, words) == (0, "3,000 lines of 1 streams sent to be parsed\n")
 
 
+def test_a_wrong_format_is_no_loss(deployment: Deployment, tmp_path: Path) -> None:
+    """Lines that were rejected, or parsed, under the wrong format are read under the right one."""
+    log = tmp_path / "access.log"
+    summary = sample.write(log, LINES, "proxy", seed=32)
+    _, clean = deployment.start_consumers()
+    deployment.publish_once(log, FORMAT="common")
+    deployment.assert_settled(LINES)
+    before = deployment.count("rejected_log")
+    assert before > summary.junk
+
+    result = deployment.operate("replay", "--all", "--format", "proxy")
+
+    assert result.returncode == 0, result.stderr
+    assert_replayed(deployment, summary.junk)
+    assert deployment.query("SELECT format FROM log_stream") == [("proxy",)]
+    deployment.publish_once(log, FORMAT="common", STATE_DIR=str(tmp_path / "again"))
+
+    def seen_again() -> None:
+        assert clean.metric("datastream_lines_duplicate_total") == LINES
+
+    eventually(seen_again)
+    assert_replayed(deployment, summary.junk)
+
+
+def test_a_format_chosen_anew_meets_the_first_slice(deployment: Deployment, tmp_path: Path) -> None:
+    """Whatever stands in the queue beside it, the line has one row, of the format chosen last."""
+    log = tmp_path / "access.log"
+    summary = sample.write(log, LINES, "proxy", seed=33)
+    deployment.start("lake_consumer")
+    deployment.publish_once(log, FORMAT="common")
+
+    def kept() -> None:
+        assert deployment.count("raw_log") == LINES
+
+    eventually(kept)
+    for line_format in ("combined", "proxy", "proxy"):
+        assert deployment.operate("replay", "--all", "--format", line_format).returncode == 0
+    deployment.start("clean_consumer")
+
+    assert_replayed(deployment, summary.junk)
+
+
 def test_bad_input(deployment: Deployment) -> None:
     """Nothing chosen, too much, what is no stream and no position, and servers that are away."""
     for arguments, code, words in (

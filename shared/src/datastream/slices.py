@@ -57,6 +57,8 @@ class Slice:
     flags: int
     #: When it was read from the file: milliseconds since the epoch.
     read_at_ms: int
+    #: A person chose its format anew: rows that the same parser made under another one give way.
+    reformat: bool = False
 
     @property
     def message_id(self) -> str:
@@ -103,6 +105,9 @@ class Slice:
             "path": stream.path,
             "format": stream.format,
             "generation": stream.generation,
+            # Left out as a rule, and no reason for another version: who does not know it parses
+            # the lines all the same.
+            **({"reformat": 1} if self.reformat else {}),
         }
 
 
@@ -135,6 +140,7 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
         lines=found,
         flags=numbers["flags"],
         read_at_ms=numbers["read_at_ms"],
+        reformat=headers.get("reformat") == 1,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -194,3 +196,13 @@ def test_a_producer_makes_no_larger_slices() -> None:
 
         with pytest.raises(ConfigError, match=name):
             ProducerSettings.read(Environment(env | {name: str(number + 1)}), [], once=False)
+
+
+@pytest.mark.parametrize("reformat", [True, False])
+def test_a_format_chosen_anew_travels(reformat: bool) -> None:
+    """It is a header of its own, which is left out as a rule."""
+    sent = replace(piece([b"a", b"b"]), reformat=reformat)
+
+    assert ("reformat" in sent.headers()) is reformat
+    assert decode(sent.headers(), sent.body) == sent
+    assert {half.reformat for half in sent.halves()} == {reformat}

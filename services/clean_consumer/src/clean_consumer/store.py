@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import LiteralString, NamedTuple
 
 from clean_consumer.rows import Parsed, Row, by_key, halves, refuse
@@ -99,12 +99,9 @@ class Warehouse:
         A line whose clean row the database refuses becomes a reject (`refused`). Raises
         Unavailable when the database is away; then the same batch must be added again.
         """
-        # The beginning of a line first: the whole one, perhaps in the same batch, replaces it.
-        parts = [
-            [parsed for parsed in by_key(batch) if bool(parsed.piece.flags) == is_beginning]
-            for is_beginning in (True, False)
+        outcomes = [
+            add_bisected(self._add, by_key(part), halves, self._refuse) for part in _in_turn(batch)
         ]
-        outcomes = [add_bisected(self._add, part, halves, self._refuse) for part in parts if part]
         return sum(outcomes, Outcome())
 
     def _add(self, batch: Sequence[Parsed]) -> Outcome:
@@ -113,11 +110,15 @@ class Warehouse:
         clean = [row for parsed in batch for row in parsed.clean]
         rejected = [row for parsed in batch for row in parsed.rejected]
         lines = len(clean) + len(rejected)
+        reformatted = _reformatted(batch)
+        if reformatted:  # one row a key, so that fewer new rows mean another consumer's
+            clean = list({row[:2]: row for row in clean}.values())
+            rejected = list({row[:2]: row for row in rejected}.values())
         with self._session.transaction() as transaction:
             removed = 0
             present = _present(transaction, batch)
             if present:
-                outdated = _outdated(present, clean + rejected)
+                outdated = _outdated(present, clean + rejected, reformatted)
                 removed = _remove(transaction, outdated)
                 clean = [row for row in clean if row[:2] not in present or row[:2] in outdated]
                 rejected = [r for r in rejected if r[:2] not in present or r[:2] in outdated]
@@ -127,6 +128,7 @@ class Warehouse:
             missed = _in_both_tables(transaction, batch) - present.keys()
             if is_short:
                 missed |= _outdated(_present(transaction, batch), clean + rejected).keys()
+                missed |= reformatted  # whose rows are as good as those that are there now
             if missed:
                 # Whoever looks last sees the rows of both, adds its batch again and settles it.
                 raise Unavailable("another consumer has just stored the same lines", "lock")
@@ -160,6 +162,33 @@ class Warehouse:
         if len(self._agents) > REMEMBERED_AGENTS:
             self._agents.clear()
         self._agents |= new.keys()
+
+
+def _in_turn(batch: Iterable[Parsed]) -> list[list[Parsed]]:
+    """Return the parts of a batch that are stored one after the other, for what comes later.
+
+    The beginning of a line first: the whole one, perhaps in the same batch, replaces it. Last the
+    slices whose format was chosen anew, each format by itself: the one that came last holds.
+    """
+    others: list[list[Parsed]] = [[], []]
+    reformatted: dict[tuple[int, str], list[Parsed]] = {}
+    for parsed in batch:
+        piece = parsed.piece
+        if piece.reformat:
+            reformatted.setdefault((piece.flags, piece.stream.format), []).append(parsed)
+        else:
+            others[not piece.flags].append(parsed)
+    return [part for part in (*others, *reformatted.values()) if part]
+
+
+def _reformatted(batch: Iterable[Parsed]) -> set[tuple[int, int]]:
+    """Return the keys of the lines whose format was chosen anew."""
+    return {
+        (parsed.piece.stream.stream_id, offset)
+        for parsed in batch
+        if parsed.piece.reformat
+        for offset, _ in parsed.piece.numbered()
+    }
 
 
 #: What is there under a key: how good the row is, and the statement that removes it.
@@ -200,13 +229,21 @@ def _spans(batch: Iterable[Parsed]) -> Iterator[_Span]:
         yield span
 
 
-def _outdated(present: _Presence, rows: Iterable[Row]) -> dict[tuple[int, int], LiteralString]:
-    """Return the keys of the rows that are better than what is there, and how to remove that."""
-    return {
-        row[:2]: present[row[:2]][1]
-        for row in rows
-        if row[:2] in present and _rank(row[2], row[3]) > present[row[:2]][0]
-    }
+def _outdated(
+    present: _Presence, rows: Iterable[Row], reformatted: Container[tuple[int, int]] = ()
+) -> dict[tuple[int, int], LiteralString]:
+    """Return the keys of the rows that are better than what is there, and how to remove that.
+
+    A row whose format was chosen anew is better already where it is as good.
+    """
+    outdated = {}
+    for row in rows:
+        key = row[:2]
+        if key in present:
+            rank, (stored, remove) = _rank(row[2], row[3]), present[key]
+            if rank > stored or (rank == stored and key in reformatted):
+                outdated[key] = remove
+    return outdated
 
 
 def _in_both_tables(transaction: Transaction, batch: Iterable[Parsed]) -> set[tuple[int, int]]:

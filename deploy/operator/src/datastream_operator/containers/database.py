@@ -36,7 +36,11 @@ ACCOUNTS: dict[str, Grants] = {
         (f"{LINES}, DELETE", "rejected_log"),
         ("SELECT, INSERT, UPDATE (user_agent_id)", "user_agent"),
     ),
-    "operator": (("SELECT, SHOW VIEW", "*"), ("PROCESS", "*.*")),
+    "operator": (
+        ("SELECT, SHOW VIEW", "*"),
+        ("PROCESS", "*.*"),
+        ("UPDATE (format)", "log_stream"),  # a format that a person chooses anew
+    ),
     "grafana": (("SELECT", "*"),),
     "exporter": (("PROCESS, REPLICATION CLIENT", "*.*"), ("SELECT", "performance_schema.*")),
 }

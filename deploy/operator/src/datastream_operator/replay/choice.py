@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from datastream.mysql import Session
+from datastream.slices import Slice
 from datastream.streams import Stream
 from datastream_operator import raw
 
@@ -30,6 +31,8 @@ REJECTED_LINES = """
     AND raw_log.stored_at >= %s
     ORDER BY rejected_log.line_offset LIMIT %s
 """
+
+SET_FORMAT = "UPDATE log_stream SET format = %s WHERE stream_id = %s"
 
 BEGINNING = datetime(1970, 1, 2, tzinfo=UTC)
 
@@ -59,6 +62,8 @@ class Choice:
     since: datetime = BEGINNING
     #: From this line on.
     begin: Position = FIRST
+    #: Read as this format; None: as they were read.
+    format: str | None = None
 
     @property
     def is_of_whole_streams(self) -> bool:
@@ -97,3 +102,18 @@ def groups(session: Session, choice: Choice, part: Part) -> Iterator[list[raw.Li
     statement = REJECTED_LINES if choice.rejected else LINES
     since = f"{choice.since.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
     return raw.groups(raw.lines(session, number, first, part.last, statement, since))
+
+
+def piece_of(session: Session, choice: Choice, part: Part, group: list[raw.Line]) -> Slice:
+    """Return the slice that a group of lines is. Raises Unavailable."""
+    stream = part.stream
+    piece = raw.slice_of(session, stream.stream_id, stream, group)
+    if choice.format is None:
+        return piece
+    return replace(piece, stream=replace(stream, format=choice.format), reformat=True)
+
+
+def set_format(session: Session, stream: Stream, line_format: str) -> None:
+    """Write down in which format a stream is, for whoever reads it next. Raises Unavailable."""
+    with session.transaction() as transaction:
+        transaction.execute(SET_FORMAT, (line_format, stream.stream_id))

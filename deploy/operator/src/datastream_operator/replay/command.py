@@ -11,8 +11,8 @@ from datastream.arguments import moment, stream_number
 from datastream.config import Environment, MysqlSettings, RabbitSettings
 from datastream.errors import Unavailable
 from datastream.mysql import Session
+from datastream.parsing import FORMATS
 from datastream.rabbitmq import Publisher
-from datastream_operator import raw
 from datastream_operator.demo.interruption import interruptible
 from datastream_operator.progress import bar
 from datastream_operator.refused import Refused
@@ -24,6 +24,8 @@ from datastream_operator.replay.choice import (
     Position,
     groups,
     parts,
+    piece_of,
+    set_format,
 )
 from datastream_operator.replay.sending import Sender
 
@@ -32,7 +34,8 @@ EX_USAGE, EX_UNAVAILABLE, INTERRUPTED = 64, 69, 130
 DESCRIPTION = """\
 Parse lines once more: they are read from raw_log and sent to the clean side alone. Rows of an older
 parser are replaced, rejects that fit now move over, each batch in one transaction; rows of the same
-parser stay as they are. The services go on meanwhile.
+parser stay as they are, unless --format says how the lines are to be read instead. The services go
+on meanwhile.
 
 It waits while queue-data-clean holds many slices. Cut short, it says how to go on.
 """
@@ -55,6 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stream", type=stream_number, metavar="ID", help="only of this stream")
     parser.add_argument(
+        "--format",
+        choices=tuple(FORMATS),
+        help="read them as this; of whole streams (no --rejected, no --since) log_stream says so "
+        "from then on. A producer that still runs with another FORMAT must be changed as well",
+    )
+    parser.add_argument(
         "--lines-per-second", type=int, metavar="N", help="no faster than this (default: no limit)"
     )
     parser.add_argument(
@@ -75,7 +84,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.lines_per_second is not None and arguments.lines_per_second < 1:
         raise Refused("--lines-per-second must be above 0", EX_USAGE)
     choice = Choice(
-        arguments.stream, arguments.rejected, arguments.since or BEGINNING, arguments.begin
+        arguments.stream,
+        arguments.rejected,
+        arguments.since or BEGINNING,
+        arguments.begin,
+        arguments.format,
     )
     env = Environment.load()
     rabbit, mysql = RabbitSettings.read(env, "OPERATOR"), MysqlSettings.read(env, "OPERATOR")
@@ -113,8 +126,10 @@ class _Replay:
         done = 0
         with bar("Replaying", sum(part.last for part in found)) as show:
             for part in found:
+                if self._choice.format is not None and self._choice.is_of_whole_streams:
+                    set_format(session, part.stream, self._choice.format)
                 for group in groups(session, self._choice, part):
-                    sender.send(raw.slice_of(session, part.stream.stream_id, part.stream, group))
+                    sender.send(piece_of(session, self._choice, part, group))
                     self._at = Position(part.stream.stream_id, group[-1].offset + 1)
                     show(done + group[-1].offset)
                 done += part.last
