@@ -16,7 +16,7 @@ trap 'exit 130' INT TERM HUP
 
 say() { printf '%s\n' "$*"; }
 die() {
-    printf '%s: %s\n' "make ${0##*/}" "$*" >&2
+    printf '%s: %s\n' "${said_by:-make ${0##*/}}" "$*" >&2
     exit 1
 }
 

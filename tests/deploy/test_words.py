@@ -21,6 +21,15 @@ esac
 
 def deploy(folder: Path, cases: dict[str, str], **settings: str) -> str:
     """Return what `make deploy` says before it gives up, with a docker that answers so."""
+    ended = run_script(folder, cases, "deploy", **settings)
+    assert ended.returncode == 1
+    return ended.stderr
+
+
+def run_script(
+    folder: Path, cases: dict[str, str], *command: str, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a script of deploy/bin to its end, with a docker that answers so."""
     programs = folder / "bin"
     programs.mkdir()
     if cases:
@@ -41,11 +50,14 @@ def deploy(folder: Path, cases: dict[str, str], **settings: str) -> str:
         "SECRETS_DIR": str(folder / "secrets"),
         **settings,
     }
-    ended = subprocess.run(
-        [ROOT / "deploy" / "bin" / "deploy"], env=env, capture_output=True, text=True, check=False
+    script, *arguments = command
+    return subprocess.run(
+        [ROOT / "deploy" / "bin" / script, *arguments],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert ended.returncode == 1
-    return ended.stderr
 
 
 FINE = {"'version'*|'compose version'*": "exit 0", "info*": "echo 8000000000"}
@@ -107,6 +119,33 @@ def test_the_source_is_written_down_once(tmp_path: Path) -> None:
     deploy(tmp_path, FINE | {"'volume inspect'*": "exit 0"})
 
     assert settings.read_text() == "SOURCE=shop\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "running", "code", "words"),
+    [
+        (("verify", "/var/log/a b.log"), "", 3, "--no-deps -T operator verify /var/log/a b.log|"),
+        (("rewind", "--since", "2026-10-10"), "", 3, "-T producer --rewind --since 2026-10-10|"),
+        (("rewind",), "c0ffee", 1, "deploy/bin/datastream: the producer runs. Stop it"),
+    ],
+    ids=["operator", "rewind", "producer runs"],
+)
+def test_the_commands_of_the_person_on_call(
+    tmp_path: Path, command: tuple[str, ...], running: str, code: int, words: str
+) -> None:
+    """They run in the operator's container, or the producer's, and end with their exit code."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "rabbitmq_definitions").touch()
+    cases = FINE | {
+        "*' ps '*": f"echo {running}" if running else "exit 0",
+        "*' run '*": 'echo "$*|"; exit 3',
+    }
+
+    ended = run_script(tmp_path, cases, "datastream", *command)
+
+    assert ended.returncode == code
+    assert words in ended.stdout + ended.stderr
 
 
 def test_every_setting_of_the_containers_is_documented() -> None:
