@@ -250,6 +250,29 @@ def test_a_conflict_becomes_a_stream_of_its_own(deployment: Deployment, conflict
     assert verified.returncode == 0, verified.stdout
 
 
+def test_the_file_read_again_is_the_same_stream(
+    deployment: Deployment, conflict: Path, tmp_path: Path
+) -> None:
+    """Rewound as a new stream the file is read exactly; what was sent before changes no row."""
+    assert deployment.operate("dead-letters", "requeue", "--all", "--as-new-stream").returncode == 0
+    [(claimed,)] = deployment.query("SELECT stream_id FROM log_stream WHERE generation = 0")
+    state = {"STATE_DIR": str(tmp_path / "lost")}
+
+    result = deployment.operate("rewind", "--stream", f"{claimed:016x}", "--as-new-stream", **state)
+
+    assert result.returncode == 0, result.stderr
+    assert f"{conflict} is read from its beginning as another stream" in result.stdout
+    deployment.publish_once(conflict, **state)
+
+    def stored() -> None:
+        assert deployment.queue_depth(LAKE_QUEUE) == deployment.queue_depth(CLEAN_QUEUE) == 0
+        assert deployment.operate("verify", str(conflict)).returncode == 0
+
+    eventually(stored)
+    assert deployment.count("log_stream") == 2
+    assert ids(deployment) == []
+
+
 def test_a_second_attempt_is_the_same_stream(deployment: Deployment, conflict: Path) -> None:
     """Letters that were left behind, because the first attempt was cut short, join the others."""
     with connect(deployment.rabbit, "test") as connection:

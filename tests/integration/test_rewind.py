@@ -56,7 +56,7 @@ def test_bad_input(deployment: Deployment, tmp_path: Path) -> None:
         (("--stream", "0" * 15 + "1"), 66, "the checkpoint knows no stream"),
         (("--stream", "xyz"), 2, "not a stream of 16 hexadecimal digits"),
         (("--since", "yesterday"), 2, "not a time: 'yesterday'"),
-        (("--position", "3"), 2, "--position is a place in a --stream"),
+        (("--position", "3"), 2, "--position and --as-new-stream are of a --stream"),
     ):
         result = deployment.operate("rewind", *arguments)
         assert result.returncode == code, result.stderr

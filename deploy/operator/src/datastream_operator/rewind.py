@@ -34,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stream", type=stream_number, metavar="ID", help="only this stream")
     parser.add_argument("--position", type=int, metavar="BYTE", help="of that stream from there on")
+    parser.add_argument(
+        "--as-new-stream",
+        action="store_true",
+        help="the file of that stream is another log, in conflict with it: the next generation",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,4 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
         command += ["--stream", f"{arguments.stream:016x}"]
     if arguments.position is not None:
         command += ["--position", str(arguments.position)]
+    if arguments.as_new_stream:
+        command.append("--as-new-stream")
     return subprocess.run(command, check=False).returncode  # noqa: S603 - numbers and a time

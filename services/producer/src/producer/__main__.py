@@ -61,7 +61,7 @@ def set_back(arguments: argparse.Namespace, env: Environment) -> int:
     """Set the checkpoint back and say what will be read again; return the exit code."""
     settings = ProducerSettings.read(env, [], once=False)
     since = arguments.since.timestamp() if arguments.since else 0.0
-    wanted = Wanted(arguments.stream, arguments.position, since)
+    wanted = Wanted(arguments.stream, arguments.position, since, as_new=arguments.as_new_stream)
     try:
         with closing(Checkpoint(settings.state_dir, settings.source.name, Writing())) as checkpoint:
             rewound = rewind(checkpoint.found, wanted)
@@ -134,9 +134,12 @@ def main() -> int:
     again.add_argument(
         "--position", type=int, default=0, metavar="BYTE", help="of that stream from there on"
     )
+    again.add_argument(
+        "--as-new-stream", action="store_true", help="the file of that stream is another log"
+    )
     arguments = parser.parse_args()
-    if arguments.position and arguments.stream is None:
-        parser.error("--position is a place in a --stream")
+    if arguments.stream is None and (arguments.position or arguments.as_new_stream):
+        parser.error("--position and --as-new-stream are of a --stream")
     if not arguments.rewind and (arguments.since or arguments.stream is not None):
         parser.error("--since and --stream belong to --rewind")
     return start(NAME, partial(set_back if arguments.rewind else run, arguments))

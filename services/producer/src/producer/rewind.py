@@ -28,6 +28,8 @@ class Wanted:
     position: int = 0
     #: Files that have changed since then (Unix time).
     since: float = 0.0
+    #: That stream's file is another log than the stream's: it becomes the next generation.
+    as_new: bool = False
 
 
 @dataclass(slots=True)
@@ -71,6 +73,10 @@ def rewind(state: State, wanted: Wanted) -> Rewound:
                 words.append(f"{name}: its file is gone, nothing can be read again")
             elif file.modified_at() < wanted.since:
                 words.append(f"{name}: {file.path} has not changed since, left alone")
+            elif wanted.as_new:
+                # No file holds it any more: what is there is a stream that is not known yet.
+                new[place.stream_id] = replace(place, marker="", finished=True)
+                words.append(f"{name}: {file.path} is read from its beginning as another stream")
             else:
                 new[place.stream_id] = _set_back(place, file, wanted.position)
                 words.append(f"{name}: {file.path} is read again from byte {wanted.position:,} on")
