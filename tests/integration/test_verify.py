@@ -38,6 +38,23 @@ def test_exact(deployment: Deployment, log: Path) -> None:
     assert result.stdout == f"{log}: exact: 9,000 lines, each stored once, byte for byte\n"
 
 
+def test_the_account_needs_to_read_and_no_more(deployment: Deployment, log: Path) -> None:
+    """The operator's own account goes before the common one."""
+    name = deployment.mysql.database
+    deployment.change(f"CREATE USER {name[-9:]}_r@'%%' IDENTIFIED BY 'secret'")
+    deployment.change(f"GRANT SELECT ON {name}.* TO {name[-9:]}_r@'%%'")
+
+    result = deployment.operate(
+        "verify",
+        str(log),
+        OPERATOR_MYSQL_USER=f"{name[-9:]}_r",
+        OPERATOR_MYSQL_PASSWORD="secret",
+        MYSQL_PASSWORD="not this one",
+    )
+
+    assert result.returncode == 0, result.stderr
+
+
 def test_another_line(deployment: Deployment, log: Path) -> None:
     """File, line, byte offset, both texts with nothing a terminal would obey; the first one."""
     at = offset_of(log, 5_000)

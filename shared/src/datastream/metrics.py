@@ -214,7 +214,7 @@ class ConsumerMetrics(ServiceMetrics):
         )
         self._replaced = Counter(
             "datastream_lines_replaced_total",
-            "Rows replaced: an unterminated line that was completed, or an older parser's.",
+            "Rows replaced: an unterminated line that was completed, or one parsed anew.",
             registry=registry,
         )
         self._rejected = Counter(
