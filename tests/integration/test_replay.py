@@ -167,7 +167,16 @@ def test_a_wrong_format_is_no_loss(deployment: Deployment, tmp_path: Path) -> No
     before = deployment.count("rejected_log")
     assert before > summary.junk
 
-    result = deployment.operate("replay", "--all", "--format", "proxy")
+    name = deployment.mysql.database
+    for statement in (
+        f"CREATE USER {name[-9:]}_o@'%%' IDENTIFIED BY 'secret'",
+        f"GRANT SELECT ON {name}.* TO {name[-9:]}_o@'%%'",
+        f"GRANT UPDATE (format) ON {name}.log_stream TO {name[-9:]}_o@'%%'",
+    ):
+        deployment.change(statement)
+    account = {"OPERATOR_MYSQL_USER": f"{name[-9:]}_o", "OPERATOR_MYSQL_PASSWORD": "secret"}
+
+    result = deployment.operate("replay", "--all", "--format", "proxy", **account)
 
     assert result.returncode == 0, result.stderr
     assert_replayed(deployment, summary.junk)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from datastream.config import Environment, MysqlSettings
 from datastream.mysql import Session
-from datastream_operator.lines import Unreadable, measure
+from datastream_operator.lines import Extent, Unreadable
 from datastream_operator.progress import bar
 from datastream_operator.text import printable, printable_bytes
 from datastream_operator.verify.compare import Difference, differences
-from datastream_operator.verify.history import files_of, stream_of
+from datastream_operator.verify.history import Look, files_of, stream_of
 from datastream_operator.verify.tables import Stored
 
 EX_OK, EX_DIFFERENT, EX_NOINPUT, EX_TEMPFAIL = 0, 1, 66, 75
@@ -29,9 +29,9 @@ must be the one under which the producer read the log.
 """
 
 EXIT_CODES = """\
-exit codes: 0 exact; 1 there is a difference, the first of which is shown; 75 what is stored is
-exact, but lines at the end are not stored yet; 66 a log cannot be read; 69 the database is away;
-78 a setting is wrong
+exit codes: 0 exact; 1 there is a difference, the first of which is shown; 75 try again: what is
+stored is exact, but lines at the end are not stored yet, or a file was rotated meanwhile; 66 a log
+cannot be read; 69 the database is away; 78 a setting is wrong
 """
 
 #: Bytes shown of a line, and how many of them before the first that differs.
@@ -67,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _verify(session: Session, source: str, log: Path, taken: set[int]) -> int:
     """Compare one file, say what was found, and return the exit code."""
     name = printable(str(log))
-    extent = measure(log)
+    look = Look.at(log)
+    extent = look.extent
     stream = stream_of(session, source, log, extent, taken)
     if stream is not None:
         taken.add(stream.number)
@@ -79,6 +80,17 @@ def _verify(session: Session, source: str, log: Path, taken: set[int]) -> int:
         return EX_DIFFERENT
     with bar(log.name, extent.end) as seen:
         found = _Found(differences(Stored(session, stream), log, extent, seen=seen))
+    if look.is_over():
+        _say(f"{name}: rotated or truncated while it was compared: verify it again")
+        return EX_TEMPFAIL
+    code = _tell(name, found, extent)
+    if code != EX_OK and stream is not None:
+        _say(f"  stream {stream.number:016x}, generation {stream.generation}")
+    return code
+
+
+def _tell(name: str, found: _Found, extent: Extent) -> int:
+    """Say what was found of one file, and return the exit code."""
     if found.first is not None:
         _say(f"{name}: NOT exact")
         _show(found.first)
@@ -91,8 +103,6 @@ def _verify(session: Session, source: str, log: Path, taken: set[int]) -> int:
         return EX_OK
     if found.lag is not None:
         _show(found.lag)
-    if stream is not None:
-        _say(f"  stream {stream.number:016x}, generation {stream.generation}")
     return EX_DIFFERENT if found.first else EX_TEMPFAIL
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from datastream.mysql import Session
 from datastream.paths import expand, log_path
-from datastream_operator.lines import Extent, Missing
+from datastream_operator.lines import Extent, Missing, is_gzip, measure, opened
 from datastream_operator.text import printable
 from datastream_operator.verify.compare import differences
 from datastream_operator.verify.tables import Stored, StreamRow, find_streams
@@ -55,6 +56,31 @@ def _furthest(
         return float("inf") if first is None else first.offset
 
     return max(streams, key=agreement)  # of several the oldest: files come oldest first too
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A file as it was when it was first looked at: which one, and what it held."""
+
+    log: Path
+    extent: Extent
+    device: int
+    inode: int
+
+    @classmethod
+    def at(cls, log: Path) -> Look:
+        """Look at a file now. Raises Unreadable."""
+        with opened(log):
+            status = log.stat()
+        return cls(log, measure(log), status.st_dev, status.st_ino)
+
+    def is_over(self) -> bool:
+        """Say whether another file is there by now, or less of this one."""
+        with suppress(OSError):
+            status = self.log.stat()
+            is_shorter = not is_gzip(self.log) and status.st_size < self.extent.end
+            return is_shorter or (status.st_dev, status.st_ino) != (self.device, self.inode)
+        return True
 
 
 def _modified_at(log: Path) -> float:
