@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache
-from socket import AF_INET, AF_INET6, inet_pton
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, TypeAlias, cast
 
 from datastream.parsing.directive import LogFormat
 from datastream.parsing.errors import FormatError
 from datastream.parsing.escapes import UNESCAPE
 from datastream.parsing.event import Event, Unparseable
-from datastream.parsing.fast import fast, target_parts
+from datastream.parsing.fast import fast
 from datastream.parsing.fields import Fields
+from datastream.parsing.json_lines import json_template
 from datastream.parsing.pattern import Rules, line_pattern, tries
 from datastream.parsing.proxies import TrustedProxies
-from datastream.parsing.request import host_of
+from datastream.parsing.remembered import (
+    Remembered,
+    remembered_address,
+    remembered_host,
+)
 from datastream.parsing.template import template
 from datastream.parsing.values import email_domain, epoch_time, iso_time, utc_time
 from datastream.parsing.variables import COLUMNS
@@ -41,16 +45,22 @@ class AccessFormat:
                 form.template.places[-1],
             )
         self.fields = Fields(self.variables, trusted)
+        self._json = json_template(self.template)
         #: The parser.
         self.parse: AccessParser = self._compiled()
 
-    def careful(self, text: str) -> Event:
-        """Parse a line of any sort that the format allows, decoded. Raises Unparseable."""
-        text = text.removesuffix("\r")
+    def careful(self, line: bytes) -> Event:
+        """Parse a line of any sort that the format allows. Raises Unparseable."""
+        text = line.decode("utf-8", "backslashreplace").removesuffix("\r")
         found = self.match(text)
-        if found is None:
+        if found is not None:
+            return self._event(zip(self.variables, found.groups(), strict=True))
+        values = self._json.values(text) if self._json is not None else None
+        if values is None:
             raise Unparseable("format" if text.strip() else "empty")
-        return self.event(found.groups(), UNESCAPE[self.escape])
+        return self.fields.event(
+            {name: None if self._is_absent(name, text) else text for name, text in values.items()}
+        )
 
     def match(self, text: str) -> re.Match[str] | None:
         """Return the match of a decoded line, strict if there is one."""
@@ -60,18 +70,19 @@ class AccessFormat:
                 return found
         return None
 
-    def event(self, texts: tuple[str, ...], unescape: Callable[[str], str]) -> Event:
-        """Return the event of the variables' texts, which are in the order of the format.
-
-        Raises Unparseable("time").
-        """
+    def _event(self, texts: Iterable[tuple[str, str]]) -> Event:
+        """Return the event of the variables' texts as logged. Raises Unparseable("time")."""
+        unescape = UNESCAPE[self.escape]
         values: dict[str, str | None] = {}
-        for name, text in zip(self.variables, texts, strict=True):
+        for name, text in texts:
             if name not in values:
-                is_absent = text == "-" or (not text and self.escape != "default")
-                is_kept = name in self._always_kept
-                values[name] = None if is_absent and not is_kept else unescape(text)
+                values[name] = None if self._is_absent(name, text) else unescape(text)
         return self.fields.event(values)
+
+    def _is_absent(self, name: str, text: str | None) -> bool:
+        if text is None or name in self._always_kept:
+            return text is None
+        return text == "-" or (not text and self.escape != "default")
 
     @cached_property
     def _always_kept(self) -> frozenset[str]:
@@ -104,32 +115,16 @@ class AccessFormat:
         return cast("AccessParser", names["parse"])
 
 
-class _Times(dict[str, str]):
-    """Times by their texts, the last few thousand: a log repeats its seconds."""
-
-    def __init__(self, convert: Callable[[str], str]) -> None:
-        super().__init__()
-        self._convert = convert
-
-    def __missing__(self, text: str) -> str:
-        if len(self) >= 4096:
-            self.clear()
-        time = self[text] = self._convert(text)
-        return time
-
-
 #: What the source of a fast parser names.
 _NAMES: Mapping[str, Any] = {
-    "AF_INET": AF_INET,
-    "AF_INET6": AF_INET6,
     "Event": Event,
     "Unparseable": Unparseable,
+    "addresses": Remembered(remembered_address),
     "email_domain": email_domain,
-    "epoch_times": _Times(epoch_time),
-    "host_of": lru_cache(maxsize=4096)(host_of),
-    "inet_pton": inet_pton,
-    "iso_times": _Times(iso_time),
-    "local_times": _Times(utc_time),
+    "epoch_times": Remembered(epoch_time),
+    "hosts": Remembered(remembered_host),
+    "iso_times": Remembered(iso_time),
+    "local_times": Remembered(utc_time),
     "new": tuple.__new__,
-    "target_parts": target_parts,
+    "statuses": {str(status): status for status in range(100, 1000)},
 }

@@ -32,7 +32,7 @@ ERROR = "error"
 #: All names, as a person may give them.
 NAMES = (*PRESETS, ERROR)
 
-_NAME = re.compile(r"([a-z_]+) (?: \s+ ([^;]*;.*) )?", re.VERBOSE | re.DOTALL)
+_NAME = re.compile(r"(?!log_format\b) ([a-z_]+) (?: \s+ ([^;]*;.*) )?", re.VERBOSE | re.DOTALL)
 _ERROR = re.compile(rf"{ERROR}(?:\s+(\S+))?")
 _TRUSTED = "set_real_ip_from"
 
@@ -99,7 +99,7 @@ def _read(text: str) -> tuple[LogFormat, list[Word]]:
         preset = PRESETS[found[1]]
         form = LogFormat(found[1], "default", Word(preset, tuple(range(len(preset) + 1))))
         return form, _trusted(list(directives(found[2] or "")), text)
-    if not re.match(r"log_format\s", stripped):
+    if not re.match(r"log_format\b", stripped):
         if "$" not in text:
             raise FormatError("this is no format: a log_format has variables, such as $status")
         return LogFormat("custom", "default", Word(text, tuple(range(len(text) + 1)))), []

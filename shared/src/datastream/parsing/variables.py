@@ -83,6 +83,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 #: The variables whose values are never empty, whoever writes the log.
 NEVER_EMPTY = frozenset({"remote_addr", "session"})
 
+#: The numbers that nginx always has.
+NEVER_ABSENT = frozenset(
+    {"status", "bytes_sent", "request_length", "request_time", "connection", "connection_requests"}
+)
+
 
 def kind_of(variable: str) -> Kind:
     """Return what a variable's values are; of one that nobody knows, any text."""
