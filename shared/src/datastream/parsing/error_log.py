@@ -158,7 +158,9 @@ def _quoted(text: str, fields: dict[str, str]) -> str:
         if _QUOTED.index(found[1]) > known:
             known = _QUOTED.index(found[1])
             starts.append((found[1], found.start(), found.end()))
-    left_over = text[: starts[0][1]] if starts else text
+    if not starts:
+        return text
+    left_over = text[: starts[0][1]]
     ends = [start for _, start, _ in starts[1:]] + [len(text)]
     for (name, _, begin), end in zip(starts, ends, strict=True):
         value, quote, after = text[begin:end].rpartition('"')
