@@ -83,6 +83,10 @@ test-deploy: venv ## Test the containers, with an engine and images of its own w
 bench-latency: venv ## Measure the time from a line's writing to its rows
 	@PYTHONPATH=tests $(BIN)/python tests/bench/latency.py
 
+.PHONY: bench-parse
+bench-parse: venv ## Measure parsing, for every preset and custom formats
+	@PYTHONPATH=tests $(BIN)/python tests/bench/parse.py
+
 .PHONY: check
 check: venv ## Lint, types, import contracts
 	@$(BIN)/ruff format --check $(SOURCES)

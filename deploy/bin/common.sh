@@ -25,12 +25,38 @@ setting() {
     eval "value=\${$1-}"
     if [ -z "$value" ] && [ -f "$env_file" ]; then
         value=$(awk -v name="$1" '
+            # Whether a directive of nginx.conf ends with this text: in a semicolon, outside quotes.
+            function ends(text,    i, char, quote, last) {
+                quote = last = ""
+                for (i = 1; i <= length(text); i++) {
+                    char = substr(text, i, 1)
+                    if (quote != "") {
+                        if (char == "\\") i++
+                        else if (char == quote) quote = ""
+                    } else if (char == "#" && (i == 1 || substr(text, i - 1, 1) ~ /[ \t\n]/)) {
+                        while (i < length(text) && substr(text, i + 1, 1) != "\n") i++
+                        continue
+                    } else if (char == "\"" || char == "\047") quote = char
+                    if (char !~ /[ \t\n]/) last = char
+                }
+                return quote == "" && last == ";"
+            }
             {
                 sub(/\r$/, "")
+                if (is_directive) {
+                    value = value "\n" $0
+                    is_directive = !ends(value)
+                    next
+                }
                 sub(/^[ \t]*(export[ \t]+)?/, "")
                 rest = substr($0, length(name) + 1)
                 if (index($0, name) != 1 || rest !~ /^[ \t]*=/) next
                 sub(/^[ \t]*=[ \t]*/, "", rest)
+                if (rest ~ /^log_format[ \t]/) {
+                    value = rest
+                    is_directive = !ends(value)
+                    next
+                }
                 quote = substr(rest, 1, 1)
                 if (quote == "\"" || quote == "\047") {
                     rest = substr(rest, 2)

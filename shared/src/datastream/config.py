@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,9 +19,32 @@ EX_CONFIG = 78
 
 T = TypeVar("T")
 
+#: A setting whose value is a directive of nginx.conf. It stands in `.env` as it stands there: with
+#: its quotes, over as many lines as it takes, up to the line that ends with its semicolon.
+_DIRECTIVE = re.compile(
+    r"""
+    ^[ \t]* (?:export[ \t]+)? (?P<name>[A-Za-z_][A-Za-z0-9_]*) [ \t]*=[ \t]*
+    (?P<value>
+        log_format [ \t]
+        (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | (?<=\s)\#[^\n]* | [^'"] )*?
+        ;
+    )
+    [ \t]* (?:\#[^\n]*)? $
+    """,
+    re.VERBOSE | re.MULTILINE | re.DOTALL,
+)
+
 
 class ConfigError(Exception):
     """A setting is missing or malformed; the message is one line that names it."""
+
+
+def _settings_in(dotenv: Path) -> dict[str, str | None]:
+    """Return the settings of a file, each as it is written: a `$` in it is a `$`."""
+    text = dotenv.read_text(encoding="utf-8")
+    found = {directive["name"]: directive["value"] for directive in _DIRECTIVE.finditer(text)}
+    others = dotenv_values(stream=StringIO(_DIRECTIVE.sub("", text)), interpolate=False)
+    return others | found
 
 
 class Environment:
@@ -41,7 +66,7 @@ class Environment:
         Raises ConfigError when the file cannot be read.
         """
         try:
-            from_file = dotenv_values(dotenv) if dotenv.is_file() else {}
+            from_file = _settings_in(dotenv) if dotenv.is_file() else {}
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{dotenv} cannot be read: {error}") from error
         return cls({k: v for k, v in from_file.items() if v is not None} | dict(os.environ))

@@ -50,11 +50,11 @@ _HINTS = {
     1698: "check MYSQL_USER and MYSQL_PASSWORD",
 }
 
-Value = int | str | bytes | None
+Value = float | str | bytes | None
 
 
-def number(value: int | None) -> str:
-    """Return a whole number as an SQL literal."""
+def number(value: float | None) -> str:
+    """Return a number as an SQL literal."""
     return "NULL" if value is None else str(value)
 
 

@@ -28,7 +28,7 @@ MOST_LINES = 4_000
 
 #: The most characters of each text, and the greatest of each number. A slice beyond them would
 #: have no row in log_stream.
-LIMITS = {"source": 255, "host": 255, "path": 1024, "format": 64}
+LIMITS = {"source": 255, "host": 255, "path": 1024, "format": 4096}
 _NUMBERS = {
     "version": GREATEST,
     "position": GREATEST,

@@ -18,7 +18,7 @@ class Stream:
     host: str
     #: The configured path: rotated siblings (`access.log.1`) count as their log (`access.log`).
     path: str
-    #: The name of the format its lines are in.
+    #: The format its lines are in, as datastream.parsing.parser_for() reads it.
     format: str
     #: Counts the files that started with the same first line under the same path.
     generation: int

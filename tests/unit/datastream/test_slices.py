@@ -98,7 +98,7 @@ def test_halves_are_the_whole(lines: list[bytes]) -> None:
         {"source": "x" * 256},
         {"host": "x" * 256},
         {"path": "x" * 1025},
-        {"format": "x" * 65},
+        {"format": "x" * 4097},
     ],
     ids=str,
 )

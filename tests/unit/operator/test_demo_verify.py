@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from datastream.parsing import Event
 from datastream.slices import UNTERMINATED
 from datastream_operator import sample
 from datastream_operator.demo.tables import LogTables, RowCounts
@@ -174,7 +175,7 @@ def _change_a_field(tables: _Tables) -> None:
 
 
 def _change_the_agent(tables: _Tables) -> None:
-    tables.clean[first_clean(tables)][16] = None
+    tables.clean[first_clean(tables)][Event._fields.index("user_agent")] = None
 
 
 @pytest.mark.parametrize(

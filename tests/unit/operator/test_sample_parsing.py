@@ -6,10 +6,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from datastream.parsing import FORMATS as PARSERS
 from datastream.parsing import Event, Unparseable
 from datastream_operator import sample
 from datastream_operator.sample import FORMATS, Expected, Format
+from parsed import access_parser
 
 LINES = 20_000
 
@@ -17,7 +17,7 @@ LINES = 20_000
 def parsed(line: bytes, format: Format) -> tuple[str | None, dict[str, object]]:
     """Return the reason to reject a line, or what it says, in the form of the truth."""
     try:
-        event = PARSERS[format](line)
+        event = access_parser(format)(line)
     except Unparseable as rejected:
         return rejected.reason, {}
     client = event.client and str(ip_address(event.client))

@@ -6,13 +6,12 @@ import pytest
 
 from datastream.parsing import (
     EXTRA_LIMIT,
-    FORMATS,
     LIMITS,
     REJECT_REASONS,
     Event,
     Unparseable,
-    best_format,
 )
+from parsed import access_parser
 
 START = b'203.0.113.7 - - [10/Oct/2000:13:55:36 -0700] "GET /a?b=c HTTP/1.1" 200 512'
 LINES = {
@@ -31,19 +30,19 @@ def parse_common(
 ) -> Event:
     """Parse a line of the common format with these fields."""
     line = f'{client} {session} {user} [10/Oct/2000:13:55:36 -0700] "{request}" {numbers}'
-    return FORMATS["common"](line.encode())
+    return access_parser("common")(line.encode())
 
 
 def reason_of(line: bytes, name: str = "common") -> str:
     """Return the reason why the line is rejected."""
     with pytest.raises(Unparseable) as caught:
-        FORMATS[name](line)
+        access_parser(name)(line)
     return caught.value.reason
 
 
 def test_a_combined_line() -> None:
     """Every field of nginx's usual format has its column."""
-    event = FORMATS["combined"](LINES["combined"])
+    event = access_parser("combined")(LINES["combined"])
 
     assert event == Event(
         time="2000-10-10 20:55:36.000",
@@ -61,6 +60,8 @@ def test_a_combined_line() -> None:
         http_version="1.1",
         status=200,
         size=512,
+        request_time=None,
+        upstream_time=None,
         referrer="https://www.example.com/",
         user_agent="Mozilla/5.0 (X11; Linux)",
         extra=None,
@@ -69,14 +70,16 @@ def test_a_combined_line() -> None:
 
 def test_a_common_line_is_a_combined_one_without_its_last_fields() -> None:
     """The same seven fields give the same columns."""
-    combined = FORMATS["combined"](LINES["combined"])
+    combined = access_parser("combined")(LINES["combined"])
 
-    assert FORMATS["common"](LINES["common"]) == combined._replace(referrer=None, user_agent=None)
+    assert access_parser("common")(LINES["common"]) == combined._replace(
+        referrer=None, user_agent=None
+    )
 
 
 def test_a_proxy_line() -> None:
     """A session, an e-mail address as the user and a whole URL each have their columns."""
-    event = FORMATS["proxy"](
+    event = access_parser("proxy")(
         b"198.51.100.9 Xy12AbCd34EfGh5 ana@Mail.Example.org [01/Nov/2022:08:45:23 -0500] "
         b'"GET https://www.example.com:443/topics?id=1 HTTP/1.1" 200 51200 -'
     )
@@ -91,24 +94,24 @@ def test_a_proxy_line() -> None:
     assert (event.referrer, event.user_agent, event.extra) == (None, None, None)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", LINES)
 def test_a_line_fits_its_own_format_only(name: str) -> None:
     """No format claims a line of another by ignoring how it ends."""
-    for other in FORMATS:
+    for other in LINES:
         if other == name:
-            FORMATS[name](LINES[name])
+            access_parser(name)(LINES[name])
         else:
             assert reason_of(LINES[name], other) == "format"
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", LINES)
 def test_one_carriage_return_at_the_end_is_ignored(name: str) -> None:
     """A log that went through Windows parses as before."""
-    assert FORMATS[name](LINES[name] + b"\r") == FORMATS[name](LINES[name])
+    assert access_parser(name)(LINES[name] + b"\r") == access_parser(name)(LINES[name])
     assert reason_of(LINES[name] + b"\r\r", name) == "format"
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", LINES)
 def test_a_line_ends_where_its_format_does(name: str) -> None:
     """A space more or a character less is another format."""
     assert reason_of(LINES[name] + b" ", name) == "format"
@@ -119,7 +122,7 @@ def test_a_line_ends_where_its_format_does(name: str) -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"\r", b"   ", b"\t \r"])
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", LINES)
 def test_a_blank_line_is_empty(name: str, line: bytes) -> None:
     """Nothing at all has a reason of its own."""
     assert reason_of(line, name) == "empty"
@@ -138,12 +141,8 @@ def test_a_blank_line_is_empty(name: str, line: bytes) -> None:
         START.replace(b"]", b""),
         START.replace(b'"GET', b"GET"),
         START.replace(b'1.1"', b"1.1"),
-        START.replace(b" 200 ", b" OK "),
-        START.replace(b" 512", b" 5k"),
-        START.replace(b" 512", b" -5"),
         START.replace(b" 512", b""),
         START.replace(b" 200 ", b"  200 "),
-        START.replace(b" 200 ", " \u0662\u0660\u0660 ".encode()),
         START.replace(b"HTTP/1.1", b'HTTP/1.1\\"').replace(b'" 200', b" 200"),
     ],
 )
@@ -161,7 +160,7 @@ def test_a_line_without_a_time_says_so(text: bytes) -> None:
 def test_the_reason_is_all_that_a_reject_carries() -> None:
     """Nothing of the line can reach a log or a label through the exception."""
     with pytest.raises(Unparseable) as caught:
-        FORMATS["common"](START.replace(b"Oct", b"Okt"))
+        access_parser("common")(START.replace(b"Oct", b"Okt"))
 
     assert caught.value.args == ("time",)
     assert caught.value.__cause__ is None
@@ -209,12 +208,12 @@ def test_a_client_that_is_no_address_is_kept_as_text(client: str) -> None:
         ("- -", "- -"),
         ('""', ""),
         ("", ""),
-        (r"a\"b", r"a\"b"),
-        (r"a\x22 [b", r"a\x22 [b"),
+        (r"a\"b", 'a"b'),
+        (r"a\x22 [b", 'a" [b'),
         ("x [10/Oct/2001:00:00:00 +0000]", "x [10/Oct/2001:00:00:00 +0000]"),
         (
             r"x [10/Oct/2001:00:00:00 +0000] \"GET /fake HTTP/1.1\" 200 1",
-            r"x [10/Oct/2001:00:00:00 +0000] \"GET /fake HTTP/1.1\" 200 1",
+            'x [10/Oct/2001:00:00:00 +0000] "GET /fake HTTP/1.1" 200 1',
         ),
     ],
 )
@@ -228,43 +227,43 @@ def test_a_user_is_any_text(logged: str, user: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "request_text",
+    ("logged", "text"),
     [
-        "",
-        "-",
-        r"\x16\x03\x01\x02\x00\x01\x00\x01\xFC\x03\x03 \x8A",
-        "MGLNDD_203.0.113.7_80",
-        "SSH-2.0-Go",
-        "OPTIONS / RTSP/1.0",
-        r"\"\\\"",
-        "\x00\x01\x02",
+        ("", ""),
+        ("-", "-"),
+        (r"\x16\x03\x01\x02\x00\xFC\x03 \x8A", "\x16\x03\x01\x02\0\\xfc\x03 \\x8a"),
+        ("MGLNDD_203.0.113.7_80", "MGLNDD_203.0.113.7_80"),
+        ("SSH-2.0-Go", "SSH-2.0-Go"),
+        ("OPTIONS / RTSP/1.0", "OPTIONS / RTSP/1.0"),
+        (r"\"\\\"", '"\\"'),
+        ("\x00\x01\x02", "\x00\x01\x02"),
     ],
 )
-def test_an_odd_request_is_kept_as_text(request_text: str) -> None:
+def test_an_odd_request_is_kept_as_text(logged: str, text: str) -> None:
     """What is no HTTP request has no method or URL, and its line is no reject."""
-    event = parse_common(request=request_text)
+    event = parse_common(request=logged)
 
     assert event[6:13] == (None,) * 7
-    assert event.extra == {"request": request_text}
+    assert event.extra == {"request": text}
     assert event.status == 200
 
 
-def test_escapes_stay_as_logged() -> None:
-    r"""Neither `\"` nor `\xHH` ends a text or is changed."""
-    event = FORMATS["combined"](
+def test_escapes_are_turned_back_into_text() -> None:
+    r"""Neither `\"` nor `\xHH` ends a text; both are what the server had before it wrote them."""
+    event = access_parser("combined")(
         LINES["combined"]
         .replace(b"https://www.example.com/", rb"http://q/?\"a\\")
         .replace(b"Mozilla/5.0 (X11; Linux)", rb"\x22agent\xC3\xA9\"")
     )
 
-    assert event.referrer == r"http://q/?\"a\\"
-    assert event.user_agent == r"\x22agent\xC3\xA9\""
+    assert event.referrer == 'http://q/?"a\\'
+    assert event.user_agent == '"agenté"'
 
 
 def test_bytes_that_are_no_utf8_are_written_as_escapes() -> None:
     """Whatever the bytes, the text can be stored as UTF-8."""
     line = LINES["combined"].replace(b"Mozilla", "é".encode() + b"\xff\xed\xa0\x80\0")
-    event = FORMATS["combined"](line)
+    event = access_parser("combined")(line)
 
     assert event.user_agent == "é\\xff\\xed\\xa0\\x80\0/5.0 (X11; Linux)"
 
@@ -272,8 +271,8 @@ def test_bytes_that_are_no_utf8_are_written_as_escapes() -> None:
 @pytest.mark.parametrize("text", ["", "x"])
 def test_only_a_dash_means_that_there_is_no_referrer_or_user_agent(text: str) -> None:
     """An empty header is not an absent one."""
-    event = FORMATS["combined"](START + f' "{text}" "{text}"'.encode())
-    absent = FORMATS["combined"](START + b' "-" "-"')
+    event = access_parser("combined")(START + f' "{text}" "{text}"'.encode())
+    absent = access_parser("combined")(START + b' "-" "-"')
 
     assert (event.referrer, event.user_agent) == (text, text)
     assert (absent.referrer, absent.user_agent, absent.extra) == (None, None, None)
@@ -292,6 +291,8 @@ def test_only_a_dash_means_that_there_is_no_referrer_or_user_agent(text: str) ->
             None,
             {"status": "65536", "size": "9223372036854775808"},
         ),
+        ("OK 5k", None, None, {"status": "OK", "size": "5k"}),
+        ("\u0662\u0660\u0660 -5", None, None, {"status": "\u0662\u0660\u0660", "size": "-5"}),
         (f"200 {'9' * 5000}", 200, None, {"size": "9" * EXTRA_LIMIT, "cut": ["size"]}),
     ],
 )
@@ -321,7 +322,7 @@ def test_a_text_over_its_limit_is_cut_and_says_so() -> None:
         f"host {long} a@{long}.org [10/Oct/2000:13:55:36 -0700] "
         f'"{"M" * 33} {"s" * 17}://{long}/{long}?{long} HTTP/1.1" 200 1 "{long}" "{long}"'
     )
-    event = FORMATS["combined"](line.encode())
+    event = access_parser("combined")(line.encode())
 
     assert event.extra is not None
     assert event.extra["client"] == "host"
@@ -341,24 +342,3 @@ def test_a_text_over_the_limit_of_extra_is_cut_and_says_so() -> None:
         "request": "r" * 2048,
         "cut": ["client", "request"],
     }
-
-
-def test_nothing_can_be_added_to_the_formats() -> None:
-    """The formats are the same for all who import them."""
-    with pytest.raises(TypeError):
-        FORMATS["mine"] = FORMATS["common"]  # type: ignore[index]
-
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_the_best_format_is_the_one_most_lines_fit(name: str) -> None:
-    """A few stray lines do not change the answer."""
-    strays = [b"", b"hello", *LINES.values()]
-
-    assert best_format([LINES[name]] * 3) == (name, 3)
-    assert best_format([*strays, LINES[name], *strays]) == (name, 3)
-
-
-@pytest.mark.parametrize("lines", [[], [b"hello", b""]])
-def test_no_format_fits(lines: list[bytes]) -> None:
-    """A count of 0 tells that the name means nothing."""
-    assert best_format(lines) == ("combined", 0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datastream.parsing import EXTRA_LIMIT, FORMATS, LIMITS, REJECT_MEANINGS, Event
+from datastream.parsing import EXTRA_LIMIT, LIMITS, PRESETS, REJECT_MEANINGS, Event
 
 PAGE = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
 
@@ -21,15 +21,15 @@ def table(heading: str) -> list[list[str]]:
 
 def test_every_format_is_on_the_page() -> None:
     """The page lists the formats that there are."""
-    assert [row[0] for row in table("The formats")] == [f"`{name}`" for name in FORMATS]
+    assert [row[0] for row in table("The formats")] == [f"`{name}`" for name in PRESETS]
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", PRESETS)
 def test_the_example_of_each_format_parses(name: str) -> None:
     """The lines that the page shows are lines of their formats."""
     [example] = re.findall(rf"```{name}\n(.*)\n```", PAGE)
 
-    assert FORMATS[name](example.encode()).extra is None
+    assert PRESETS[name](example.encode()).extra is None
 
 
 def test_every_column_is_on_the_page() -> None:

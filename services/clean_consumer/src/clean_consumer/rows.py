@@ -9,7 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from datastream.errors import NotASlice
-from datastream.parsing import FORMATS, PARSER_VERSION, Unparseable
+from datastream.parsing import PARSER_VERSION, ErrorEvent, FormatError, Unparseable, parser_for
 from datastream.slices import TRUNCATED, Slice
 
 #: A row of clean_log, or of rejected_log, in the order of its columns.
@@ -32,9 +32,10 @@ def parse(piece: Slice) -> Parsed:
 
     Raises NotASlice when its format is none that this version knows: a newer producer's, say.
     """
-    parse_line = FORMATS.get(piece.stream.format)
-    if parse_line is None:
-        raise NotASlice(f"unknown format {piece.stream.format!r}")
+    try:
+        parse_line = parser_for(piece.stream.format)
+    except FormatError as error:
+        raise NotASlice(f"unknown format {piece.stream.format[:64]!r}: {error}") from None
     stream_id, flags = piece.stream.stream_id, piece.flags
     clean: list[Row] = []
     rejected: list[Row] = []
@@ -46,6 +47,8 @@ def parse(piece: Slice) -> Parsed:
             reason = "truncated" if flags & TRUNCATED else error.reason
             rejected.append((stream_id, offset, PARSER_VERSION, flags, reason))
             continue
+        if isinstance(event, ErrorEvent):
+            raise NotASlice("there is no table for the lines of an error log")
         agent = event.user_agent
         agent_id = None
         if agent is not None:

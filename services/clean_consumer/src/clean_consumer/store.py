@@ -21,7 +21,7 @@ ADD_CLEAN = """
         stream_id, line_offset, parser_version, flags,
         time, client, session, user, is_email, email_domain,
         method, url, scheme, host, path, query, http_version,
-        status, size, referrer, user_agent_id, extra
+        status, size, request_time, upstream_time, referrer, user_agent_id, extra
     ) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
 """
@@ -29,7 +29,7 @@ CLEAN_LITERALS = (
     *(number, number, number, number),
     *(text, binary, text, text, number, text),
     *(text, text, text, text, text, text, text),
-    *(number, number, text, number, json_text),
+    *(number, number, number, number, text, number, json_text),
 )
 
 ADD_REJECTED = """

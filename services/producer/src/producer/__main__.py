@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from threading import Event
 
@@ -13,12 +14,14 @@ from datastream import logs, metrics
 from datastream.arguments import moment, stream_number
 from datastream.config import Environment, RabbitSettings, ServiceSettings
 from datastream.errors import Unavailable
+from datastream.parsing import AUTO
 from datastream.rabbitmq import Publisher
 from datastream.service import start
 from datastream.shutdown import stop_on_signals
 from datastream.slices import TRUNCATED, Slice
 from producer import pipeline
 from producer.checkpoint import Checkpoint, StateError, StateInUse
+from producer.detecting import detected_format
 from producer.progress import shown
 from producer.publishing import PatientPublisher
 from producer.rewind import NotThere, Wanted, Writing, rewind
@@ -46,7 +49,7 @@ def run(arguments: argparse.Namespace, env: Environment) -> int:
             closing(Checkpoint(settings.state_dir, settings.source.name, counts)) as checkpoint,
             metrics.serve(counts, service.metrics_host, service.metrics_port),
             stop_on_signals() as stop,
-            closing(Tailer(settings.patterns, settings.source, checkpoint.found)) as tailer,
+            closing(tailer_of(settings, checkpoint, stop)) as tailer,
         ):
             counts.watch(tailer)
             counts.tailing(is_tailing=tailer.is_tailing)
@@ -72,6 +75,19 @@ def set_back(arguments: argparse.Namespace, env: Environment) -> int:
     sys.stdout.writelines(f"{words}\n" for words in rewound.words)
     sys.stdout.write("Start the producer to read them: rows that are there stay as they are\n")
     return 0
+
+
+def tailer_of(settings: ProducerSettings, checkpoint: Checkpoint, stop: Event) -> Tailer:
+    """Return the tailer of the settings; with FORMAT=auto once the logs have lines to tell by.
+
+    Raises ConfigError when those do not tell.
+    """
+    source, patterns = settings.source, settings.patterns
+    if source.format == AUTO:
+        # Asked to stop before there is a format, the tailer has nothing to read.
+        found = detected_format(patterns, stop, once=source.once)
+        source, patterns = replace(source, format=found or AUTO), patterns if found else []
+    return Tailer(patterns, source, checkpoint.found)
 
 
 def publish(

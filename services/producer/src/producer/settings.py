@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datastream.config import ConfigError, Environment
-from datastream.parsing import FORMATS
+from datastream.format_setting import read_format
 from datastream.slices import LIMITS, MOST_BYTES, MOST_LINES
 from producer.log import Source
 from producer.reader import Limits
@@ -48,7 +48,7 @@ class ProducerSettings:
             patterns=paths,
             source=Source(
                 name=source,
-                format=env.choice("FORMAT", "combined", tuple(FORMATS)),
+                format=read_format(env),
                 limits=Limits(
                     slice_lines=env.number("MAX_SLICE_LINES", 1000, 1, MOST_LINES),
                     # Half of what a single line may have: parsed, many lines take more memory.

@@ -1,6 +1,6 @@
-"""From the bytes of one access log line to the fields of one row. Pure: no clock, no I/O, no logs.
+"""From the bytes of one log line to the fields of one row. Pure: no clock, no I/O, no logs.
 
-parse = FORMATS["combined"]
+parse = parser_for("combined")
 try:
     event = parse(line)
 except Unparseable as reject:
@@ -9,26 +9,52 @@ except Unparseable as reject:
 
 from __future__ import annotations
 
+from datastream.parsing.detect import AUTO, FEWEST_LINES, MOST_LINES, Detected, detect
+from datastream.parsing.errors import FormatError
 from datastream.parsing.event import (
+    ERROR_LIMITS,
     EXTRA_LIMIT,
     LIMITS,
     PARSER_VERSION,
     REJECT_MEANINGS,
     REJECT_REASONS,
+    ErrorEvent,
     Event,
     Unparseable,
 )
-from datastream.parsing.formats import FORMATS, Parser, best_format
+from datastream.parsing.formats import (
+    ERROR,
+    NAMES,
+    Parser,
+    canonical,
+    compiled,
+    in_configuration,
+    parser_for,
+)
+from datastream.parsing.presets import PRESETS
 
 __all__ = [
+    "AUTO",
+    "ERROR",
+    "ERROR_LIMITS",
     "EXTRA_LIMIT",
-    "FORMATS",
+    "FEWEST_LINES",
     "LIMITS",
+    "MOST_LINES",
+    "NAMES",
     "PARSER_VERSION",
+    "PRESETS",
     "REJECT_MEANINGS",
     "REJECT_REASONS",
+    "Detected",
+    "ErrorEvent",
     "Event",
+    "FormatError",
     "Parser",
     "Unparseable",
-    "best_format",
+    "canonical",
+    "compiled",
+    "detect",
+    "in_configuration",
+    "parser_for",
 ]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 #: The version of the rules. It goes up whenever some line would give another event or reason than
 #: before. Rows carry it, so those of an older parser can be found and written anew.
-PARSER_VERSION: int = 1
+PARSER_VERSION: int = 2
 
 #: Why a line has no row in clean_log, and what each reason means. The parsers raise the first
 #: three; the other two are for those who know where the line was cut and what the database said.
@@ -16,7 +16,7 @@ REJECT_MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "empty": "the line holds nothing, or only white space",
         "format": "the line does not have the fields of its format, in their order",
-        "time": "the fields are there, but the text between the brackets is not a time",
+        "time": "the fields are there, but what stands where the time should is none",
         "truncated": "the line was cut at the size limit, and what is left does not fit the format",
         "refused": "the line parsed, but the database refused its row",
     }
@@ -63,8 +63,8 @@ class Unparseable(Exception):
 class Event(NamedTuple):
     r"""One request, as a row of clean_log: each field is named after its column.
 
-    Texts are as the server logged them, with its escapes, such as `\x22`; bytes that are not UTF-8
-    are written in the same way. Every text can be encoded to UTF-8 and keeps to LIMITS.
+    Texts are what the server had before it escaped them; bytes that are no UTF-8 are written as
+    `\xff`. Every text can be encoded to UTF-8 and keeps to LIMITS.
     """
 
     #: UTC, as MySQL reads it: "YYYY-MM-DD HH:MM:SS.mmm".
@@ -79,7 +79,7 @@ class Event(NamedTuple):
     email_domain: str | None
     #: None when the request is no HTTP request line; see `extra["request"]`.
     method: str | None
-    #: The request target, as logged.
+    #: The request target.
     url: str | None
     #: Lower case.
     scheme: str | None
@@ -93,7 +93,54 @@ class Event(NamedTuple):
     status: int | None
     #: In bytes.
     size: int | None
+    #: In seconds: from the first byte of the request to the last of the response.
+    request_time: float | None
+    #: In seconds: what all upstream servers that were tried took together.
+    upstream_time: float | None
     referrer: str | None
     user_agent: str | None
-    #: What no column can hold: an odd client, request, status or size, and `cut`.
+    #: What no column holds: the format's other variables by name, odd values, and `cut`.
     extra: dict[str, object] | None
+
+
+class ErrorEvent(NamedTuple):
+    """One line of nginx's error log, as a row of error_log: each field is named after its column.
+
+    Every text can be encoded to UTF-8 and keeps to ERROR_LIMITS.
+    """
+
+    #: UTC, as MySQL reads it: "YYYY-MM-DD HH:MM:SS.mmm".
+    time: str
+    #: debug, info, notice, warn, error, crit, alert or emerg.
+    level: str
+    pid: int | None
+    tid: int | None
+    #: The number after the asterisk, the same for all lines about one connection.
+    connection: int | None
+    #: The packed address, 4 or 16 bytes. None when it is no IP address; see `extra["client"]`.
+    client: bytes | None
+    server: str | None
+    #: The request line.
+    request: str | None
+    upstream: str | None
+    #: As the client sent it.
+    host: str | None
+    referrer: str | None
+    #: What happened, without the fields above.
+    message: str
+    #: The other fields that nginx or a module of it wrote, by name, and `cut`.
+    extra: dict[str, object] | None
+
+
+#: The most characters that each text of an ErrorEvent holds.
+ERROR_LIMITS: Mapping[str, int] = MappingProxyType(
+    {
+        "level": 16,
+        "server": 255,
+        "request": 2048,
+        "upstream": 2048,
+        "host": 255,
+        "referrer": 2048,
+        "message": 4096,
+    }
+)

@@ -1,156 +1,125 @@
-"""The log formats: from the bytes of a line to an Event."""
+"""Formats by what a person, or a slice, calls them.
+
+    combined                                        a preset
+    error Europe/Paris                              nginx's error log, and the zone of its times
+    log_format main '$remote_addr …' '…';           the directive, as it stands in nginx.conf
+    $remote_addr [$time_local] "$request" $status   the text of one
+
+After all but `error` there may be directives of nginx's realip module, `set_real_ip_from
+192.0.2.0/24;`, one for each trusted proxy: then `client` is who is behind them.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeAlias
 
-from datastream.parsing.event import EXTRA_LIMIT, LIMITS, Event, Unparseable
-from datastream.parsing.request import split_request
-from datastream.parsing.values import email_domain, number, packed_address, utc_time
+from datastream.parsing.compiler import AccessFormat
+from datastream.parsing.directive import LogFormat, Word, directives, log_format, written
+from datastream.parsing.error_log import ErrorFormat
+from datastream.parsing.errors import FormatError
+from datastream.parsing.event import ErrorEvent, Event
+from datastream.parsing.presets import PRESETS
+from datastream.parsing.proxies import TrustedProxies, network
 
-#: Takes the bytes of one line without its newline, returns its Event or raises Unparseable.
-Parser: TypeAlias = Callable[[bytes], Event]
+#: Takes the bytes of one line without its newline, returns its event or raises Unparseable.
+Parser: TypeAlias = Callable[[bytes], Event | ErrorEvent]
 
-# What every format begins with.
-_COMMON_FIELDS = r"""
-    ([^ ]+)                    # client: an address, a host name, "unix:"
-    [ ] ([^ ]+)                # session: the ident field
-    [ ] ( "" | {user} )        # user: spaces are allowed; Apache writes "" for an empty name
-    [ ] \[ ([^\[\]"]*+) \]     # time
-    [ ] " ({quoted}) "         # request
-    [ ] ([0-9]+|-)             # status
-    [ ] ([0-9]+|-)             # size
-"""
+#: The name of nginx's error log among the formats.
+ERROR = "error"
+#: All names, as a person may give them.
+NAMES = (*PRESETS, ERROR)
 
-# What follows, up to the end of the line; so no line fits two formats.
-_TAILS = {
-    "combined": r'[ ] " ({quoted}) " [ ] " ({quoted}) "',  # referrer, user agent
-    "common": "",
-    "proxy": r"[ ] -",
-}
-
-# A backslash escapes the character after it, which may be a quote. Most lines have no backslash,
-# and on those the plain patterns say the same as the others, in a third of the time.
-#
-# A match takes time in proportion to the line, be it hostile: a quoted text can end at one place
-# only and is never tried shorter (`*+`); the user grows a character at a time, never past a quote
-# that is not escaped, and each try at the time after it stops at the next bracket.
-_PLAIN = {
-    "user": r'[^"]*?',
-    "quoted": r'[^"]*+',
-}
-_ESCAPED = {
-    "user": r'[^"\\]*? (?: \\. [^"\\]*? )*?',
-    "quoted": r'[^"\\]*+ (?: \\. [^"\\]*+ )*+',
-}
-
-_MOST_STATUS = 2**16 - 1
-_MOST_SIZE = 2**63 - 1
-
-# Where each limited field is in an Event.
-_LIMIT_AT = tuple((Event._fields.index(column), limit) for column, limit in LIMITS.items())
+_NAME = re.compile(r"(?!log_format\b) ([a-z_]+) (?: \s+ ([^;]*;.*) )?", re.VERBOSE | re.DOTALL)
+_ERROR = re.compile(rf"{ERROR}(?:\s+(\S+))?")
+_TRUSTED = "set_real_ip_from"
 
 
-def _parser(tail: str) -> Parser:
-    pattern = _COMMON_FIELDS + tail + r"\r?"
-    match_plain, match_escaped = (
-        re.compile(pattern.format(**texts), re.VERBOSE | re.DOTALL).fullmatch
-        for texts in (_PLAIN, _ESCAPED)
-    )
+def parser_for(text: str) -> Parser:
+    """Return the parser of a format, as it is written in a setting or in a slice's header.
 
-    def parse(line: bytes) -> Event:
-        text = line.decode("utf-8", "backslashreplace")
-        found = match_escaped(text) if "\\" in text else match_plain(text)
-        if found is None:
-            raise Unparseable("format" if text.strip() else "empty")
-        return _event(found.groups())
-
-    return parse
-
-
-def _event(fields: tuple[str, ...]) -> Event:
-    """Turn the texts that a pattern found into an Event; raise Unparseable("time")."""
-    client, session, user, time, request, status, size = fields[:7]
-    referrer, user_agent = fields[7:] or ("-", "-")
-    domain = email_domain(user) if "@" in user else None
-    method, url, scheme, host, path, query, http_version = split_request(request)
-    event = Event(
-        utc_time(time),
-        packed_address(client),
-        None if session == "-" else session,
-        None if user == "-" else "" if user == '""' else user,
-        domain is not None,
-        domain,
-        method,
-        url,
-        scheme,
-        host,
-        path,
-        query,
-        http_version,
-        number(status, _MOST_STATUS),
-        number(size, _MOST_SIZE),
-        None if referrer == "-" else referrer,
-        None if user_agent == "-" else user_agent,
-        None,
-    )
-    odd = {}
-    if event.client is None:
-        odd["client"] = client
-    if method is None:
-        odd["request"] = request
-    if event.status is None and status != "-":
-        odd["status"] = status
-    if event.size is None and size != "-":
-        odd["size"] = size
-    return _with_extra(event, odd) if odd or _is_over_a_limit(event) else event
-
-
-def _is_over_a_limit(event: Event) -> bool:
-    row: tuple[Any, ...] = event  # by place: by name takes twice as long, and every line pays
-    for index, limit in _LIMIT_AT:
-        text = row[index]
-        if text is not None and len(text) > limit:
-            return True
-    return False
-
-
-def _with_extra(event: Event, odd: dict[str, str]) -> Event:
-    """Cut what is over its limit, and put that fact and the odd texts into `extra`."""
-    columns = {
-        column: text[:limit]
-        for column, limit in LIMITS.items()
-        if (text := getattr(event, column)) is not None and len(text) > limit
-    }
-    extra: dict[str, object] = {name: text[:EXTRA_LIMIT] for name, text in odd.items()}
-    cut = [*columns, *(name for name, text in odd.items() if len(text) > EXTRA_LIMIT)]
-    if cut:
-        extra["cut"] = cut
-    return event._replace(**columns, extra=extra)
-
-
-#: The parser of each format, by the name that a source's settings give.
-FORMATS: Mapping[str, Parser] = MappingProxyType(
-    {name: _parser(tail) for name, tail in _TAILS.items()}
-)
-
-
-def best_format(lines: Sequence[bytes]) -> tuple[str, int]:
-    """Return the name of the format that parses most of the lines, and how many it parses.
-
-    When two do equally well, or none parses any (then the count is 0), the first in FORMATS wins.
+    A format is compiled once. Raises FormatError when the text is none.
     """
-    parsed = {name: sum(_parses(parse, line) for line in lines) for name, parse in FORMATS.items()}
-    name = max(parsed, key=parsed.__getitem__)
-    return name, parsed[name]
+    return compiled(text).parse
 
 
-def _parses(parse: Parser, line: bytes) -> bool:
+@lru_cache(maxsize=64)
+def compiled(text: str) -> AccessFormat | ErrorFormat:
+    """Return the format that a text is. Raises FormatError."""
+    if found := _ERROR.fullmatch(text.strip()):
+        return ErrorFormat(found[1] or "")
+    form, trusted = _read(text)
     try:
-        parse(line)
-    except Unparseable:
-        return False
-    return True
+        networks = [network(word.text) for word in trusted]
+    except ValueError as error:
+        raise FormatError(f"{_TRUSTED}: {error}") from None
+    return AccessFormat(form, text, TrustedProxies(networks) if networks else None)
+
+
+def canonical(text: str) -> str:
+    """Return the format as one line, by which parser_for() reads the same. Raises FormatError."""
+    compiled(text)
+    if _ERROR.fullmatch(text.strip()):
+        return " ".join(text.split())
+    form, trusted = _read(text)
+    name = form.name if _NAME.fullmatch(text.strip()) else written(form)
+    return " ".join([name, *(f"{_TRUSTED} {word.text};" for word in trusted)])
+
+
+def in_configuration(source: str, name: str) -> str:
+    """Return the log_format of that name in the text of an nginx.conf, as its directive.
+
+    Of `combined`, which nginx knows without one, the name. Raises FormatError.
+    """
+    known = []
+    for words in directives(source):
+        if words[0].text == "log_format" and len(words) > 1:
+            if words[1].text == name:
+                form = _placed(words, source)
+                AccessFormat(form, source)  # while the place in the file is known
+                return written(form)
+            known.append(words[1].text)
+    if name == "combined":
+        return name
+    there = f"there are {', '.join(known)}" if known else "there is none"
+    raise FormatError(f"no log_format {name} is in it; {there}")
+
+
+def _read(text: str) -> tuple[LogFormat, list[Word]]:
+    """Return the log_format that a text is or names, and the trusted proxies."""
+    stripped = text.strip()
+    if found := _NAME.fullmatch(stripped):
+        if found[1] not in PRESETS:
+            raise FormatError(
+                f"{found[1]!r} is no format; there are {', '.join(NAMES)}, and whole log_format "
+                "directives"
+            )
+        preset = PRESETS[found[1]]
+        form = LogFormat(found[1], "default", Word(preset, tuple(range(len(preset) + 1))))
+        return form, _trusted(list(directives(found[2] or "")), text)
+    if not re.match(r"log_format\b", stripped):
+        if "$" not in text:
+            raise FormatError("this is no format: a log_format has variables, such as $status")
+        return LogFormat("custom", "default", Word(text, tuple(range(len(text) + 1)))), []
+    first, *others = directives(text)
+    form = _placed(first, text)
+    return form, _trusted(others, text)
+
+
+def _placed(words: list[Word], source: str) -> LogFormat:
+    """Return the log_format that a directive is; an error is told together with its source."""
+    try:
+        return log_format(words)
+    except FormatError as error:
+        raise FormatError(error.message, source, error.place) from None
+
+
+def _trusted(others: list[list[Word]], source: str) -> list[Word]:
+    for words in others:
+        if words[0].text != _TRUSTED or len(words) != 2:
+            raise FormatError(
+                f"after a format only {_TRUSTED} ADDRESS; may stand", source, words[0].places[0]
+            )
+    return [words[1] for words in others]

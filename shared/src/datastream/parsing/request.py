@@ -55,18 +55,25 @@ def split_request(text: str) -> RequestFields:
     else:
         return _NO_REQUEST
 
-    if target[0] == "/":
+    return method, target, *split_target(target, method), version
+
+
+def split_target(
+    target: str, method: str | None = None
+) -> tuple[str | None, str | None, str | None, str | None]:
+    """Split a request target into scheme, host, path and query; what it has not is None."""
+    if target[:1] == "/":
         path, mark, query = target.partition("?")
-        return method, target, None, None, path, query if mark else None, version
+        return None, None, path, query if mark else None
     if absolute := _ABSOLUTE_URL.fullmatch(target):
-        scheme, authority, path, query = absolute.groups()
-        return method, target, scheme.lower(), _host(authority), path or None, query, version
+        scheme, authority, path, found_query = absolute.groups()
+        return scheme.lower(), host_of(authority), path or None, found_query
     if method == "CONNECT":
-        return method, target, None, _host(target), None, None, version
-    return method, target, None, None, None, None, version  # "*", or something with no known parts
+        return None, host_of(target), None, None
+    return None, None, None, None  # "*", or something with no known parts
 
 
-def _host(authority: str) -> str | None:
+def host_of(authority: str) -> str | None:
     """Return the host of `user:password@host:port`, in lower case; None when it is empty."""
     host = authority.rpartition("@")[2]
     if host.startswith("["):  # an IPv6 address, which has colons of its own

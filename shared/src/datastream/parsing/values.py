@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from socket import AF_INET, AF_INET6, inet_pton  # converts text, opens nothing
@@ -26,6 +27,21 @@ _MONTHS = {
     )
 }
 
+_MONTH_NAMES = {f"{number:02}": name for name, number in _MONTHS.items()}
+
+_ISO_TIME = re.compile(
+    r"""
+    ([0-9]{4}) - ([0-9]{2}) - ([0-9]{2})            # year, month, day
+    T ([0-9]{2} : [0-9]{2} : [0-9]{2})              # hour, minute, second
+    (Z | [+-] [0-9]{2} : [0-5][0-9])                # zone
+    """,
+    re.VERBOSE,
+)
+
+_EPOCH_TIME = re.compile(r"([0-9]{1,12}) (?: \. ([0-9]{1,3}) )?", re.VERBOSE)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_SECOND = 253_402_300_799
+
 _EMAIL = re.compile(
     r"""
     [^@\s]++ @                            # something before the only "@"
@@ -33,6 +49,8 @@ _EMAIL = re.compile(
     """,
     re.VERBOSE,
 )
+
+_DECIMAL = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 # The digits of 2^63-1. int() is never asked about more: it refuses some thousands of them.
 _MOST_DIGITS = 19
@@ -68,6 +86,39 @@ def utc_time(text: str) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.000")
 
 
+@lru_cache(maxsize=4096)
+def iso_time(text: str) -> str:
+    """Turn `2000-10-10T13:55:36-07:00` into `2000-10-10 20:55:36.000`. Raises as utc_time()."""
+    found = _ISO_TIME.fullmatch(text)
+    if found is None:
+        raise Unparseable("time")
+    year, month, day, clock, zone = found.groups()
+    name = _MONTH_NAMES.get(month, month)
+    zone = "+0000" if zone == "Z" else zone.replace(":", "")
+    return utc_time(f"{day}/{name}/{year}:{clock} {zone}")
+
+
+def epoch_time(text: str) -> str:
+    """Turn the seconds `971211336.123` into `2000-10-10 20:55:36.123`.
+
+    Raises Unparseable("time") when the text is none with up to three decimals, or when the year is
+    not 1970 to 9999.
+    """
+    found = _EPOCH_TIME.fullmatch(text)
+    if found is None:
+        raise Unparseable("time")
+    seconds, fraction = found.groups()
+    return f"{_epoch_second(seconds)}.{(fraction or ''):0<3}"
+
+
+@lru_cache(maxsize=4096)
+def _epoch_second(seconds: str) -> str:
+    moment = _EPOCH + timedelta(seconds=int(seconds)) if int(seconds) <= _LAST_SECOND else None
+    if moment is None:
+        raise Unparseable("time")
+    return moment.strftime("%Y-%m-%d %H:%M:%S")
+
+
 def packed_address(text: str) -> bytes | None:
     """Return the 4 bytes of an IPv4 address or the 16 of an IPv6 one; None for any other text."""
     # No cache: it would take as long as the conversion, and keep whatever a client makes up.
@@ -87,9 +138,20 @@ def email_domain(text: str) -> str | None:
     return found[1].lower() if found else None
 
 
-def number(text: str, most: int) -> int | None:
-    """Return the number that decimal digits write; None for "-" and for more than `most`."""
-    if text == "-" or len(text) > _MOST_DIGITS:
+def number(text: str, most: int = 2**63 - 1) -> int | None:
+    """Return the number that decimal digits write; None for any other text, or more than `most`."""
+    if len(text) > _MOST_DIGITS or not (text.isascii() and text.isdigit()):
         return None
     value = int(text)
     return value if value <= most else None
+
+
+def decimal(text: str) -> float | None:
+    """Return the number that digits write, with a point among them or none; None for others."""
+    return float(text) if _DECIMAL.fullmatch(text) else None
+
+
+def decimal_total(values: Sequence[float | None]) -> float | None:
+    """Return the sum of what upstream servers took, in whole milliseconds; None without any."""
+    known = [value for value in values if value is not None]
+    return round(sum(known), 3) if known else None

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from datastream.config import ConfigError, Environment
 from datastream.errors import Unavailable
+from datastream.format_setting import format_of, read_format
 from datastream.mysql import Session
-from datastream.parsing import FORMATS
+from datastream.parsing import AUTO
 from datastream_operator.demo import live, report
 from datastream_operator.demo.interruption import interruptible
 from datastream_operator.demo.progress import Stalled, publish_once
@@ -32,6 +33,7 @@ from datastream_operator.demo.tables import LogTables
 from datastream_operator.demo.verify import verify
 from datastream_operator.lines import Unreadable
 from datastream_operator.local.errors import CannotServe, DidNotStart, FolderInUse
+from datastream_operator.sample import FORMATS as SAMPLE_FORMATS
 from datastream_operator.verify.tables import Stored
 
 EX_FAILED, EX_NOINPUT, EX_UNAVAILABLE, EX_CONFIG, INTERRUPTED = 1, 66, 69, 78, 130
@@ -108,6 +110,9 @@ def _demo(arguments: argparse.Namespace, folder: Path, console: Console) -> int:
     source = source_name(env, console)
     if arguments.log is None:
         wanted = arguments.format or "combined"
+        if wanted not in SAMPLE_FORMATS:
+            known = ", ".join(SAMPLE_FORMATS)
+            raise ConfigError(f"a sample is made in one of {known}; for {wanted!r} name a --log")
         subject = sample_log(folder, source, arguments.lines, wanted, console)
     else:
         line_format = _format(arguments, env)
@@ -135,12 +140,15 @@ def _follow(arguments: argparse.Namespace, folder: Path, console: Console) -> in
 
 
 def _format(arguments: argparse.Namespace, env: Environment) -> str | None:
-    """Return the format that was asked for, here or in the settings. Raises ConfigError."""
+    """Return the format that was asked for, here or in the settings; None to find it out.
+
+    Raises ConfigError.
+    """
     if arguments.format is not None:
-        return str(arguments.format)
-    if env.find("FORMAT") is None:
-        return None
-    return env.choice("FORMAT", "combined", tuple(FORMATS))
+        found = format_of(arguments.format, "--format")
+    else:
+        found = read_format(env, default=AUTO)
+    return None if found == AUTO else found
 
 
 def _guarded(
@@ -196,9 +204,10 @@ def _describe(parser: argparse.ArgumentParser, description: str) -> None:
 def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
-        choices=tuple(FORMATS),
-        help="the format of its lines (default: FORMAT of the environment or .env, else the one "
-        "that its first lines fit; of a sample combined)",
+        metavar="FORMAT",
+        help="the format of its lines: a name, a log_format directive, nginx.conf:NAME or auto "
+        "(default: FORMAT of the environment or .env, else the one that its first lines fit; of "
+        "a sample combined)",
     )
     parser.add_argument(
         "--folder",

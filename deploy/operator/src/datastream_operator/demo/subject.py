@@ -101,14 +101,13 @@ def _fitting(lines: list[bytes], console: Console) -> str:
     if not lines:
         console.print("Format combined, as nothing else is said; FORMAT=NAME chooses another")
         return "combined"
-    name, fit = parsing.best_format(lines)
-    which = "the first 1,000" if len(lines) == LOOKED_AT else f"its {len(lines):,}"
-    console.print(f"Format {name}: {fit:,} of {which} lines fit")
-    if fit < len(lines) / 2:
+    found = parsing.detect(lines)
+    console.print(f"Format {found}")
+    if not found.is_sure:
         console.print(
-            f"Most lines fit no format that is known here ({', '.join(parsing.FORMATS)}). They are "
-            "kept all the same, in raw_log, and in rejected_log with a reason. "
-            "FORMAT=NAME chooses another.",
+            f"That is not sure: the formats known by name are {', '.join(parsing.NAMES)}. Lines "
+            "that do not fit are kept all the same, in raw_log, and in rejected_log with a reason. "
+            "FORMAT= takes another one, or the log_format directive of your nginx.conf.",
             style="yellow",
         )
-    return name
+    return found.name

@@ -10,8 +10,9 @@ from contextlib import ExitStack, closing
 from datastream.arguments import moment, stream_number
 from datastream.config import Environment, MysqlSettings, RabbitSettings
 from datastream.errors import Unavailable
+from datastream.format_setting import format_of
 from datastream.mysql import Session
-from datastream.parsing import FORMATS
+from datastream.parsing import AUTO
 from datastream.rabbitmq import Publisher
 from datastream_operator.demo.interruption import interruptible
 from datastream_operator.progress import bar
@@ -59,9 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stream", type=stream_number, metavar="ID", help="only of this stream")
     parser.add_argument(
         "--format",
-        choices=tuple(FORMATS),
-        help="read them as this; of whole streams (no --rejected, no --since) log_stream says so "
-        "from then on. A producer that still runs with another FORMAT must be changed as well",
+        metavar="FORMAT",
+        help="read them as this (what the setting FORMAT may be, but auto); of whole streams (no "
+        "--rejected, no --since) log_stream says so from then on. A producer that still runs with another FORMAT must be changed as well",
     )
     parser.add_argument(
         "--lines-per-second", type=int, metavar="N", help="no faster than this (default: no limit)"
@@ -88,11 +89,19 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.rejected,
         arguments.since or BEGINNING,
         arguments.begin,
-        arguments.format,
+        _format(arguments.format),
     )
     env = Environment.load()
     rabbit, mysql = RabbitSettings.read(env, "OPERATOR"), MysqlSettings.read(env, "OPERATOR")
     return _Replay(choice).run(rabbit, mysql, arguments.lines_per_second)
+
+
+def _format(text: str | None) -> str | None:
+    """Return the format as slices carry it. Raises ConfigError and Refused."""
+    found = None if text is None else format_of(text, "--format")
+    if found == AUTO:
+        raise Refused("--format: stored lines are of a format that you say, not auto", EX_USAGE)
+    return found
 
 
 class _Replay:

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Literal, NamedTuple, get_args
 
 from datastream_operator.sample.site import STRAY_BYTES, STRAY_TEXTS, Weighted
-from datastream_operator.sample.traffic import Request, Traffic
+from datastream_operator.sample.traffic import Request, Traffic, nginx_escape
 
 Format = Literal["combined", "common", "proxy"]
 Reason = Literal["empty", "format", "time"]
@@ -60,6 +60,8 @@ class Expected(NamedTuple):
     http_version: str | None
     status: int
     size: int | None
+    request_time: float | None
+    upstream_time: float | None
     referrer: str | None
     user_agent: str | None
     extra: dict[str, str] | None
@@ -107,7 +109,8 @@ def _common(request: Request, time: str) -> str:
 
 
 def _combined(request: Request, time: str) -> str:
-    return f'{_common(request, time)} "{request.referrer or "-"}" "{request.visitor.agent or "-"}"'
+    agent = "-" if request.visitor.agent is None else nginx_escape(request.visitor.agent.encode())
+    return f'{_common(request, time)} "{request.referrer or "-"}" "{agent}"'
 
 
 def _proxy(request: Request, time: str) -> str:
@@ -199,9 +202,13 @@ def _expected(request: Request, time: str, *, quotes_agent: bool) -> Expected:
         request.http_version,
         request.status,
         request.size,
+        None,
+        None,
         request.referrer if quotes_agent else None,
         visitor.agent if quotes_agent else None,
-        None if request.junk is None else {"request": request.junk},
+        None
+        if request.junk is None
+        else {"request": request.junk.decode("utf-8", "backslashreplace")},
     )
 
 

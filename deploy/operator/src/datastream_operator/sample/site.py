@@ -288,8 +288,8 @@ SCANNERS = Weighted(
         (None, 30),
         ("Mozilla/5.0 (compatible; Nmap Scripting Engine; https://example.org/nse)", 5),
         ("() { :; }; /bin/cat /etc/passwd", 2),
-        # As nginx logs the quotes, the backslash and the accent of what was sent.
-        (r"Mozilla/5.0 (\x22probe\x22; C:\x5Ctools; caf\xC3\xA9)", 10),
+        # The log module escapes the quotes, the backslash and the accent.
+        ('Mozilla/5.0 ("probe"; C:\\tools; caf\u00e9)', 10),
     ]
 )
 

@@ -72,13 +72,13 @@ class Target(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One request and its answer. Of a junk request there is only `junk`, the text as logged."""
+    """One request and its answer. Of a junk request there is only `junk`, the bytes as sent."""
 
     visitor: Visitor
     method: str | None
     target: Target
     http_version: str | None
-    junk: str | None
+    junk: bytes | None
     status: int
     size: int | None
     referrer: str | None
@@ -87,7 +87,7 @@ class Request(NamedTuple):
     def text(self) -> str:
         """The request line as nginx logs it."""
         if self.junk is not None:
-            return self.junk
+            return nginx_escape(self.junk)
         if self.http_version == "0.9":
             return f"{self.method} {self.target.url}"
         return f"{self.method} {self.target.url} HTTP/{self.http_version}"
@@ -335,19 +335,19 @@ class Traffic:
         visitor = self._scanner()._replace(agent=None)
         return Request(visitor, None, NOTHING, None, junk, 400, size, None)
 
-    def _junk(self) -> str:
-        """Return what was sent in place of a request, as nginx logs it."""
+    def _junk(self) -> bytes:
+        """Return what was sent in place of a request."""
         chance = self.random()
         if chance < 0.35:
-            return ""
+            return b""
         if chance < 0.7:
             hello = bytes([self.below(256) for _ in range(20 + self.below(120))])
             # nginx reads a request up to the first newline.
             sent = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + hello
-            return nginx_escape(sent.partition(b"\n")[0])
+            return sent.partition(b"\n")[0]
         if chance < 0.85:
             # Magellan tells the address it calls, and its port.
-            return f"MGLNDD_{IPV4_NETWORKS[self.below(3)]}.{1 + self.below(254)}_443"
+            return f"MGLNDD_{IPV4_NETWORKS[self.below(3)]}.{1 + self.below(254)}_443".encode()
         if chance < 0.93:
-            return nginx_escape(b"\x03\x00\x00/*\xe0\x00\x00\x00\x00\x00Cookie: mstshash=Administr")
-        return "SSH-2.0-Go"
+            return b"\x03\x00\x00/*\xe0\x00\x00\x00\x00\x00Cookie: mstshash=Administr"
+        return b"SSH-2.0-Go"

@@ -1,0 +1,130 @@
+"""From a log_format to a parser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from typing import Any, TypeAlias, cast
+
+from datastream.parsing.directive import LogFormat
+from datastream.parsing.errors import FormatError
+from datastream.parsing.escapes import UNESCAPE
+from datastream.parsing.event import Event, Unparseable
+from datastream.parsing.fast import fast
+from datastream.parsing.fields import Fields
+from datastream.parsing.json_lines import json_template
+from datastream.parsing.pattern import Rules, line_pattern, tries
+from datastream.parsing.proxies import TrustedProxies
+from datastream.parsing.remembered import (
+    Remembered,
+    remembered_address,
+    remembered_host,
+)
+from datastream.parsing.template import template
+from datastream.parsing.values import email_domain, epoch_time, iso_time, utc_time
+from datastream.parsing.variables import COLUMNS
+
+#: Takes the bytes of one line without its newline, returns its Event or raises Unparseable.
+AccessParser: TypeAlias = Callable[[bytes], Event]
+
+
+class AccessFormat:
+    """A compiled log_format."""
+
+    def __init__(self, form: LogFormat, source: str, trusted: TrustedProxies | None = None) -> None:
+        """`source` is the text that the places of `form` are in. Raises FormatError."""
+        self.escape = form.escape
+        self.template = template(form.template, source)
+        self.variables = tuple(piece.variable for piece in self.template.pieces)
+        if set(self.variables).isdisjoint(COLUMNS["time"]):
+            times = ", ".join(f"${name}" for name in reversed(COLUMNS["time"]))
+            raise FormatError(
+                f"the format has no time, and a row needs one: add one of {times}",
+                source,
+                form.template.places[-1],
+            )
+        self.fields = Fields(self.variables, trusted)
+        self._json = json_template(self.template)
+        #: The parser.
+        self.parse: AccessParser = self._compiled()
+
+    def careful(self, line: bytes) -> Event:
+        """Parse a line of any sort that the format allows. Raises Unparseable."""
+        text = line.decode("utf-8", "backslashreplace").removesuffix("\r")
+        found = self.match(text)
+        if found is not None:
+            return self._event(zip(self.variables, found.groups(), strict=True))
+        values = self._json.values(text) if self._json is not None else None
+        if values is None:
+            raise Unparseable("format" if text.strip() else "empty")
+        return self.fields.event(
+            {name: None if self._is_absent(name, text) else text for name, text in values.items()}
+        )
+
+    def match(self, text: str) -> re.Match[str] | None:
+        """Return the match of a decoded line, strict if there is one."""
+        for rules in tries(self.escape, has_escapes="\\" in text):
+            found = self._matcher(rules)(text)
+            if found is not None:
+                return found
+        return None
+
+    def _event(self, texts: Iterable[tuple[str, str]]) -> Event:
+        """Return the event of the variables' texts as logged. Raises Unparseable("time")."""
+        unescape = UNESCAPE[self.escape]
+        values: dict[str, str | None] = {}
+        for name, text in texts:
+            if name not in values:
+                values[name] = None if self._is_absent(name, text) else unescape(text)
+        return self.fields.event(values)
+
+    def _is_absent(self, name: str, text: str | None) -> bool:
+        if text is None or name in self._always_kept:
+            return text is None
+        return text == "-" or (not text and self.escape != "default")
+
+    @cached_property
+    def _always_kept(self) -> frozenset[str]:
+        """The variables of which a dash is kept: without them a row would say nothing."""
+        chosen = self.fields.chosen
+        return frozenset(chosen[column] for column in ("client", "request") if column in chosen)
+
+    def _matcher(self, rules: Rules) -> Callable[[str], re.Match[str] | None]:
+        matcher = self._matchers.get(rules)
+        if matcher is None:
+            pattern = line_pattern(self.template, rules)
+            matcher = self._matchers[rules] = re.compile(pattern, re.DOTALL).fullmatch
+        return matcher
+
+    @cached_property
+    def _matchers(self) -> dict[Rules, Callable[[str], re.Match[str] | None]]:
+        return {}
+
+    def _compiled(self) -> AccessParser:
+        written = fast(self.template, self.escape, self.fields)
+        names: dict[str, Any] = {
+            "match": re.compile(written.pattern, re.DOTALL).fullmatch,
+            "careful": self.careful,
+            "trusted": self.fields.trusted,
+            **_NAMES,
+        }
+        # The source is made of the names of columns and variables alone; a variable's name is
+        # letters, digits and underscores.
+        exec(compile(written.source, "<log_format>", "exec"), names)  # noqa: S102
+        return cast("AccessParser", names["parse"])
+
+
+#: What the source of a fast parser names.
+_NAMES: Mapping[str, Any] = {
+    "Event": Event,
+    "Unparseable": Unparseable,
+    "addresses": Remembered(remembered_address),
+    "email_domain": email_domain,
+    "epoch_times": Remembered(epoch_time),
+    "hosts": Remembered(remembered_host),
+    "iso_times": Remembered(iso_time),
+    "local_times": Remembered(utc_time),
+    "new": tuple.__new__,
+    "statuses": {str(status): status for status in range(100, 1000)},
+}

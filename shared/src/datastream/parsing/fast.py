@@ -1,0 +1,327 @@
+"""The parser of a format's usual lines, as Python source.
+
+Most lines hold nothing odd. For those, one match and one expression for each column do: a third of
+the time that Fields takes. Every other line (an escape, an odd value, a list, a text over its
+limit) does not match or raises ValueError, and is read by the patterns of pattern.py and by Fields.
+Whatever this parser returns, they return too; the tests compare them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from datastream.parsing.event import EXTRA_LIMIT, LIMITS, Event
+from datastream.parsing.fields import Fields
+from datastream.parsing.pattern import Rules, openers
+from datastream.parsing.template import Piece, Template
+from datastream.parsing.variables import NEVER_ABSENT, NEVER_EMPTY, Kind, kind_of
+
+
+class Fast(NamedTuple):
+    """A regular expression, and the source of a function `parse(line)` that uses it."""
+
+    pattern: str
+    source: str
+
+
+_INTEGER = "[0-9]{1,18}+"
+_STATUS = "[0-9]{3}"
+_STATUSES = ("status", "upstream_status")
+_SECONDS = r"[0-9]{1,6}+\.[0-9]{3}"
+_VERSION = r"HTTP/([0-9]\.[0-9])"
+_LOCAL_TIME = "[^ ]{20} [+-][0-9]{4}"
+#: A user's name of several words, none of which could be the bracket that follows.
+_WORDS = r'-|[^ "]{0,255}+(?: [^ "\[][^ "]{0,255}+)*+'
+#: What a request target is split into, each None where it is not there.
+_PARTS = ("scheme", "authority", "path", "query")
+#: The most characters of a path, and of a query: together with the host they are no longer than a
+#: URL can be.
+_PART_OF_URL = (LIMITS["url"] - LIMITS["host"]) // 2 - len("https://?")
+
+_PARSER = """\
+def parse(line):
+    try:
+        {unless_escaped}found = match(line.decode())
+        if found is None:
+            return careful(line)
+        {names}, = found.groups()
+        {statements}
+        return new(Event, ({columns}))
+    except (ValueError, LookupError, OSError, Unparseable):
+        pass
+    return careful(line)
+"""
+_UNLESS_ESCAPED = """\
+if b"\\\\" in line:
+            return careful(line)
+        """
+
+
+@dataclass
+class _Code:
+    """What the function is put together from."""
+
+    #: The patterns of the line's parts.
+    patterns: list[str] = field(default_factory=list)
+    #: The names that the groups of the match are bound to.
+    names: list[str] = field(default_factory=list)
+    #: What is done before the row is made.
+    statements: list[str] = field(default_factory=list)
+    #: The expression of each column; one that is not named is None.
+    columns: dict[str, str] = field(default_factory=lambda: {"is_email": "False"})
+
+
+def fast(template: Template, escape: str, fields: Fields) -> Fast:
+    """Return the parser of the usual lines of a format."""
+    return _Writer(template, escape, fields).write()
+
+
+class _Writer:
+    def __init__(self, template: Template, escape: str, fields: Fields) -> None:
+        self._template = template
+        self._escape = escape
+        self._fields = fields
+        self._columns = {variable: column for column, variable in fields.chosen.items()}
+        self._code = _Code()
+
+    def write(self) -> Fast:
+        code = self._code
+        code.patterns.append(re.escape(self._template.before))
+        written: dict[str, str] = {}
+        opening = openers(self._template, Rules(self._escape, is_strict=True, has_escapes=False))
+        for at, (piece, opener) in enumerate(zip(self._template.pieces, opening, strict=True)):
+            code.patterns.append(self._piece(piece, opener, f"v{at}") + re.escape(piece.after))
+            written.setdefault(piece.variable, f"v{at}")
+        fields = self._fields
+        may_have_extra = fields.others or {"scheme", "host"} & fields.chosen.keys() or fields.chain
+        if may_have_extra:
+            code.statements.append("extra = {}")
+        code.columns["extra"] = "extra or None" if may_have_extra else "None"
+        self._request(written)
+        self._columns_of_one(written)
+        for variable in self._fields.others:
+            self._other(variable, written[variable])
+        source = _PARSER.format(
+            unless_escaped=_UNLESS_ESCAPED if self._escape != "none" else "",
+            names=", ".join(code.names),
+            statements="\n        ".join(code.statements),
+            columns=", ".join(code.columns.get(column, "None") for column in Event._fields),
+        )
+        return Fast("".join(code.patterns) + r"\r?", source)
+
+    # What a variable looks like.
+
+    def _piece(self, piece: Piece, opener: str, name: str) -> str:
+        """Return the pattern of a variable and bind its group, or groups, to names."""
+        kind, column = kind_of(piece.variable), self._columns.get(piece.variable)
+        if kind is Kind.REQUEST:
+            self._code.names.append(f"{name}method")
+            target = self._target(piece, name)
+            self._code.names.append(f"{name}version")
+            return f"([A-Z]{{1,{LIMITS['method']}}}+) {target} {_VERSION}"
+        if column == "url":
+            return self._target(piece, name)
+        self._code.names.append(name)
+        if column == "http_version":
+            return f"(?:{_VERSION}|{self._absent})"
+        number = {
+            Kind.INTEGER: _STATUS if piece.variable in _STATUSES else _INTEGER,
+            Kind.DECIMAL: _SECONDS,
+            Kind.INTEGERS: _STATUS if piece.variable in _STATUSES else _INTEGER,
+            Kind.DECIMALS: _SECONDS,
+        }.get(kind)
+        if number is not None:
+            absent = "" if piece.variable in NEVER_ABSENT else f"|{self._absent}"
+            return f"({number}{absent})"
+        if kind is Kind.TIME_SECONDS:
+            return r"([0-9]{9,11}+\.[0-9]{3})"
+        if kind is Kind.TIME_LOCAL:
+            after = re.escape(piece.after[:1])
+            return f"({_LOCAL_TIME})" if piece.after[:1] in (" ", "") else f"([^{after}]{{26}})"
+        if column == "user" and piece.after.startswith(" [") and self._escape != "none":
+            return f"({_WORDS})"
+        return f"({self._any(piece, opener, column)})"
+
+    def _target(self, piece: Piece, name: str) -> str:
+        """Return the pattern of a request target: a path, an absolute URL, or `host:port`."""
+        self._code.names += [name, *(f"{name}{part}" for part in _PARTS)]
+        after = re.escape(piece.after[:1].strip(' "'))
+        return (
+            rf'((?:([Hh][Tt][Tt][Pp][Ss]?+)://([^/?# "{after}]{{1,{LIMITS["host"]}}}+))?+'
+            rf'(/[^? "{after}]{{0,{_PART_OF_URL}}}+)(?:\?([^ "{after}]{{0,{_PART_OF_URL}}}+))?+'
+            rf'|[^/? "{after}]{{1,{LIMITS["host"]}}}+)'
+        )
+
+    def _any(self, piece: Piece, opener: str, column: str | None) -> str:
+        limit = LIMITS.get(column or "", EXTRA_LIMIT)
+        if column in ("path", "query"):
+            limit = _PART_OF_URL
+        kind = kind_of(piece.variable)
+        without = {Kind.WORD: " ", Kind.TEXTS: " ,", Kind.TIME_ISO: " "}.get(kind, "")
+        if column == "user":
+            without += ' "'
+        is_long = piece.variable in NEVER_EMPTY or (
+            kind is Kind.TEXTS and self._escape == "default"
+        )
+        return self._text(piece, opener, limit, without=without, least=int(is_long))
+
+    def _text(self, piece: Piece, opener: str, limit: int, *, without: str, least: int) -> str:
+        """Return the pattern of a text up to what follows it, without a character of that."""
+        ends = set(without) | set(piece.after[:1] or "\r")
+        if kind_of(piece.variable) not in (Kind.TEXT, Kind.CHAIN, Kind.REQUEST):
+            ends |= set(opener[:1])
+            # As in pattern.py: a word before a space may hold a quote.
+            if ends != {" "}:
+                ends.add('"')
+        elif self._escape != "none":
+            ends.add('"')
+        return f"[^{re.escape(''.join(sorted(ends)))}]{{{least},{limit}}}+"
+
+    @property
+    def _absent(self) -> str:
+        """The pattern of a value that is not there."""
+        return "-" if self._escape == "default" else "-|"
+
+    # What becomes of it.
+
+    def _is_there(self, name: str) -> str:
+        """Return the condition that there is a value."""
+        return f'{name} != "-"' if self._escape == "default" else f'{name} and {name} != "-"'
+
+    def _columns_of_one(self, written: dict[str, str]) -> None:
+        """Write the columns that are one variable each."""
+        columns, chosen = self._code.columns, self._fields.chosen
+        columns["time"] = f"{_TIMES[kind_of(chosen['time'])]}[{written[chosen['time']]}]"
+        for column, value in _OF_ONE:
+            if column in chosen:
+                name = written[chosen[column]]
+                columns[column] = value.format(name)
+                if chosen[column] not in NEVER_ABSENT:
+                    columns[column] += f" if {self._is_there(name)} else None"
+        if "client" in chosen:
+            self._client(written)
+        if "user" in chosen:
+            self._user(written[chosen["user"]])
+
+    def _user(self, name: str) -> None:
+        self._code.statements += [
+            f"if {self._is_there(name)}:",
+            f"    if len({name}) > {LIMITS['user']}: return careful(line)",
+            f'    domain = email_domain({name}) if "@" in {name} else None',
+            f"else: {name} = domain = None",
+        ]
+        self._code.columns |= {
+            "user": name,
+            "is_email": "domain is not None",
+            "email_domain": "domain",
+        }
+
+    def _client(self, written: dict[str, str]) -> None:
+        name, fields = written[self._fields.chosen["client"]], self._fields
+        if fields.trusted is not None and fields.chain is not None:
+            chain = written[fields.chain]
+            self._code.statements += [
+                f"client = {name}",
+                f'if {chain} and {chain} != "-": client = trusted.client({name}, {chain})',
+                f"if client != {name}: extra[{fields.chosen['client']!r}] = {name}",
+            ]
+            name = "client"
+        self._code.columns["client"] = f"addresses[{name}]"
+
+    def _other(self, variable: str, name: str) -> None:
+        kind = kind_of(variable)
+        value = {
+            Kind.INTEGER: f"int({name})",
+            Kind.DECIMAL: f"float({name})",
+            Kind.TEXTS: f"[{name}]",
+            Kind.INTEGERS: f"[statuses[{name}]]" if variable in _STATUSES else f"[int({name})]",
+            Kind.DECIMALS: f"[float({name})]",
+            Kind.CHAIN: f'[item.strip() for item in {name}.split(",")]',
+        }.get(kind, name)
+        statement = f"extra[{variable!r}] = {value}"
+        if variable not in NEVER_ABSENT:
+            may_be_empty = kind in (Kind.WORD, Kind.CHAIN)
+            condition = f'{name} and {name} != "-"' if may_be_empty else self._is_there(name)
+            statement = f"if {condition}: {statement}"
+        self._code.statements.append(statement)
+
+    def _request(self, written: dict[str, str]) -> None:
+        """Write the columns that the request line fills, or the variables that stand for it."""
+        code, chosen = self._code, self._fields.chosen
+        if "request" in chosen:
+            url = written["request"]
+            code.columns |= {"method": f"{url}method", "http_version": f"{url}version"}
+            self._split(url, f"{url}method")
+        else:
+            if "method" in chosen:
+                name = written[chosen["method"]]
+                code.columns["method"] = f"{name} if {self._is_there(name)} else None"
+            if "http_version" in chosen:
+                code.columns["http_version"] = written[chosen["http_version"]]
+            if "url" in chosen:
+                self._split(written[chosen["url"]], code.columns.get("method", "None"))
+            elif "path" in chosen:
+                self._join(written)
+        self._scheme_and_host(written)
+
+    def _split(self, url: str, method: str) -> None:
+        self._code.statements += [
+            f"scheme, host = {url}scheme, None",
+            f"if scheme: scheme, host = scheme.lower(), hosts[{url}authority]",
+            f"elif {url}path is None:",
+            f'    if {method} != "CONNECT": return careful(line)',
+            f"    host = hosts[{url}]",
+        ]
+        self._code.columns |= {
+            "url": url,
+            "scheme": "scheme",
+            "host": "host",
+            "path": f"{url}path",
+            "query": f"{url}query",
+        }
+
+    def _join(self, written: dict[str, str]) -> None:
+        chosen = self._fields.chosen
+        name = written[chosen["path"]]
+        self._code.statements.append(f"url = path = {name} if {self._is_there(name)} else None")
+        self._code.columns |= {"url": "url", "path": "path"}
+        if "query" in chosen:
+            name = written[chosen["query"]]
+            self._code.statements += [
+                f"query = {name} if {self._is_there(name)} else None",
+                'if path is not None and query is not None: url = f"{path}?{query}"',
+            ]
+            self._code.columns["query"] = "query"
+
+    def _scheme_and_host(self, written: dict[str, str]) -> None:
+        code, chosen = self._code, self._fields.chosen
+        for column, value in (("scheme", "{}.lower()"), ("host", "hosts[{}]")):
+            if column not in chosen:
+                continue
+            name = written[chosen[column]]
+            if column not in code.columns:
+                code.statements.append(f"{column} = None")
+                code.columns[column] = column
+            code.statements += [
+                f'if {name} and {name} != "-":',
+                f"    if {column} is None: {column} = {value.format(name)}",
+                f"    if {column} != {name}: extra[{chosen[column]!r}] = {name}",
+            ]
+
+
+_OF_ONE = (
+    ("session", "{}"),
+    ("referrer", "{}"),
+    ("user_agent", "{}"),
+    ("status", "statuses[{}]"),
+    ("size", "int({})"),
+    ("request_time", "float({})"),
+    ("upstream_time", "float({})"),
+)
+_TIMES = {
+    Kind.TIME_LOCAL: "local_times",
+    Kind.TIME_ISO: "iso_times",
+    Kind.TIME_SECONDS: "epoch_times",
+}

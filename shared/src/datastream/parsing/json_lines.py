@@ -1,0 +1,129 @@
+"""Formats that are JSON objects: where in the object each variable stands.
+
+A line that nginx wrote is read by the format's pattern like any other, which also takes what is no
+JSON, such as a bare number that is missing. This here is for lines that hold the same object in
+another spelling: keys in another order, other spaces, keys that are new.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from datastream.parsing.pattern import Rules, line_pattern
+from datastream.parsing.template import Piece, Template
+
+_MARK = "\ue000"  # of the private use area: no format holds it
+_MARKED = re.compile(rf"{_MARK}([0-9]+){_MARK}")
+_QUOTES = re.compile(r'\\.|(")', re.DOTALL)
+
+
+class _Leaf(NamedTuple):
+    """A text in the object, with the variables that it holds, and how they are found in it."""
+
+    path: tuple[str | int, ...]
+    variables: tuple[str, ...]
+    pattern: re.Pattern[str]
+
+
+class JsonTemplate:
+    """A format that is a JSON object."""
+
+    def __init__(self, leaves: list[_Leaf]) -> None:
+        self._leaves = leaves
+
+    def values(self, line: str) -> dict[str, str | None] | None:
+        """Return the texts of the variables, of one that is absent None; None for no such object.
+
+        A key that is missing is absent, and so is null.
+        """
+        try:
+            found = json.loads(line, parse_int=str, parse_float=str, strict=False)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(found, dict):
+            return None
+        values: dict[str, str | None] = {}
+        for path, variables, pattern in self._leaves:
+            text = _text(_at(found, path))
+            match = pattern.fullmatch(text) if text is not None else None
+            for name, value in zip(variables, match.groups() if match else (), strict=False):
+                values.setdefault(name, _without_surrogates(value))
+            for name in variables:
+                values.setdefault(name, None)
+        return values
+
+
+def json_template(template: Template) -> JsonTemplate | None:
+    """Return the format as an object; None when it is none."""
+    text, in_string = [template.before], _ends_in_string(template.before, is_in=False)
+    for at, piece in enumerate(template.pieces):
+        mark = f"{_MARK}{at}{_MARK}"
+        text += [mark if in_string else f'"{mark}"', piece.after]
+        in_string = _ends_in_string(piece.after, is_in=in_string)
+    try:
+        found = json.loads("".join(text), strict=False)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, dict):
+        return None
+    return JsonTemplate([_leaf(path, text, template) for path, text in _marked(found, ())])
+
+
+def _ends_in_string(text: str, *, is_in: bool) -> bool:
+    quotes = sum(quote is not None for quote in (found[1] for found in _QUOTES.finditer(text)))
+    return is_in != bool(quotes % 2)
+
+
+def _marked(
+    value: object, path: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Yield the texts with variables in them, and where they are."""
+    if isinstance(value, str) and _MARK in value:
+        yield path, value
+    children: Iterator[tuple[str | int, object]] = iter(())
+    if isinstance(value, dict):
+        children = iter(value.items())
+    elif isinstance(value, list):
+        children = iter(enumerate(value))
+    for key, child in children:
+        yield from _marked(child, (*path, key))
+
+
+def _leaf(path: tuple[str | int, ...], text: str, template: Template) -> _Leaf:
+    before, *others = _MARKED.split(text)
+    pieces = tuple(
+        Piece(template.pieces[int(at)].variable, 0, after)
+        for at, after in zip(others[::2], others[1::2], strict=True)
+    )
+    rules = Rules("none", is_strict=False, has_escapes=False)
+    pattern = line_pattern(Template(before, pieces), rules)
+    if len(pieces) == 1 and not before and not pieces[0].after:
+        pattern = "(.*+)"
+    variables = tuple(piece.variable for piece in pieces)
+    return _Leaf(path, variables, re.compile(pattern, re.DOTALL))
+
+
+def _at(value: object, path: tuple[str | int, ...]) -> object:
+    for key in path:
+        is_there = (
+            key < len(value)
+            if isinstance(value, list) and isinstance(key, int)
+            else isinstance(value, dict) and key in value
+        )
+        if not is_there:
+            return None
+        value = value[key]  # type: ignore[index]  # one of the two
+    return value
+
+
+def _text(value: object) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value)
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,169 @@
+r"""From a template to the regular expression that finds the variables' texts in a line.
+
+Where a variable's text ends is told by the text that follows it in the format. When the variable's
+values can never hold the first character of that text, it simply ends there. Otherwise it ends at
+the first place from which what follows fits, up to the next variable of that sort: the rest of the
+line is looked at from there and never tried again.
+
+A match takes time in proportion to the line, be it hostile. Every repeat is possessive, but for the
+one that grows a text of the second sort; that stands in an atomic group together with what must
+follow, and what must follow fails, wherever it is tried, before the next place it could be tried
+at. tests/unit/parsing/test_linear.py counts it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+from typing import NamedTuple
+
+from datastream.parsing.template import Piece, Template
+from datastream.parsing.variables import NEVER_EMPTY, Kind, kind_of
+
+
+class Rules(NamedTuple):
+    """By which of the patterns of a format a line is read."""
+
+    #: The `escape=` of the format.
+    escape: str
+    #: Numbers and times must be such. Else they may be any word: an odd value is no misfit.
+    is_strict: bool
+    #: Whether the line holds a backslash; without one the patterns are simpler.
+    has_escapes: bool
+
+
+_LISTS = (Kind.TEXTS, Kind.INTEGERS, Kind.DECIMALS)
+_ITEM_SHAPES = {Kind.INTEGERS: "[0-9]++|-", Kind.DECIMALS: r"[0-9]++(?:\.[0-9]*+)?+|-"}
+_STRICT = {
+    Kind.INTEGER: r"[0-9]++|-|",
+    Kind.DECIMAL: r"[0-9]++(?:\.[0-9]*+)?+|-|",
+    Kind.TIME_SECONDS: r"[0-9]++(?:\.[0-9]*+)?+",
+}
+#: What their values may hold. The empty text stands for the end of the line, which is in none.
+_SPACE = (" ", "")
+_IN_NUMBERS = ("-", ".")
+_IN_WORDS = ".:-_/%"
+_IN_TIMES = tuple("/:+-")
+_IN_LISTS = tuple(",:.-_/%")
+
+
+def line_pattern(template: Template, rules: Rules, pieces: int | None = None) -> str:
+    """Return the pattern of a whole line, or of its beginning up to so many pieces.
+
+    Its groups are the texts of the variables, in their order.
+    """
+    whole = pieces is None
+    chosen = template.pieces[:pieces]
+    closed = _closed_texts(chosen, rules)
+    last_growing = max((at for at, text in enumerate(closed) if text is None), default=-1)
+    pattern = [re.escape(template.before)]
+    is_open = False  # an atomic group
+    for at, (piece, text) in enumerate(zip(chosen, closed, strict=True)):
+        if text is None:
+            pattern.append(")" if is_open else "")
+            # The last one may grow past a place from which the rest does not fit to the end.
+            is_open = not whole or at != last_growing
+            pattern.append("(?>" if is_open else "")
+            is_end = whole and not piece.after and at == len(chosen) - 1
+            text = _any_text(rules, is_end=is_end)
+            if piece.variable == "remote_user":
+                text = f'""|{text}'  # Apache's empty name
+        pattern.append(f"({text}){re.escape(piece.after)}")
+    pattern.append(")" if is_open else "")
+    return "".join(pattern)
+
+
+def openers(template: Template, rules: Rules) -> list[str]:
+    """Return for each piece what follows the last text before it that grows; empty if none does."""
+    found = [""]
+    for piece, text in zip(template.pieces, _closed_texts(template.pieces, rules), strict=True):
+        found.append(piece.after if text is None else found[-1])
+    return found[:-1]
+
+
+def _closed_texts(pieces: Sequence[Piece], rules: Rules) -> list[str | None]:
+    """Return the pattern of each text that cannot hold what follows it; None for those that grow.
+
+    What follows a text that grows is tried at every place it could begin at. So no text in there
+    holds the beginning of that, the opener: each try ends before the next begins.
+    """
+    texts: list[str | None] = []
+    opener = ""
+    for piece, following in zip_longest(pieces, pieces[1:]):
+        is_number_next = following is not None and kind_of(following.variable) is Kind.INTEGER
+        texts.append(_closed(piece, rules, opener, is_number_next=is_number_next))
+        if texts[-1] is None:
+            opener = piece.after
+    return texts
+
+
+def _closed(piece: Piece, rules: Rules, opener: str, *, is_number_next: bool) -> str | None:
+    kind, after = kind_of(piece.variable), piece.after[:1]
+    if kind in (Kind.TEXT, Kind.REQUEST, Kind.CHAIN):
+        return _quoted(rules) if after == '"' and rules.escape != "none" else None
+    if rules.is_strict and kind in _STRICT:
+        return None if after.isalnum() or after in _IN_NUMBERS else _STRICT[kind]
+    if kind is Kind.TIME_LOCAL:
+        return _local_time(after, rules, opener)
+    if kind in _LISTS:
+        return _list(kind, after, rules, opener)
+    least = "+" if piece.variable in NEVER_EMPTY else "*"
+    return _word(piece.after, opener, least, is_number_next=is_number_next)
+
+
+def _word(after: str, opener: str, least: str, *, is_number_next: bool) -> str | None:
+    if _is_in_words(opener[:1]):
+        return None
+    ends = {" ", opener[:1]} - {""}
+    if _is_in_words(after[:1]):
+        # It ends within the word: `$host:$server_port`, where the host may be `::1`.
+        repeat = least if is_number_next else f"{least}?"
+        return rf"(?>[^\"{re.escape(''.join(sorted(ends)))}]{repeat}(?={re.escape(after)}))"
+    ends.add(after[:1] or "\r")
+    if ends != {" "}:
+        ends.add('"')
+    return f"[^{re.escape(''.join(sorted(ends)))}]{least}+"
+
+
+def _is_in_words(char: str) -> bool:
+    return char.isalnum() or char in tuple(_IN_WORDS)
+
+
+def _local_time(after: str, rules: Rules, opener: str) -> str | None:
+    if after.isalnum() or after in _IN_TIMES:
+        return None
+    ends = '[]"' + after.strip()
+    if rules.is_strict or after in _SPACE or (opener and set(opener).isdisjoint(ends)):
+        return r"[^ \[\]\"]*+(?:[ ][+-][0-9]{4})?+"
+    return f"[^{re.escape(ends)}]*+"
+
+
+def _list(kind: Kind, after: str, rules: Rules, opener: str) -> str | None:
+    if after.isalnum() or after in _IN_LISTS or (opener and not opener.strip(" ,:")):
+        return None
+    item = rf"[^ ,\"{re.escape(after.strip())}]++"
+    if rules.is_strict and kind in _ITEM_SHAPES:
+        item = f"(?:{_ITEM_SHAPES[kind]})"
+    return f"(?:{item}(?:(?:,[ ]|[ ]:[ ]){item})*+)?+"
+
+
+def _quoted(rules: Rules) -> str:
+    """Any text up to the next quote that is not escaped."""
+    return r"[^\"\\]*+(?:\\.[^\"\\]*+)*+" if rules.has_escapes else r"[^\"]*+"
+
+
+def _any_text(rules: Rules, *, is_end: bool) -> str:
+    """Any text; under escaping it holds no quote."""
+    if rules.escape == "none":
+        return ".*+" if is_end else ".*?"
+    if is_end:
+        return _quoted(rules)
+    return r"[^\"\\]*?(?:\\.[^\"\\]*?)*?" if rules.has_escapes else r"[^\"]*?"
+
+
+def tries(escape: str, *, has_escapes: bool) -> Iterator[Rules]:
+    """Yield the rules to read a line by, in this order."""
+    has_escapes = has_escapes and escape != "none"
+    yield Rules(escape, is_strict=True, has_escapes=has_escapes)
+    yield Rules(escape, is_strict=False, has_escapes=has_escapes)

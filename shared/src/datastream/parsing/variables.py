@@ -1,0 +1,120 @@
+"""The variables of nginx: what each one's values are, and which column they go to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
+
+
+class Kind(Enum):
+    """What the values of a variable are. A value that is none of that is kept as text."""
+
+    #: Any text; it may hold any character.
+    TEXT = "text"
+    #: A text that never holds a space.
+    WORD = "word"
+    #: The request line.
+    REQUEST = "request"
+    #: `10/Oct/2000:13:55:36 -0700`.
+    TIME_LOCAL = "local time"
+    #: `2000-10-10T13:55:36-07:00`.
+    TIME_ISO = "ISO time"
+    #: Seconds since the epoch, `971211336.123`.
+    TIME_SECONDS = "epoch seconds"
+    #: A whole number up to 2^63-1.
+    INTEGER = "integer"
+    #: A number with a fraction: seconds, a ratio.
+    DECIMAL = "number"
+    #: Values joined by commas: the addresses of X-Forwarded-For.
+    CHAIN = "list of texts"
+    #: A value for each upstream server that was tried, joined by `, ` and ` : `.
+    TEXTS = "upstream list of texts"
+    INTEGERS = "upstream list of integers"
+    DECIMALS = "upstream list of numbers"
+
+
+_KINDS: dict[Kind, str] = {
+    Kind.TEXT: """
+        args query_string uri document_uri request_uri remote_user request_body request_body_file
+        request_filename document_root realpath_root content_type http_host ssl_server_name
+        ssl_cipher ssl_ciphers ssl_client_cert ssl_client_escaped_cert ssl_client_i_dn
+        ssl_client_i_dn_legacy ssl_client_raw_cert ssl_client_s_dn ssl_client_s_dn_legacy
+        ssl_client_v_end ssl_client_v_start ssl_client_verify
+        """,
+    Kind.WORD: """
+        remote_addr binary_remote_addr realip_remote_addr server_addr proxy_protocol_addr
+        proxy_protocol_server_addr host server_name hostname proxy_host session
+        request_method request_completion request_id server_protocol scheme https is_args pipe
+        nginx_version limit_req_status limit_conn_status
+        ssl_protocol ssl_curve ssl_curves ssl_client_fingerprint ssl_client_serial
+        ssl_client_sigalg ssl_sigalg ssl_early_data ssl_session_id
+        ssl_session_reused ssl_alpn_protocol ssl_ech_status
+        """,
+    Kind.REQUEST: "request",
+    Kind.TIME_LOCAL: "time_local",
+    Kind.TIME_ISO: "time_iso8601",
+    Kind.TIME_SECONDS: "msec",
+    Kind.INTEGER: """
+        status body_bytes_sent bytes_sent request_length content_length connection
+        connection_requests remote_port realip_remote_port server_port proxy_port
+        proxy_protocol_port proxy_protocol_server_port pid limit_rate ssl_client_v_remain
+        connections_active connections_reading connections_writing connections_waiting
+        tcpinfo_rtt tcpinfo_rttvar tcpinfo_snd_cwnd tcpinfo_rcv_space
+        """,
+    Kind.DECIMAL: "request_time connection_time gzip_ratio",
+    Kind.CHAIN: "http_x_forwarded_for proxy_add_x_forwarded_for",
+    Kind.TEXTS: "upstream_addr upstream_cache_status upstream_last_server_name",
+    Kind.INTEGERS: """
+        upstream_status upstream_response_length upstream_bytes_received upstream_bytes_sent
+        """,
+    Kind.DECIMALS: """
+        upstream_response_time upstream_connect_time upstream_header_time upstream_queue_time
+        """,
+}
+
+#: The variables of nginx's modules core, log, proxy, upstream, ssl, gzip and realip (and some that
+#: stand beside them in logs) whose values are not simply text.
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {name: kind for kind, names in _KINDS.items() for name in names.split()}
+)
+
+
+#: The variables whose values are never empty, whoever writes the log.
+NEVER_EMPTY = frozenset({"remote_addr", "session"})
+
+#: The numbers that nginx always has.
+NEVER_ABSENT = frozenset(
+    {"status", "bytes_sent", "request_length", "request_time", "connection", "connection_requests"}
+)
+
+
+def kind_of(variable: str) -> Kind:
+    """Return what a variable's values are; of one that nobody knows, any text."""
+    return KINDS.get(variable, Kind.TEXT)
+
+
+#: Which column a variable fills. Where several are in a format, the first one listed here does;
+#: the others are in `extra` under their own names, as is every variable that has no column.
+COLUMNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "time": ("msec", "time_iso8601", "time_local"),
+        "client": ("remote_addr", "realip_remote_addr"),
+        "session": ("session",),
+        "user": ("remote_user",),
+        "request": ("request",),
+        "method": ("request_method",),
+        "url": ("request_uri",),
+        "path": ("uri", "document_uri"),
+        "query": ("args", "query_string"),
+        "scheme": ("scheme",),
+        "host": ("host", "http_host", "server_name"),
+        "http_version": ("server_protocol",),
+        "status": ("status",),
+        "size": ("body_bytes_sent", "bytes_sent"),
+        "request_time": ("request_time",),
+        "upstream_time": ("upstream_response_time",),
+        "referrer": ("http_referer",),
+        "user_agent": ("http_user_agent",),
+    }
+)

@@ -1,0 +1,138 @@
+"""Measures parsing, from a line's bytes to its finished row: `make bench-parse`.
+
+The yardstick is what no parser can do without: a single re.match with nine groups, and a time that
+is read once for each second. All is measured in one process on one core; each figure is the best of
+several rounds, in microseconds a line, and as a multiple of the yardstick.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import lru_cache
+
+from datastream.parsing import PRESETS, Event, Unparseable, canonical, parser_for
+from datastream_operator import sample
+
+LINES = 50_000
+ROUNDS = 7
+
+YARDSTICK = re.compile(
+    rb'([^ ]+) ([^ ]+) ([^ ]+) \[([^\]]+)\] "([^"]*)" ([0-9]+) ([0-9]+|-) "([^"]*)" "([^"]*)"'
+)
+JSON = """log_format json escape=json '{"time":"$time_iso8601","remote_addr":"$remote_addr",'
+    '"remote_user":"$remote_user","request":"$request","status":$status,'
+    '"body_bytes_sent":$body_bytes_sent,"referrer":"$http_referer","agent":"$http_user_agent"}';"""
+
+
+@lru_cache(maxsize=4096)
+def moment(text: bytes) -> datetime:
+    """Return the time that a text of the usual form is."""
+    return datetime.strptime(text.decode(), "%d/%b/%Y:%H:%M:%S %z")
+
+
+def yardstick(lines: Iterable[bytes]) -> None:
+    """Match each line and look up its time."""
+    for line in lines:
+        found = re.match(YARDSTICK, line)
+        if found is not None:
+            moment(found.groups()[3])
+
+
+def parse(name: str) -> Callable[[Iterable[bytes]], None]:
+    """Return what parses each line."""
+    parse_line = parser_for(name)
+
+    def run(lines: Iterable[bytes]) -> None:
+        for line in lines:
+            try:
+                parse_line(line)
+            except Unparseable:
+                continue
+
+    return run
+
+
+def logs() -> dict[str, list[bytes]]:
+    """Return lines of each preset, most of them of the same requests."""
+    found: dict[str, list[bytes]] = {
+        name: [line for line, truth in sample.generate(LINES, name, seed=1) if truth.event]
+        for name in sample.FORMATS
+    }
+    combined = found["combined"]
+    dashed = [line for line in combined if line.split(b" ", 2)[1] == b"-"]
+    found["main"] = [line + b' "-"' for line in dashed]
+    found["vhost_combined"] = [b"www.example.com:443 " + line for line in combined]
+    upstream = b" 312 0.005 [shop-web-80] [] 192.0.2.5:8080 5120 0.004 200 %032x"
+    found["upstreaminfo"] = [line + upstream % at for at, line in enumerate(dashed)]
+    return found
+
+
+def as_json(lines: Iterable[bytes]) -> list[bytes]:
+    """Return the requests of combined lines in a format that is JSON."""
+    written = []
+    for line in lines:
+        found = YARDSTICK.fullmatch(line)
+        if found is None or b"\\" in line:
+            continue
+        client, _, user, local, request, status, size, referrer, agent = (
+            group.decode() for group in found.groups()
+        )
+        fields = [moment(local.encode()).isoformat(), client, user, request]
+        texts = [json.dumps("" if text == "-" else text) for text in [*fields, referrer, agent]]
+        written.append(
+            '{{"time":{},"remote_addr":{},"remote_user":{},"request":{},"status":{},'
+            '"body_bytes_sent":{},"referrer":{},"agent":{}}}'.format(
+                *texts[:4], status, "0" if size == "-" else size, *texts[4:]
+            ).encode()
+        )
+    return written
+
+
+def say(text: str) -> None:
+    """Write a line."""
+    sys.stdout.write(f"{text}\n")
+
+
+def microseconds(run: Callable[[Iterable[bytes]], None], lines: list[bytes]) -> float:
+    """Return the least time of some rounds, for one line."""
+    times = []
+    for _ in range(ROUNDS):
+        began = time.process_time()
+        run(lines)
+        times.append(time.process_time() - began)
+    return min(times) / len(lines) * 1e6
+
+
+def main() -> None:
+    """Print the figures."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    by_preset = logs()
+    unit = microseconds(yardstick, by_preset["combined"])
+    say(f"yardstick: re.match with nine groups, a cached time   {unit:5.2f} µs/line")
+    say("parsing to the finished row:")
+    figures = {}
+    for name in PRESETS:
+        figures[name] = microseconds(parse(name), by_preset[name])
+        own = microseconds(parse(canonical(PRESETS[name])), by_preset[name])
+        say(
+            f"  {name:15} {figures[name]:5.2f} µs/line  {figures[name] / unit:4.1f} x yardstick"
+            f"   as a custom log_format {own / figures[name]:4.2f} x the preset"
+        )
+    lines = as_json(by_preset["combined"])
+    assert all(isinstance(parser_for(JSON)(line), Event) for line in lines[:1000])
+    figure = microseconds(parse(JSON), lines)
+    say(
+        f"  {'custom JSON':15} {figure:5.2f} µs/line  {figure / unit:4.1f} x yardstick"
+        f"   {figure / figures['combined']:4.2f} x combined"
+    )
+
+
+if __name__ == "__main__":
+    main()
