@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import pytest
 
+from datastream.parsing import Event
 from datastream.slices import UNTERMINATED
 from datastream_operator import sample
 from datastream_operator.demo.lines import Extent, measure, numbered_lines
@@ -160,7 +161,7 @@ def _change_a_field(tables: _Tables) -> None:
 
 
 def _change_the_agent(tables: _Tables) -> None:
-    tables.clean[first_clean(tables)][16] = None
+    tables.clean[first_clean(tables)][Event._fields.index("user_agent")] = None
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,8 @@ def test_a_combined_line() -> None:
         http_version="1.1",
         status=200,
         size=512,
+        request_time=None,
+        upstream_time=None,
         referrer="https://www.example.com/",
         user_agent="Mozilla/5.0 (X11; Linux)",
         extra=None,

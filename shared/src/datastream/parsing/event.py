@@ -93,6 +93,10 @@ class Event(NamedTuple):
     status: int | None
     #: In bytes.
     size: int | None
+    #: In seconds: from the first byte of the request to the last of the response.
+    request_time: float | None
+    #: In seconds: what all upstream servers that were tried took together.
+    upstream_time: float | None
     referrer: str | None
     user_agent: str | None
     #: What no column can hold: an odd client, request, status or size, and `cut`.

@@ -93,6 +93,8 @@ def _event(fields: tuple[str, ...]) -> Event:
         http_version,
         number(status, _MOST_STATUS),
         number(size, _MOST_SIZE),
+        None,
+        None,
         None if referrer == "-" else referrer,
         None if user_agent == "-" else user_agent,
         None,

@@ -60,6 +60,8 @@ class Expected(NamedTuple):
     http_version: str | None
     status: int
     size: int | None
+    request_time: float | None
+    upstream_time: float | None
     referrer: str | None
     user_agent: str | None
     extra: dict[str, str] | None
@@ -199,6 +201,8 @@ def _expected(request: Request, time: str, *, quotes_agent: bool) -> Expected:
         request.http_version,
         request.status,
         request.size,
+        None,
+        None,
         request.referrer if quotes_agent else None,
         visitor.agent if quotes_agent else None,
         None if request.junk is None else {"request": request.junk},
