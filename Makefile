@@ -115,7 +115,8 @@ lock: venv ## Renew the locked requirements, one lock for each image and one for
 	@echo 'locking requirements-dev'
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	    --no-header --no-annotate --no-emit-package datastream \
-	    services/producer/pyproject.toml deploy/operator/pyproject.toml requirements-dev.in \
+	    services/producer/pyproject.toml services/clean_consumer/pyproject.toml \
+	    deploy/operator/pyproject.toml requirements-dev.in \
 	    --output-file requirements-dev.lock
 
 .PHONY: clean

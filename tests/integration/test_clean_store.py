@@ -13,6 +13,8 @@ import pytest
 import tenacity
 
 from clean_consumer import rows, store
+from clean_consumer.paths import FILE_TYPE_LIMIT
+from clean_consumer.places import CITY_LIMIT
 from clean_consumer.rows import Parsed, parse
 from clean_consumer.store import Warehouse
 from datastream.consuming import Outcome
@@ -162,9 +164,12 @@ def test_a_slice_of_which_no_row_can_be_stored(
 
 def test_the_widest_row_fits(deployment: Deployment, warehouse: Warehouse) -> None:
     """Every column at its limit, in characters of four bytes, is stored as it is."""
-    wide = {name: "\U0001f600" * limit for name, limit in LIMITS.items() if name != "user_agent"}
+    apart = {"user_agent", "referrer"}
+    wide = {name: "\U0001f600" * limit for name, limit in LIMITS.items() if name not in apart}
+    wide |= {"city": "\U0001f600" * CITY_LIMIT, "file_type": "x" * FILE_TYPE_LIMIT}
     narrow = parsed(LINE % b"x")
-    columns = ["stream_id", "line_offset", "parser_version", "flags", *Event._fields]
+    columns = ["stream_id", "line_offset", "parser_version", "flags", *Event._fields[:-1]]
+    columns += ["country", "city", "asn", "file_type", "extra"]
     widest = tuple(
         wide.get(column, value) for column, value in zip(columns, narrow.clean[0], strict=True)
     )

@@ -68,7 +68,7 @@ def test_each_is_one_statement_with_its_rollback(migration: Path) -> None:
     for file in (migration, rollback):
         statements = re.sub(r"--.*$", "", file.read_text(), flags=re.MULTILINE)
         assert statements.count(";") == 0
-        assert re.match(r"\s*(CREATE|DROP|ALTER)\b", statements)
+        assert re.match(r"\s*(CREATE|DROP|ALTER|INSERT|UPDATE|DELETE)\b", statements)
 
 
 def test_a_killed_job_does_not_stand_in_the_way(deployment: Deployment) -> None:
@@ -98,18 +98,19 @@ def test_two_jobs_do_not_run_at_once(
 
 
 def test_clean_log_has_the_fields_of_an_event(deployment: Deployment) -> None:
-    """Its columns, in order, are a line's identity and the parser's fields, at their limits."""
-    fields = ["user_agent_id" if name == "user_agent" else name for name in Event._fields]
+    """Its columns, in order, are a line's identity, the parser's fields and what is added."""
+    named = {"referrer": "referrer_id", "user_agent": "user_agent_id"}
+    *fields, extra = [named.get(name, name) for name in Event._fields]
+    fields = [*fields, "country", "city", "asn", "file_type", extra]
     stored = columns(deployment, "clean_log")
     limits = {name: limit for name, limit in stored if name in LIMITS}
-    (agent_limit,) = (
-        limit for name, limit in columns(deployment, "user_agent") if name == "user_agent"
-    )
+    for table in named:
+        limits |= {name: limit for name, limit in columns(deployment, table) if name == table}
     inserted = re.findall(r"\w+", ADD_CLEAN.split("(", 1)[1].split(")", 1)[0])
 
     assert [name for name, _ in stored] == IDENTITY + fields
     assert inserted == IDENTITY + fields
-    assert limits | {"user_agent": agent_limit} == LIMITS
+    assert limits == LIMITS
 
 
 def test_log_stream_holds_what_a_slice_may_say(deployment: Deployment) -> None:

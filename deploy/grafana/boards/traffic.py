@@ -133,15 +133,54 @@ MISSING = """
     LIMIT 25
 """
 
+SLOW_PATHS = """
+    SELECT
+        c.path AS "Path",
+        AVG(c.request_time) AS "Average",
+        MAX(c.request_time) AS "Slowest",
+        AVG(c.upstream_time) AS "Upstream",
+        COUNT(*) AS "Requests"
+    FROM {shown} AND c.path IS NOT NULL
+    GROUP BY c.path
+    ORDER BY 2 DESC, 5 DESC
+    LIMIT 25
+"""
+
+# Each distinct referrer is looked at once, after its requests were counted. A referrer on the host
+# that was asked is the site's own, whatever the settings say.
 REFERRERS = """
     SELECT
-        SUBSTRING_INDEX(SUBSTRING_INDEX(c.referrer, '?', 1), '#', 1) AS "Referrer",
+        COALESCE(r.host, 'not a URL') AS "Host",
+        CASE WHEN r.host = g.asked THEN 'internal' ELSE COALESCE(r.kind, 'other') END AS "Kind",
+        SUM(g.requests) AS "Requests"
+    FROM (
+        SELECT c.referrer_id, c.host AS asked, COUNT(*) AS requests
+        FROM {shown} AND c.referrer_id IS NOT NULL
+        GROUP BY c.referrer_id, c.host
+    ) AS g JOIN referrer AS r ON r.referrer_id = g.referrer_id
+    GROUP BY 1, 2
+    ORDER BY 3 DESC
+    LIMIT 25
+"""
+
+COUNTRIES = """
+    SELECT
+        COALESCE(c.country, 'unknown') AS "Country",
         COUNT(*) AS "Requests",
-        COUNT(DISTINCT c.client) AS "Visitors"
-    FROM {shown} AND c.referrer <> ''
+        COUNT(DISTINCT c.client) AS "Visitors",
+        SUM(c.size) AS "Bytes"
+    FROM {shown}
     GROUP BY 1
     ORDER BY 2 DESC
     LIMIT 25
+"""
+
+FILE_TYPES = """
+    SELECT COALESCE(c.file_type, 'page') AS "type", COUNT(*) AS requests
+    FROM {shown}
+    GROUP BY 1
+    ORDER BY 2 DESC
+    LIMIT 12
 """
 
 CLIENTS = """
@@ -165,16 +204,12 @@ AGENTS = """
     ) AS g LEFT JOIN user_agent AS a ON a.user_agent_id = g.user_agent_id
 """
 
-#: {program}: what a program's user agent has in it, in lower case.
-PROGRAM = (
-    "'bot|crawl|spider|slurp|curl|wget|python|go-http|java/|okhttp|scan|zgrab|nmap|monitor|probe'"
-)
-
 WHO = """
     SELECT
         CASE
             WHEN a.user_agent IS NULL OR a.user_agent = '' THEN 'not said'
-            WHEN LOWER(a.user_agent) REGEXP {program} THEN 'bots and programs'
+            WHEN a.is_bot IS NULL THEN 'not looked at yet'
+            WHEN a.is_bot THEN 'bots and programs'
             ELSE 'people'
         END AS who,
         SUM(g.requests) AS requests
@@ -183,42 +218,33 @@ WHO = """
     ORDER BY 2 DESC
 """
 
-# The order matters: most browsers name the ones they descend from.
-BROWSERS = """
+BOTS = """
     SELECT
-        CASE
-            WHEN a.user_agent LIKE '%Edg%' THEN 'Edge'
-            WHEN a.user_agent LIKE '%OPR/%' THEN 'Opera'
-            WHEN a.user_agent LIKE '%SamsungBrowser%' THEN 'Samsung Internet'
-            WHEN a.user_agent LIKE '%Firefox/%' OR a.user_agent LIKE '%FxiOS%' THEN 'Firefox'
-            WHEN a.user_agent LIKE '%Chrome/%' OR a.user_agent LIKE '%CriOS%' THEN 'Chrome'
-            WHEN a.user_agent LIKE '%Safari/%' THEN 'Safari'
-            WHEN a.user_agent LIKE '%Trident/%' THEN 'Internet Explorer'
-            ELSE 'other'
-        END AS browser,
-        SUM(g.requests) AS requests
+        COALESCE(a.browser, LEFT(a.user_agent, 64)) AS "Bot or program",
+        SUM(g.requests) AS "Requests"
     FROM {agents}
-    WHERE NOT LOWER(a.user_agent) REGEXP {program}
+    WHERE a.is_bot
     GROUP BY 1
     ORDER BY 2 DESC
+    LIMIT 25
+"""
+
+BROWSERS = """
+    SELECT COALESCE(a.browser, 'other') AS "name", SUM(g.requests) AS requests
+    FROM {agents}
+    WHERE NOT a.is_bot
+    GROUP BY 1
+    ORDER BY 2 DESC
+    LIMIT 12
 """
 
 SYSTEMS = """
-    SELECT
-        CASE
-            WHEN a.user_agent LIKE '%Android%' THEN 'Android'
-            WHEN a.user_agent LIKE '%iPhone%' OR a.user_agent LIKE '%iPad%' THEN 'iOS'
-            WHEN a.user_agent LIKE '%Windows%' THEN 'Windows'
-            WHEN a.user_agent LIKE '%Mac OS X%' THEN 'macOS'
-            WHEN a.user_agent LIKE '%CrOS%' THEN 'ChromeOS'
-            WHEN a.user_agent LIKE '%Linux%' THEN 'Linux'
-            ELSE 'other'
-        END AS `system`,
-        SUM(g.requests) AS requests
+    SELECT COALESCE(a.`system`, 'other') AS "name", SUM(g.requests) AS requests
     FROM {agents}
-    WHERE NOT LOWER(a.user_agent) REGEXP {program}
+    WHERE NOT a.is_bot
     GROUP BY 1
     ORDER BY 2 DESC
+    LIMIT 12
 """
 
 SOURCES = "SELECT DISTINCT source FROM log_stream ORDER BY source"
@@ -226,11 +252,7 @@ HOSTS = "SELECT DISTINCT host FROM log_stream WHERE source IN ($source) ORDER BY
 
 
 def _filled(statement: LiteralString) -> LiteralString:
-    return (
-        statement.replace("{agents}", AGENTS.strip())
-        .replace("{shown}", SHOWN.strip())
-        .replace("{program}", PROGRAM)
-    )
+    return statement.replace("{agents}", AGENTS.strip()).replace("{shown}", SHOWN.strip())
 
 
 def _table(statement: LiteralString) -> Sql:
@@ -372,14 +394,49 @@ def _tables(made: dashboard.Dashboard) -> None:
         listing(
             "Referrers",
             "short",
-            "Where requests came from, without query.",
+            "The sites that requests came from: search, social, internal (the own) or other.",
             _table(REFERRERS),
+        )
+    )
+    made.with_panel(
+        listing(
+            "Slowest paths",
+            "s",
+            "The paths that take longest, from the first byte of a request to the last of the"
+            " answer. Without figures where the log's format has no such time.",
+            _table(SLOW_PATHS),
+        )
+        .override_by_name("Requests", unit_of("short"))
+        .span(16)
+    )
+    made.with_panel(
+        shares(
+            "File types",
+            "short",
+            "Requests by the type of the file that the path names; a page is a path without one.",
+            _table(FILE_TYPES),
         )
     )
 
 
 def _people(made: dashboard.Dashboard) -> None:
     made.with_row(dashboard.Row("Who asks"))
+    made.with_panel(
+        listing(
+            "Countries",
+            "short",
+            "Where the addresses are; unknown are those of no country, such as private networks.",
+            _table(COUNTRIES),
+        ).override_by_name("Bytes", unit_of("decbytes"))
+    )
+    made.with_panel(
+        listing(
+            "Bots and programs",
+            "short",
+            "Crawlers, scripts and scanners by name, as far as the user agent says.",
+            _table(BOTS),
+        )
+    )
     for title, description, statement in (
         ("Bots and people", "Requests by who sent them, as far as the user agent says.", WHO),
         ("Browsers", "Requests by browser, bots and programs left out.", BROWSERS),

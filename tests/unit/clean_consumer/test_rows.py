@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clean_consumer.rows import halves, parse, refuse, user_agent_id
+from clean_consumer.rows import halves, parse, refuse, user_agent_id_of
 from datastream.errors import NotASlice
 from datastream.parsing import PARSER_VERSION
 from datastream.slices import TRUNCATED, Slice
@@ -37,9 +37,9 @@ def test_the_user_agent_is_named_by_its_hash() -> None:
     """A row holds the key of its agent, and the slice each distinct agent once."""
     parsed = parse(piece(LINE, LINE))
 
-    key = user_agent_id("example/1.0")
+    key = user_agent_id_of("example/1.0")
     assert parsed.agents == {key: "example/1.0"}
-    assert [row[-2] for row in parsed.clean] == [key, key]
+    assert [row[-6] for row in parsed.clean] == [key, key]
     assert 0 <= key < 2**64
 
 

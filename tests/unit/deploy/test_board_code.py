@@ -35,6 +35,8 @@ LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
 WORD = re.compile(r"\b(?:([a-z])\.)?`?([a-z][a-z0-9_]*)`?\b(?!\s*\()")
 CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*)\) ENGINE", re.DOTALL)
+ALTERED = re.compile(r"^ALTER TABLE (\w+)(.*)", re.DOTALL | re.MULTILINE)
+CHANGE = re.compile(r"\b(ADD|DROP) COLUMN (?:/\*.*?\*/ )?`?(\w+)")
 
 
 def labels_of_metrics() -> dict[str, set[str]]:
@@ -55,10 +57,15 @@ def recorded() -> set[str]:
 
 def columns() -> dict[str, set[str]]:
     """Return the columns of each table, from the migrations."""
-    tables = {}
-    for path in (ROOT / "migrations").glob("*.sql"):
+    tables: dict[str, set[str]] = {}
+    for path in sorted((ROOT / "migrations").glob("*.sql")):
+        if path.name.endswith(".rollback.sql"):
+            continue
         for table, body in CREATED.findall(path.read_text()):
             tables[table] = set(re.findall(r"^    ([a-z]\w*) [A-Z]", body, re.MULTILINE))
+        for table, changes in ALTERED.findall(path.read_text()):
+            for verb, column in CHANGE.findall(changes):
+                (tables[table].add if verb == "ADD" else tables[table].remove)(column)
     return tables
 
 

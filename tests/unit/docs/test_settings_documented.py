@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from clean_consumer.settings import EnrichmentSettings
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
 from producer.settings import ProducerSettings
 
@@ -23,6 +24,7 @@ COMMON = {
 def read_everything(env: Environment) -> None:
     """Read every setting of every service and of the operator's command."""
     ProducerSettings.read(env, [], once=False)
+    EnrichmentSettings.read(env)
     ServiceSettings.read(env, 0)
     for service in ("PRODUCER", "LAKE", "CLEAN", "OPERATOR"):
         RabbitSettings.read(env, service)
@@ -53,3 +55,4 @@ def test_the_example_shows_the_defaults() -> None:
     assert RabbitSettings.read(by_default, "LAKE") == RabbitSettings.read(as_shown, "LAKE")
     assert MysqlSettings.read(by_default, "LAKE") == MysqlSettings.read(as_shown, "LAKE")
     assert ServiceSettings.read(by_default, 0) == ServiceSettings.read(as_shown, 0)
+    assert EnrichmentSettings.read(by_default) == EnrichmentSettings.read(as_shown)

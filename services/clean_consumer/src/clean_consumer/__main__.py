@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
+from functools import partial
 
+from clean_consumer.enrichment import enrichment
 from clean_consumer.rows import parse
+from clean_consumer.settings import EnrichmentSettings
 from clean_consumer.store import Warehouse
 from datastream import logs, metrics, topology
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
@@ -22,14 +25,17 @@ def run(env: Environment) -> int:
     rabbit = RabbitSettings.read(env, "CLEAN")
     mysql = MysqlSettings.read(env, "CLEAN")
     service = ServiceSettings.read(env, DEFAULT_METRICS_PORT)
+    settings = EnrichmentSettings.read(env)
     logs.configure(NAME, service.log_level)
+    added = enrichment(settings)
     counts = metrics.ConsumerMetrics("clean_log", "rejected_log")
     with (
         metrics.serve(counts, service.metrics_host, service.metrics_port),
         stop_on_signals() as stop,
         closing(Session(mysql, NAME)) as session,
     ):
-        run_consumer(topology.CLEAN_QUEUE, parse, Warehouse(session), rabbit, counts, stop)
+        prepare = partial(parse, enrichment=added)
+        run_consumer(topology.CLEAN_QUEUE, prepare, Warehouse(session, added), rabbit, counts, stop)
     return 0
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Any
 
+from clean_consumer.enrichment import NONE, Enrichment
+from clean_consumer.places import NOWHERE
 from datastream.errors import NotASlice
 from datastream.parsing import PARSER_VERSION, ErrorEvent, FormatError, Unparseable, parser_for
 from datastream.slices import TRUNCATED, Slice
@@ -25,9 +27,11 @@ class Parsed:
     rejected: list[Row]
     #: The distinct user agents of the slice, by id.
     agents: dict[int, str]
+    #: The distinct referrers of the slice, by id.
+    referrers: dict[int, str]
 
 
-def parse(piece: Slice) -> Parsed:
+def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
     """Parse every line of a slice.
 
     Raises NotASlice when its format is none that this version knows: a newer producer's, say.
@@ -36,26 +40,39 @@ def parse(piece: Slice) -> Parsed:
         parse_line = parser_for(piece.stream.format)
     except FormatError as error:
         raise NotASlice(f"unknown format {piece.stream.format[:64]!r}: {error}") from None
+    enrichment.refresh()
+    place, file_type, private = enrichment.place, enrichment.file_type, enrichment.private
     stream_id, flags = piece.stream.stream_id, piece.flags
-    clean: list[Row] = []
-    rejected: list[Row] = []
-    agents: dict[int, str] = {}
+    parsed = Parsed(piece, [], [], {}, {})
     for offset, line in piece.numbered():
         try:
             event = parse_line(line)
         except Unparseable as error:
             reason = "truncated" if flags & TRUNCATED else error.reason
-            rejected.append((stream_id, offset, PARSER_VERSION, flags, reason))
+            parsed.rejected.append((stream_id, offset, PARSER_VERSION, flags, reason))
             continue
         if isinstance(event, ErrorEvent):
             raise NotASlice("there is no table for the lines of an error log")
-        agent = event.user_agent
-        agent_id = None
-        if agent is not None:
-            agent_id = user_agent_id(agent)
-            agents[agent_id] = agent
-        clean.append((stream_id, offset, PARSER_VERSION, flags, *event[:-2], agent_id, event.extra))
-    return Parsed(piece, clean, rejected, agents)
+        country, city, asn = NOWHERE if event.client is None else place(event.client)
+        for keep in private:
+            event = keep(event)
+        agent_id = referrer_id = None
+        if event.user_agent is not None:
+            agent_id = user_agent_id_of(event.user_agent)
+            parsed.agents[agent_id] = event.user_agent
+        if event.referrer is not None:
+            referrer_id = referrer_id_of(event.referrer)
+            parsed.referrers[referrer_id] = event.referrer
+        parsed.clean.append(
+            (
+                *(stream_id, offset, PARSER_VERSION, flags),
+                *event[:-3],
+                *(referrer_id, agent_id, country, city, asn),
+                None if event.path is None else file_type(event.path),
+                event.extra,
+            )
+        )
+    return parsed
 
 
 def refuse(piece: Slice) -> Parsed:
@@ -64,13 +81,19 @@ def refuse(piece: Slice) -> Parsed:
         (piece.stream.stream_id, offset, PARSER_VERSION, piece.flags, "refused")
         for offset, _line in piece.numbered()
     ]
-    return Parsed(piece, [], rows, {})
+    return Parsed(piece, [], rows, {}, {})
 
 
 @lru_cache(maxsize=4096)
-def user_agent_id(agent: str) -> int:
+def user_agent_id_of(agent: str) -> int:
     """Return the key of a user agent: 64 bits of a hash of its text."""
     return int.from_bytes(blake2b(agent.encode(), digest_size=8).digest())
+
+
+@lru_cache(maxsize=4096)
+def referrer_id_of(referrer: str) -> int:
+    """Return the key of a referrer: 64 bits of a hash that SQL knows too, for the migrations."""
+    return int.from_bytes(sha256(referrer.encode()).digest()[:8])
 
 
 def halves(parsed: Parsed) -> tuple[Parsed, Parsed] | None:
@@ -78,7 +101,24 @@ def halves(parsed: Parsed) -> tuple[Parsed, Parsed] | None:
     if parsed.piece.lines == 1:
         return None
     first, second = parsed.piece.halves()
-    return parse(first), parse(second)
+    middle = second.position
+    agents, referrers = parsed.agents, parsed.referrers
+    return (
+        Parsed(
+            first,
+            [row for row in parsed.clean if row[1] < middle],
+            [row for row in parsed.rejected if row[1] < middle],
+            agents,
+            referrers,
+        ),
+        Parsed(
+            second,
+            [row for row in parsed.clean if row[1] >= middle],
+            [row for row in parsed.rejected if row[1] >= middle],
+            agents,
+            referrers,
+        ),
+    )
 
 
 def by_key(batch: Sequence[Parsed]) -> list[Parsed]:

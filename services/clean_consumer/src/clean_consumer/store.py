@@ -6,22 +6,20 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import LiteralString, NamedTuple
 
+from clean_consumer.dimension import REFERRERS, USER_AGENTS, Dimension
+from clean_consumer.enrichment import NONE, Enrichment
 from clean_consumer.rows import Parsed, Row, by_key, halves, refuse
 from datastream.consuming import Outcome, add_bisected
 from datastream.errors import RowRefused, Unavailable
 from datastream.mysql import Session, StreamLog, Transaction, binary, json_text, number, text
-
-ADD_AGENTS = """
-    INSERT INTO user_agent (user_agent_id, user_agent) VALUES {values}
-    ON DUPLICATE KEY UPDATE user_agent_id = user_agent_id
-"""
 
 ADD_CLEAN = """
     INSERT INTO clean_log (
         stream_id, line_offset, parser_version, flags,
         time, client, session, user, is_email, email_domain,
         method, url, scheme, host, path, query, http_version,
-        status, size, request_time, upstream_time, referrer, user_agent_id, extra
+        status, size, request_time, upstream_time,
+        referrer_id, user_agent_id, country, city, asn, file_type, extra
     ) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
 """
@@ -29,7 +27,8 @@ CLEAN_LITERALS = (
     *(number, number, number, number),
     *(text, binary, text, text, number, text),
     *(text, text, text, text, text, text, text),
-    *(number, number, number, number, text, number, json_text),
+    *(number, number, number, number),
+    *(number, number, text, text, number, text, json_text),
 )
 
 ADD_REJECTED = """
@@ -67,9 +66,6 @@ REMOVE_REJECTED = """
     DELETE FROM rejected_log WHERE stream_id = %s AND line_offset = %s
 """
 
-#: How many user agents a process remembers to have written.
-REMEMBERED_AGENTS = 50_000
-
 
 class _Span(NamedTuple):
     """Neighbouring lines of one stream: their rows lie between two keys."""
@@ -82,16 +78,19 @@ class _Span(NamedTuple):
 class Warehouse:
     """Adds parsed slices; each line ends up in exactly one of clean_log and rejected_log."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, enrichment: Enrichment = NONE) -> None:
         self._session = session
         self._streams = StreamLog(session)
-        self._agents: set[int] = set()
+        self._referrers = Dimension(session, REFERRERS, enrichment.referrer)
+        self._agents = Dimension(session, USER_AGENTS, enrichment.agent)
 
     def check(self) -> None:
         """Raise Unavailable unless the tables are there and may be read."""
         with self._session.transaction() as transaction:
             for statement in (PRESENT_CLEAN, PRESENT_REJECTED):
                 transaction.select(statement, (0, 0, 0))
+        self._referrers.check()
+        self._agents.check()
 
     def add(self, batch: Sequence[Parsed]) -> Outcome:
         """Commit the rows of a batch and return what it came to.
@@ -106,7 +105,9 @@ class Warehouse:
 
     def _add(self, batch: Sequence[Parsed]) -> Outcome:
         self._streams.ensure(parsed.piece.stream for parsed in batch)
-        self._add_agents(batch)
+        # Committed before the rows that name them.
+        self._referrers.ensure({k: v for parsed in batch for k, v in parsed.referrers.items()})
+        self._agents.ensure({k: v for parsed in batch for k, v in parsed.agents.items()})
         clean = [row for parsed in batch for row in parsed.clean]
         rejected = [row for parsed in batch for row in parsed.rejected]
         lines = len(clean) + len(rejected)
@@ -146,22 +147,6 @@ class Warehouse:
             return self._add([refuse(parsed.piece)])
         except RowRefused:
             return Outcome(quarantined=[(parsed.piece, "refused")])
-
-    def _add_agents(self, batch: Iterable[Parsed]) -> None:
-        """Commit the user agents that are new to this process, before the rows that name them."""
-        new = {
-            key: agent
-            for parsed in batch
-            for key, agent in parsed.agents.items()
-            if key not in self._agents
-        }
-        if not new:
-            return
-        with self._session.transaction() as transaction:
-            transaction.insert(ADD_AGENTS, (number, text), sorted(new.items()))
-        if len(self._agents) > REMEMBERED_AGENTS:
-            self._agents.clear()
-        self._agents |= new.keys()
 
 
 def _in_turn(batch: Iterable[Parsed]) -> list[list[Parsed]]:

@@ -34,7 +34,12 @@ ACCOUNTS: dict[str, Grants] = {
         STREAMS,
         (f"{LINES}, DELETE", "clean_log"),
         (f"{LINES}, DELETE", "rejected_log"),
-        ("SELECT, INSERT, UPDATE (user_agent_id)", "user_agent"),
+        ("SELECT, INSERT, UPDATE (referrer_id, host, kind)", "referrer"),
+        (
+            "SELECT, INSERT, UPDATE"
+            " (user_agent_id, browser, browser_version, `system`, device, is_bot)",
+            "user_agent",
+        ),
     ),
     "operator": (
         ("SELECT, SHOW VIEW", "*"),

@@ -25,9 +25,11 @@ CLEAN_ROW = """
         clean_log.is_email, clean_log.email_domain, clean_log.method, clean_log.url,
         clean_log.scheme, clean_log.host, clean_log.path, clean_log.query,
         clean_log.http_version, clean_log.status, clean_log.size, clean_log.request_time,
-        clean_log.upstream_time, clean_log.referrer,
+        clean_log.upstream_time, referrer.referrer,
         user_agent.user_agent, clean_log.extra
-    FROM clean_log LEFT JOIN user_agent USING (user_agent_id)
+    FROM clean_log
+    LEFT JOIN referrer USING (referrer_id)
+    LEFT JOIN user_agent USING (user_agent_id)
     WHERE clean_log.stream_id = %s AND clean_log.line_offset = %s
 """
 TOP_PATHS = """

@@ -62,7 +62,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         metavar="FORMAT",
         help="read them as this (what the setting FORMAT may be, but auto); of whole streams (no "
-        "--rejected, no --since) log_stream says so from then on. A producer that still runs with another FORMAT must be changed as well",
+        "--rejected, no --since) log_stream says so from then on. A producer that still runs with "
+        "another FORMAT must be changed as well",
     )
     parser.add_argument(
         "--lines-per-second", type=int, metavar="N", help="no faster than this (default: no limit)"
