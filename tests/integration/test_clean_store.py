@@ -18,7 +18,7 @@ from clean_consumer.store import Warehouse
 from datastream.consuming import Outcome
 from datastream.errors import Unavailable
 from datastream.mysql import Session
-from datastream.parsing import LIMITS, Event
+from datastream.parsing import LIMITS, PARSER_VERSION, Event
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from deployment import Deployment
@@ -95,7 +95,7 @@ def test_a_newer_parser_moves_a_line(
 ) -> None:
     """The row of the newer version takes the older one's place, in either table, and stays."""
     old = parsed(older)
-    monkeypatch.setattr(rows, "PARSER_VERSION", rows.PARSER_VERSION + 1)
+    monkeypatch.setattr(rows, "PARSER_VERSION", PARSER_VERSION + 1)
     new = parsed(newer)
     warehouse.add([old])
     outcome = warehouse.add([new])

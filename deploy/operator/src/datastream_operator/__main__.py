@@ -8,7 +8,7 @@ import sys
 from datastream import rabbitmq
 from datastream.config import EX_CONFIG, ConfigError, Environment, RabbitSettings
 from datastream.errors import Unavailable
-from datastream_operator import demo, migrate, sample
+from datastream_operator import check, demo, migrate, sample
 
 EX_UNAVAILABLE = 69
 
@@ -33,6 +33,10 @@ def main() -> int:
 
     command = commands.add_parser("topology", help="create the exchanges and queues")
     command.set_defaults(run=topology)
+
+    command = commands.add_parser("check", help="say how a log fits a format, without any server")
+    check.add_arguments(command)
+    command.set_defaults(run=check.run)
 
     command = commands.add_parser("sample", help="write a sample log, and the truth beside it")
     sample.add_arguments(command)

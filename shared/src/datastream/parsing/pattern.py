@@ -55,7 +55,7 @@ def line_pattern(template: Template, rules: Rules, pieces: int | None = None) ->
     """
     whole = pieces is None
     chosen = template.pieces[:pieces]
-    closed = _closed_texts(chosen, rules)
+    closed = closed_texts(chosen, rules)
     last_growing = max((at for at, text in enumerate(closed) if text is None), default=-1)
     pattern = [re.escape(template.before)]
     is_open = False  # an atomic group
@@ -77,12 +77,12 @@ def line_pattern(template: Template, rules: Rules, pieces: int | None = None) ->
 def openers(template: Template, rules: Rules) -> list[str]:
     """Return for each piece what follows the last text before it that grows; empty if none does."""
     found = [""]
-    for piece, text in zip(template.pieces, _closed_texts(template.pieces, rules), strict=True):
+    for piece, text in zip(template.pieces, closed_texts(template.pieces, rules), strict=True):
         found.append(piece.after if text is None else found[-1])
     return found[:-1]
 
 
-def _closed_texts(pieces: Sequence[Piece], rules: Rules) -> list[str | None]:
+def closed_texts(pieces: Sequence[Piece], rules: Rules) -> list[str | None]:
     """Return the pattern of each text that cannot hold what follows it; None for those that grow.
 
     What follows a text that grows is tried at every place it could begin at. So no text in there
