@@ -108,20 +108,21 @@ def _closed(piece: Piece, rules: Rules, opener: str, *, is_number_next: bool) ->
         return _local_time(after, rules, opener)
     if kind in _LISTS:
         return _list(kind, after, rules, opener)
-    least = "+" if piece.variable in NEVER_EMPTY else "*"
-    return _word(piece.after, opener, least, is_number_next=is_number_next)
+    return _word(piece, opener, is_number_next=is_number_next)
 
 
-def _word(after: str, opener: str, least: str, *, is_number_next: bool) -> str | None:
+def _word(piece: Piece, opener: str, *, is_number_next: bool) -> str | None:
     if _is_in_words(opener[:1]):
         return None
+    after = piece.after
+    least = "+" if piece.variable in NEVER_EMPTY else "*"
     ends = {" ", opener[:1]} - {""}
     if _is_in_words(after[:1]):
         # It ends within the word: `$host:$server_port`, where the host may be `::1`.
         repeat = least if is_number_next else f"{least}?"
         return rf"(?>[^\"{re.escape(''.join(sorted(ends)))}]{repeat}(?={re.escape(after)}))"
     ends.add(after[:1] or "\r")
-    if ends != {" "}:
+    if ends != {" "} or kind_of(piece.variable) is not Kind.WORD:
         ends.add('"')
     return f"[^{re.escape(''.join(sorted(ends)))}]{least}+"
 
