@@ -8,22 +8,25 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := shared services/producer services/lake_consumer services/clean_consumer deploy/operator
+# A log_format directive is full of $ and quotes: it goes through the environment, as it is.
+override FORMAT := $(value FORMAT)
+export FORMAT
 SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
 
 ##@ Use it
 
 .PHONY: demo
 demo: venv ## A real log through real servers into real tables, then a report [LOG=access.log] [FORMAT=combined] [LINES=100000]
-	@$(BIN)/datastream demo $(if $(LOG),--log '$(LOG)') $(if $(FORMAT),--format '$(FORMAT)') $(if $(filter command line,$(origin LINES)),--lines '$(LINES)')
+	@$(BIN)/datastream demo $(if $(LOG),--log '$(LOG)') $(if $(FORMAT),--format "$$FORMAT") $(if $(filter command line,$(origin LINES)),--lines '$(LINES)')
 
 .PHONY: follow
 follow: venv ## The same, and go on following the log with a live view, until Ctrl-C: LOG=access.log [FORMAT=combined]
 	@$(if $(LOG),,echo 'say which log: make follow LOG=/var/log/nginx/access.log' >&2; exit 2;) \
-	$(BIN)/datastream follow --log '$(LOG)' $(if $(FORMAT),--format '$(FORMAT)')
+	$(BIN)/datastream follow --log '$(LOG)' $(if $(FORMAT),--format "$$FORMAT")
 
 .PHONY: sample
 sample: venv ## Write a sample log and the truth beside it: OUTPUT=sample.log [LINES=100000] [FORMAT=combined]
-	@$(BIN)/datastream sample --output '$(or $(OUTPUT),sample.log)' --lines '$(if $(filter command line,$(origin LINES)),$(LINES),100000)' --format '$(or $(FORMAT),combined)'
+	@$(BIN)/datastream sample --output '$(or $(OUTPUT),sample.log)' --lines '$(if $(filter command line,$(origin LINES)),$(LINES),100000)' --format "$${FORMAT:-combined}"
 
 ##@ Run it in containers
 

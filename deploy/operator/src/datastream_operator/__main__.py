@@ -8,7 +8,16 @@ import sys
 from datastream import rabbitmq
 from datastream.config import EX_CONFIG, ConfigError, Environment, RabbitSettings
 from datastream.errors import Unavailable
-from datastream_operator import dead_letters, demo, migrate, replay, rewind, sample, verify
+from datastream_operator import (
+    check,
+    dead_letters,
+    demo,
+    migrate,
+    replay,
+    rewind,
+    sample,
+    verify,
+)
 from datastream_operator.refused import Refused
 
 EX_UNAVAILABLE = 69
@@ -51,6 +60,10 @@ def main() -> int:
     command = commands.add_parser("replay", help="parse lines of raw_log once more")
     replay.add_arguments(command)
     command.set_defaults(run=replay.run)
+
+    command = commands.add_parser("check", help="say how a log fits a format, without any server")
+    check.add_arguments(command)
+    command.set_defaults(run=check.run)
 
     command = commands.add_parser("sample", help="write a sample log, and the truth beside it")
     sample.add_arguments(command)

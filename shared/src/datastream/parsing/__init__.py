@@ -10,7 +10,7 @@ except Unparseable as reject:
 from __future__ import annotations
 
 from datastream.parsing.detect import AUTO, FEWEST_LINES, MOST_LINES, Detected, detect
-from datastream.parsing.errors import FormatError
+from datastream.parsing.errors import FormatError, marked
 from datastream.parsing.event import (
     ERROR_LIMITS,
     EXTRA_LIMIT,
@@ -56,5 +56,6 @@ __all__ = [
     "compiled",
     "detect",
     "in_configuration",
+    "marked",
     "parser_for",
 ]

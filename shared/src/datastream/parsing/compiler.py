@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from datastream.parsing.directive import LogFormat
 from datastream.parsing.errors import FormatError
@@ -14,6 +14,7 @@ from datastream.parsing.event import Event, Unparseable
 from datastream.parsing.fast import fast
 from datastream.parsing.fields import Fields
 from datastream.parsing.json_lines import json_template
+from datastream.parsing.misfit import Misfit, misfit
 from datastream.parsing.pattern import Rules, line_pattern, tries
 from datastream.parsing.proxies import TrustedProxies
 from datastream.parsing.remembered import (
@@ -23,10 +24,21 @@ from datastream.parsing.remembered import (
 )
 from datastream.parsing.template import template
 from datastream.parsing.values import email_domain, epoch_time, iso_time, utc_time
-from datastream.parsing.variables import COLUMNS
+from datastream.parsing.variables import COLUMNS, kind_of
 
 #: Takes the bytes of one line without its newline, returns its Event or raises Unparseable.
 AccessParser: TypeAlias = Callable[[bytes], Event]
+
+
+class Destination(NamedTuple):
+    """Where a part of a line goes."""
+
+    #: Such as `$status`.
+    variable: str
+    #: What its values are.
+    kind: str
+    #: The columns, or `extra.NAME`.
+    columns: tuple[str, ...]
 
 
 class AccessFormat:
@@ -61,6 +73,22 @@ class AccessFormat:
         return self.fields.event(
             {name: None if self._is_absent(name, text) else text for name, text in values.items()}
         )
+
+    def misfit(self, line: bytes) -> Misfit:
+        """Return where a line that was rejected stops fitting, and what should follow there."""
+        text = line.decode("utf-8", "backslashreplace").removesuffix("\r")
+        found = self.match(text)
+        if found is None:
+            return misfit(self.template, self.escape, text)
+        time = self.fields.chosen["time"]
+        return Misfit(found.start(1 + self.variables.index(time)), f"a time, as ${time} writes it")
+
+    def destinations(self) -> list[Destination]:
+        """Return what each variable is, and where it goes."""
+        return [
+            Destination(f"${name}", kind_of(name).value, self.fields.columns_of(name))
+            for name in dict.fromkeys(self.variables)
+        ]
 
     def match(self, text: str) -> re.Match[str] | None:
         """Return the match of a decoded line, strict if there is one."""

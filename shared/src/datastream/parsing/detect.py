@@ -44,23 +44,20 @@ def detect(lines: Sequence[bytes]) -> Detected:
     a word. Of formats that fit alike the first of NAMES is returned, and is not sure.
     """
     lines = lines[:MOST_LINES]
-    marks = {name: [_mark(name, line) for line in lines] for name in NAMES}
-    ranking = sorted(NAMES, key=lambda name: -sum(marks[name]))
-    first, second = ranking[:2]
-    fits = {name: sum(mark > 0 for mark in marks[name]) for name in (first, second)}
-    if sum(marks[first]) > sum(marks[second]) and fits[first] == fits[second]:
-        # They fit half-way what fits the first one fully.
-        fits[second] = sum(mark == _FULL for mark in marks[second])
-    return Detected(first, fits[first], len(lines), second, fits[second])
+    fits = {name: [_fit(name, line) for line in lines] for name in NAMES}
+    whole = {name: found.count(_WHOLE) for name, found in fits.items()}
+    any_way = {name: len(lines) - found.count(_NOT) for name, found in fits.items()}
+    first, second, *_ = sorted(NAMES, key=lambda name: (-whole[name], -any_way[name]))
+    next_fit = whole[second] if whole[first] else any_way[second]
+    return Detected(first, any_way[first], len(lines), second, next_fit)
 
 
-_FULL, _HALF = 1.0, 0.5
+_WHOLE, _HALF_WAY, _NOT = "whole", "half-way", "not"
 
 
-def _mark(name: str, line: bytes) -> float:
+def _fit(name: str, line: bytes) -> str:
     try:
         event = parser_for(name)(line)
     except Unparseable:
-        return 0
-    is_whole = isinstance(event, ErrorEvent) or event.client is not None
-    return _FULL if is_whole else _HALF
+        return _NOT
+    return _WHOLE if isinstance(event, ErrorEvent) or event.client else _HALF_WAY

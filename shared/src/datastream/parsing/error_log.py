@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from datastream.parsing.compiler import Destination
 from datastream.parsing.errors import FormatError
 from datastream.parsing.event import ERROR_LIMITS, EXTRA_LIMIT, ErrorEvent, Unparseable
+from datastream.parsing.misfit import Misfit
 from datastream.parsing.values import number, packed_address
 
 _LINE = re.compile(
@@ -93,23 +95,29 @@ class ErrorFormat:
             )
         )
 
-    def stop(self, line: bytes) -> tuple[int, str] | None:
-        """Return where a line stops fitting, in characters, and what should stand there."""
+    def misfit(self, line: bytes) -> Misfit:
+        """Return where a line that was rejected stops fitting, and what should follow there."""
         text = line.decode("utf-8", "backslashreplace")
-        expected = ("a time such as 2026/01/31 23:59:59", "a level such as [error]", "PID#TID:")
         place = 0
-        for what, pattern in zip(expected, _BEGINNINGS, strict=True):
+        for what, pattern in _BEGINNINGS:
             found = pattern.match(text, place)
             if found is None:
-                return place, what
+                return Misfit(place, what)
             place = found.end()
-        return None
+        return Misfit(0, _BEGINNINGS[0][0])
+
+    def destinations(self) -> list[Destination]:
+        """Return what each part of a line is, and where it goes."""
+        return [Destination(name, "", (name,)) for name in ErrorEvent._fields if name != "extra"]
 
 
 _BEGINNINGS = (
-    re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"),
-    re.compile(r" \[[a-z]{1,16}+\]"),
-    re.compile(r" [0-9]++#[0-9]++: "),
+    (
+        "a time such as 2026/01/31 23:59:59",
+        re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"),
+    ),
+    ("a level such as [error]", re.compile(r" \[[a-z]{1,16}+\]")),
+    ("process and thread, as 17#17:", re.compile(r" [0-9]++#[0-9]++: ")),
 )
 
 

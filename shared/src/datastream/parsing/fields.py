@@ -79,6 +79,17 @@ def _keep(text: str) -> object:
     return text
 
 
+#: The columns that are filled together with another one.
+_FILLED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "user": ("user", "is_email", "email_domain"),
+        "request": ("method", "url", "scheme", "host", "path", "query", "http_version"),
+        "url": ("url", "scheme", "host", "path", "query"),
+        "path": ("url", "path"),
+    }
+)
+
+
 class Fields:
     """How the variables of one format fill the columns of an Event."""
 
@@ -104,6 +115,14 @@ class Fields:
             (name, _CONVERT.get(kind_of(name), _keep), kind_of(name) is Kind.TEXT)
             for name in self.others
         ]
+
+    def columns_of(self, variable: str) -> tuple[str, ...]:
+        """Return the columns that a variable fills; of one that has none, its place in `extra`."""
+        columns = [column for column, name in self.chosen.items() if name == variable]
+        filled = [part for column in columns for part in _FILLED.get(column, (column,))]
+        if variable in self.others:
+            filled.append(f"extra.{variable}")
+        return tuple(filled)
 
     def event(self, values: Mapping[str, str | None]) -> Event:
         """Return the event of a line; a variable that was not there has the value None.

@@ -55,7 +55,7 @@ def line_pattern(template: Template, rules: Rules, pieces: int | None = None) ->
     """
     whole = pieces is None
     chosen = template.pieces[:pieces]
-    closed = _closed_texts(chosen, rules)
+    closed = closed_texts(chosen, rules)
     last_growing = max((at for at, text in enumerate(closed) if text is None), default=-1)
     pattern = [re.escape(template.before)]
     is_open = False  # an atomic group
@@ -77,12 +77,12 @@ def line_pattern(template: Template, rules: Rules, pieces: int | None = None) ->
 def openers(template: Template, rules: Rules) -> list[str]:
     """Return for each piece what follows the last text before it that grows; empty if none does."""
     found = [""]
-    for piece, text in zip(template.pieces, _closed_texts(template.pieces, rules), strict=True):
+    for piece, text in zip(template.pieces, closed_texts(template.pieces, rules), strict=True):
         found.append(piece.after if text is None else found[-1])
     return found[:-1]
 
 
-def _closed_texts(pieces: Sequence[Piece], rules: Rules) -> list[str | None]:
+def closed_texts(pieces: Sequence[Piece], rules: Rules) -> list[str | None]:
     """Return the pattern of each text that cannot hold what follows it; None for those that grow.
 
     What follows a text that grows is tried at every place it could begin at. So no text in there
@@ -108,20 +108,21 @@ def _closed(piece: Piece, rules: Rules, opener: str, *, is_number_next: bool) ->
         return _local_time(after, rules, opener)
     if kind in _LISTS:
         return _list(kind, after, rules, opener)
-    least = "+" if piece.variable in NEVER_EMPTY else "*"
-    return _word(piece.after, opener, least, is_number_next=is_number_next)
+    return _word(piece, opener, is_number_next=is_number_next)
 
 
-def _word(after: str, opener: str, least: str, *, is_number_next: bool) -> str | None:
+def _word(piece: Piece, opener: str, *, is_number_next: bool) -> str | None:
     if _is_in_words(opener[:1]):
         return None
+    after = piece.after
+    least = "+" if piece.variable in NEVER_EMPTY else "*"
     ends = {" ", opener[:1]} - {""}
     if _is_in_words(after[:1]):
         # It ends within the word: `$host:$server_port`, where the host may be `::1`.
         repeat = least if is_number_next else f"{least}?"
         return rf"(?>[^\"{re.escape(''.join(sorted(ends)))}]{repeat}(?={re.escape(after)}))"
     ends.add(after[:1] or "\r")
-    if ends != {" "}:
+    if ends != {" "} or kind_of(piece.variable) is not Kind.WORD:
         ends.add('"')
     return f"[^{re.escape(''.join(sorted(ends)))}]{least}+"
 

@@ -1,0 +1,128 @@
+"""The setting FORMAT, from wherever it comes to what a slice carries."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from datastream.config import ConfigError, Environment
+from datastream.format_setting import format_of, read_format
+from datastream.parsing import PRESETS
+from datastream.slices import LIMITS
+
+ROOT = Path(__file__).parents[3]
+MAIN = f"log_format main '{PRESETS['main']}';"
+DIRECTIVE = """\
+log_format  main  '$remote_addr - $remote_user [$time_local] "$request" '
+                      '$status $body_bytes_sent "$http_referer" ' # it's; a comment
+                      "\\"$http_user_agent\\" \\"$http_x_forwarded_for\\"";"""
+ENV_FILES = {
+    "several lines": f"SOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n",
+    "one line": f"SOURCE=web\nexport FORMAT = {MAIN}  # main\nLOG_PATH=/a\n",
+    "the last line": f"LOG_PATH=/a\nSOURCE=web\nFORMAT={MAIN}",
+    "Windows": f"SOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n".replace("\n", "\r\n"),
+    "twice": f"FORMAT=combined\nSOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n",
+}
+
+
+@pytest.mark.parametrize("name", ENV_FILES)
+def test_a_directive_stands_in_an_env_file_as_in_nginx_conf(tmp_path: Path, name: str) -> None:
+    """Its quotes, its dollars and its lines are kept, and so are the settings around it."""
+    dotenv = tmp_path / ".env"
+    dotenv.write_bytes(ENV_FILES[name].encode())
+    env = Environment.load(dotenv)
+
+    assert read_format(env) == MAIN
+    assert (env.text("SOURCE"), env.text("LOG_PATH")) == ("web", "/a")
+
+
+@pytest.mark.parametrize("name", ENV_FILES)
+def test_make_deploy_hands_over_the_directive(tmp_path: Path, name: str) -> None:
+    """The scripts read `.env` as the services do, and export what they read."""
+    dotenv = tmp_path / "env"
+    dotenv.write_bytes(ENV_FILES[name].encode())
+    script = '. "$0"; settings; printf "%s\\n%s\\n%s" "$SOURCE" "$LOG_PATH" "$FORMAT"'
+    environment = {"PATH": os.environ["PATH"], "ENV_FILE": str(dotenv)}
+
+    said = subprocess.run(
+        ["/bin/sh", "-euc", script, str(ROOT / "deploy" / "bin" / "common.sh")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    source, log_path, form = said.split("\n", 2)
+    assert (source, log_path) == ("web", "/a")
+    assert read_format(Environment({"FORMAT": form})) == MAIN
+
+
+def test_make_hands_over_the_directive() -> None:
+    """What is given on the command line of make reaches the command as it is."""
+    said = subprocess.run(
+        [
+            "/usr/bin/make",
+            "-s",
+            "--eval",
+            'said: ; @printf "%s" "$$FORMAT"',
+            "said",
+            f"FORMAT={MAIN}",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    assert said == MAIN
+
+
+def test_a_dollar_in_an_env_file_is_a_dollar(tmp_path: Path) -> None:
+    """Nothing is put in its place, whatever else is set."""
+    dotenv = tmp_path / ".env"
+    dotenv.write_text('HOME=/x\nA=${HOME}$HOME\nB="${HOME}"\nFORMAT=$msec ${status} "$request"\n')
+    env = Environment.load(dotenv)
+
+    assert (env.text("A"), env.text("B")) == ("${HOME}$HOME", "${HOME}")
+    assert read_format(env) == "log_format custom '$msec ${status} \"$request\"';"
+
+
+def test_a_format_in_a_file(tmp_path: Path) -> None:
+    """FORMAT_FILE holds the directive; FORMAT may name a nginx.conf, and a format in it."""
+    conf = tmp_path / "nginx.conf"
+    conf.write_text(f"http {{\n    {DIRECTIVE}\n}}\n")
+    held = tmp_path / "format"
+    held.write_text(DIRECTIVE)
+
+    assert read_format(Environment({"FORMAT": f"{conf}:main"})) == MAIN
+    assert read_format(Environment({"FORMAT_FILE": str(held)})) == MAIN
+    with pytest.raises(ConfigError, match="no log_format other is in it; there are main"):
+        format_of(f"{conf}:other", "FORMAT")
+    with pytest.raises(ConfigError, match=r"FORMAT names .*none.conf, which cannot be read"):
+        format_of(f"{tmp_path}/none.conf:main", "FORMAT")
+
+
+@pytest.mark.parametrize("text", ["combined", " auto ", "error +02:00", "proxy"])
+def test_a_name_is_taken_as_it_is(text: str) -> None:
+    """It is what slices carry; auto is for the producer to find out."""
+    assert format_of(text, "FORMAT") == text.strip()
+    assert read_format(Environment({})) == "combined"
+
+
+def test_the_place_is_marked() -> None:
+    """Whoever starts a service sees what is wrong with the format, and where."""
+    with pytest.raises(ConfigError) as caught:
+        format_of("log_format x '$msec $host$uri';", "FORMAT")
+
+    first, shown, caret = str(caught.value).splitlines()
+    assert first.startswith("FORMAT: nothing stands between $host and $uri")
+    assert shown[caret.index("^") :].startswith("$uri")
+
+
+def test_a_format_that_no_slice_can_carry() -> None:
+    """It is refused at start, not by a consumer."""
+    with pytest.raises(ConfigError, match="a format has up to 4,096"):
+        format_of(f"$msec {'x' * LIMITS['format']}", "FORMAT")

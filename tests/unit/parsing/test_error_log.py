@@ -1,0 +1,154 @@
+"""nginx's error log: which lines fit, and what their fields become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datastream.parsing import ERROR_LIMITS, EXTRA_LIMIT, ErrorEvent, Unparseable, parser_for
+
+START = "2000/10/10 13:55:36 [error] 31#32: *7 "
+CLIENT = ', client: 192.0.2.7, server: www.example.com, request: "GET /x HTTP/1.1"'
+
+
+def parse(line: str, form: str = "error") -> ErrorEvent:
+    """Return the event of a line."""
+    event = parser_for(form)(line.encode())
+    assert isinstance(event, ErrorEvent)
+    return event
+
+
+def test_every_field_has_its_place() -> None:
+    """Those that nginx's HTTP modules write, in their order."""
+    event = parse(
+        f"{START}connect() failed (111: Connection refused) while connecting to upstream{CLIENT}, "
+        'subrequest: "/auth", upstream: "http://192.0.2.5:80/x", host: "example.com", '
+        'referrer: "https://example.net/"'
+    )
+
+    assert event == ErrorEvent(
+        time="2000-10-10 13:55:36.000",
+        level="error",
+        pid=31,
+        tid=32,
+        connection=7,
+        client=bytes([192, 0, 2, 7]),
+        server="www.example.com",
+        request="GET /x HTTP/1.1",
+        upstream="http://192.0.2.5:80/x",
+        host="example.com",
+        referrer="https://example.net/",
+        message="connect() failed (111: Connection refused) while connecting to upstream",
+        extra={"subrequest": "/auth"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("rest", "fields"),
+    [
+        ("signal process started", {"message": "signal process started", "client": None}),
+        ("", {"message": ""}),
+        (
+            'limiting requests, excess: 0.984 by zone "one", client: 192.0.2.7, server: _',
+            {"extra": {"excess": 0.984, "zone": "one"}, "server": "_"},
+        ),
+        (
+            'limiting connections by zone "addr", client: 192.0.2.7, server: , request: "x"',
+            {"extra": {"zone": "addr"}, "server": None, "request": "x"},
+        ),
+        (
+            "client closed connection while waiting for request, client: unix:, server: unix:/x",
+            {"client": None, "extra": {"client": "unix:"}, "server": "unix:/x"},
+        ),
+        (
+            "client 192.0.2.7 closed keepalive connection",
+            {"message": "client 192.0.2.7 closed keepalive connection", "client": None},
+        ),
+        (
+            f'open() "/a, client: 203.0.113.1, server: x" failed{CLIENT}, host: "h"',
+            {"message": 'open() "/a, client: 203.0.113.1, server: x" failed', "host": "h"},
+        ),
+        (
+            f'client sent invalid request{CLIENT[:-1]} "quoted", host: "a", host: "b"',
+            {"request": 'GET /x HTTP/1.1 "quoted', "host": 'a", host: "b'},
+        ),
+        (
+            "recv() failed, client: 192.0.2.7, server: 0.0.0.0:443, bytes from/to client:0/0",
+            {"server": "0.0.0.0:443", "message": "recv() failed, bytes from/to client:0/0"},
+        ),
+    ],
+)
+def test_messages_of_all_sorts(rest: str, fields: dict[str, Any]) -> None:
+    """Whatever the message says, and whatever a client made it say."""
+    event = parse(f"{START}{rest}")._asdict()
+
+    assert {name: event[name] for name in fields} == fields
+
+
+@pytest.mark.parametrize(
+    ("form", "logged", "utc"),
+    [
+        ("error", "2000/10/10 13:55:36", "2000-10-10 13:55:36.000"),
+        ("error UTC", "2000/10/10 13:55:36", "2000-10-10 13:55:36.000"),
+        ("error +05:30", "2000/10/10 13:55:36", "2000-10-10 08:25:36.000"),
+        ("error -0700", "2000/10/10 13:55:36", "2000-10-10 20:55:36.000"),
+        ("error Europe/Paris", "2000/07/10 13:55:36", "2000-07-10 11:55:36.000"),
+        ("error Europe/Paris", "2000/01/10 13:55:36", "2000-01-10 12:55:36.000"),
+        ("error Europe/Paris", "2026/10/25 02:30:00", "2026-10-25 00:30:00.000"),
+    ],
+)
+def test_times_are_local_ones_of_a_zone(form: str, logged: str, utc: str) -> None:
+    """The log names no zone; the format does."""
+    assert parse(f"{logged} [notice] 1#1: x", form).time == utc
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("", "empty"),
+        (" \r", "empty"),
+        ("PHP message: second line of a message", "format"),
+        ("2000/10/10 13:55:36 [error]", "format"),
+        ("2000/10/10 13:55:36 [error] x: y", "format"),
+        ("2000/02/31 13:55:36 [error] 1#1: x", "time"),
+        ("0000/10/10 13:55:36 [error] 1#1: x", "time"),
+    ],
+)
+def test_what_does_not_fit(line: str, reason: str) -> None:
+    """The reasons are those of every format."""
+    with pytest.raises(Unparseable) as caught:
+        parser_for("error")(line.encode())
+    assert (caught.value.reason, caught.value.__context__) == (reason, None)
+
+
+@given(st.binary(max_size=80), st.binary(max_size=80))
+def test_any_bytes_are_an_event_or_a_reject(message: bytes, request: bytes) -> None:
+    """Every text can be stored, and keeps to its limit."""
+    line = START.encode() + message + b', client: 192.0.2.7, server: , request: "' + request
+    for tail in (b"", b'"', b'", host: "x"'):
+        event = parser_for("error")((line + tail).replace(b"\n", b""))
+        for text in event:
+            if isinstance(text, str):
+                text.encode("utf-8")
+
+
+def test_long_texts_are_cut_and_it_is_said_which() -> None:
+    """As in the other table."""
+    long = "x" * 9000
+    event = parse(
+        f'{START}{long}, client: {long}, server: {long}, request: "{long}", host: "{long}"'
+    )
+
+    assert event.extra is not None
+    assert event.extra["cut"] == ["server", "request", "host", "message", "client"]
+    assert len(str(event.extra["client"])) == EXTRA_LIMIT
+    assert len(event.message) == ERROR_LIMITS["message"]
+
+
+def test_a_huge_line_of_fields_is_no_work() -> None:
+    """Were the time to grow with the square of the line, this would take hours."""
+    for part in (', client: 192.0.2.7, server: x, request: "', ', host: "', ', client: "', "*1 "):
+        parse(START + part * 100_000)

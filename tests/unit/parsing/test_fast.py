@@ -1,0 +1,70 @@
+"""The parser of usual lines and the careful one say the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nginx
+from datastream.parsing import PRESETS, Unparseable
+from datastream.parsing.compiler import AccessFormat
+from datastream.parsing.variables import Kind, kind_of
+from datastream_operator import sample
+from parsed import access_format
+
+FORMATS = {
+    **{name: name for name in PRESETS},
+    **nginx.formats(),
+    "trusted": "main set_real_ip_from 192.0.2.0/24;",
+}
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=12)
+MESS = st.sampled_from(
+    ['"', "\\", " ", " [", "] ", "|", "\t", ", ", " : ", "-", ":", ";", "/", "?"]
+)
+VALUES = {
+    Kind.REQUEST: ["GET /a?b HTTP/1.1", "GET http://H:1/x HTTP/1.0", "CONNECT h:1 HTTP/1.1", "x"],
+    Kind.TIME_LOCAL: ["10/Oct/2000:13:55:36 -0700", "31/Feb/2000:13:55:36 -0700"],
+    Kind.TIME_ISO: ["2000-10-10T13:55:36-07:00"],
+    Kind.TIME_SECONDS: ["971211336.250"],
+    Kind.INTEGER: ["200", "0", "18446744073709551615", "-5", "1_0"],
+    Kind.DECIMAL: ["0.001", "12.5", "1", ".5"],
+    Kind.CHAIN: ["192.0.2.9, 198.51.100.3", "x"],
+    Kind.TEXTS: ["192.0.2.5:80", "192.0.2.5:80, [2001:db8::7]:80 : unix:/x"],
+    Kind.INTEGERS: ["200", "502, 200 : 404", "-, 200"],
+    Kind.DECIMALS: ["0.001", "0.001, 0.002 : -", "12345678.000"],
+    Kind.WORD: ["192.0.2.7", "2001:db8::7", "unix:", "www.example.com", "", "https", "HTTP/1.1"],
+    Kind.TEXT: ["Mozilla/5.0 (X11; Linux)", "/a?b=c", "ana", "ana lopez", "a@b.example", ""],
+}
+
+
+def outcome(form: AccessFormat, line: bytes, *, carefully: bool) -> object:
+    """Return the event of a line, or why it is rejected."""
+    try:
+        return form.careful(line) if carefully else form.parse(line)
+    except Unparseable as reject:
+        return reject.reason
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@given(data=st.data())
+def test_both_say_the_same(name: str, data: st.DataObject) -> None:
+    """Of likely values, odd ones, and texts that look like the format's own."""
+    form = access_format(FORMATS[name])
+    line = form.template.before
+    for piece in form.template.pieces:
+        likely = st.sampled_from(VALUES[kind_of(piece.variable)])
+        value = data.draw(st.one_of(likely, likely, likely, likely, st.just("-"), TEXT, MESS))
+        line += value + piece.after
+    encoded = (line + data.draw(st.sampled_from(["", "", "\r", " "]))).encode()
+
+    assert outcome(form, encoded, carefully=False) == outcome(form, encoded, carefully=True)
+
+
+@pytest.mark.parametrize("name", sample.FORMATS)
+def test_both_say_the_same_of_a_sample(name: sample.Format) -> None:
+    """Of the lines of a whole site."""
+    form = access_format(name)
+    for line, _ in sample.generate(3000, name, seed=5):
+        assert outcome(form, line, carefully=False) == outcome(form, line, carefully=True), line

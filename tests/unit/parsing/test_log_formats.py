@@ -1,0 +1,368 @@
+"""The compiler of log_format: what is a format, what is none, and where it stops being one."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datastream.parsing import (
+    PRESETS,
+    FormatError,
+    Unparseable,
+    canonical,
+    compiled,
+    in_configuration,
+    parser_for,
+)
+from parsed import access_format, access_parser
+
+NGINX_CONF = """
+user www-data;
+http {
+    log_format  main  '$remote_addr - $remote_user [$time_local] "$request" '
+                      '$status $body_bytes_sent "$http_referer" '   # a comment; with 'quotes'
+                      '"$http_user_agent" "$http_x_forwarded_for"';
+    log_format json escape=json '{"time":"$time_iso8601","status":$status}';
+    log_format odd '[$time_local] $host$request_uri';
+    server { location / { return 200 "log_format no '$no';"; } }
+}
+"""
+
+
+def refused(text: str) -> FormatError:
+    """Return why a text is no format."""
+    with pytest.raises(FormatError) as caught:
+        compiled(text)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "before_the_caret"),
+    [
+        (
+            "log_format x '[$time_local] $host$request_uri';",
+            "nothing stands between $host and $request_uri",
+            "log_format x '[$time_local] $host",
+        ),
+        ("log_format x '${msec}${status}';", "nothing stands between", "log_format x '${msec}"),
+        ("log_format x '$msec' '$status';", "nothing stands between", "log_format x '$msec' '"),
+        ("$msec $$status", "this $ begins no variable", "$msec "),
+        ("log_format x '$msec $';", "this $ begins no variable", "log_format x '$msec "),
+        ("log_format x '$msec ${status';", "this $ begins no variable", "log_format x '$msec "),
+        ("log_format x '$remote_addr", "this quote has no end", "log_format x "),
+        ("log_format x '$msec'", "there is none", "log_format x '$msec'"),
+        ("log_format x escape=xml '$msec';", "escape= is one of", "log_format x escape="),
+        ("log_format x;", "has no format after its name", "log_format x"),
+        ("log_format;", "log_format has no name", "log_format"),
+        ("log_format x 'text';", "the format has no variable", "log_format x '"),
+        ("log_format x '$status';", "the format has no time", "log_format x '$status"),
+        ("log_format x '$msec'; gzip on;", "after a format only", "log_format x '$msec'; "),
+    ],
+)
+def test_what_is_no_format_is_refused_with_the_place(
+    text: str, message: str, before_the_caret: str
+) -> None:
+    """A person sees in the text itself what is wrong."""
+    error = refused(text)
+    shown, caret = error.marked.splitlines()[-2:]
+
+    assert message in str(error)
+    assert "\n" not in str(error)
+    assert shown.strip() == text
+    assert caret == " " * (4 + len(before_the_caret)) + "^"
+
+
+@pytest.mark.parametrize("text", ["", "unheard-of", "nginx", "error Mars/Base", "error +25:00"])
+def test_what_is_no_name_is_refused(text: str) -> None:
+    """The message says what there is."""
+    with pytest.raises(FormatError):
+        parser_for(text)
+
+
+def test_the_place_is_shown_in_its_line() -> None:
+    """Of a directive in several lines the one with the place, and of a long line what is near."""
+    error = refused("log_format x '$msec '\n    '$host$uri' '" + "x" * 200 + "';")
+
+    assert error.marked.splitlines()[1].strip().startswith("'$host$uri'")
+    assert error.marked.splitlines()[1].endswith("…")
+
+
+def test_a_directive_is_read_as_nginx_reads_it() -> None:
+    """Strings are joined, comments left out, escapes undone; braces may hold a variable."""
+    form = access_format(
+        "log_format x  '$remote_addr'  # one\n\t\" \\\"${time_local}\\\" \"'\\'\\\\$status\\t' end;"
+    )
+
+    assert form.variables == ("remote_addr", "time_local", "status")
+    assert [piece.after for piece in form.template.pieces] == [' "', "\" '\\", "\tend"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *PRESETS,
+        *(f"log_format x '{text}';" for text in PRESETS.values()),
+        "error",
+        "error +02:00",
+        "combined set_real_ip_from 192.0.2.0/24; set_real_ip_from ::1;",
+        'log_format x escape=json \'{"t":"$msec"}\'; set_real_ip_from 192.0.2.1;',
+        "log_format x '\\'\\\\$msec\\t\\n\"';",
+        '$msec\t"$request" \'\\',
+    ],
+)
+def test_the_canonical_text_is_the_same_format(text: str) -> None:
+    """It is one line, and it is its own canonical text: a slice can carry it."""
+    once = canonical(text)
+
+    assert canonical(once) == once
+    assert "\n" not in once
+    first, second = compiled(text), compiled(once)
+    assert type(first) is type(second)
+    assert first.destinations() == second.destinations()
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_a_format_or_refused(text: str) -> None:
+    """Nothing but FormatError is raised, and what is a format has a canonical text."""
+    for form in (text, f"log_format x {text}", f"log_format x '$msec{text}';", f"$msec {text}"):
+        try:
+            once = canonical(form)
+        except FormatError:
+            continue
+        assert canonical(once) == once
+
+
+def test_a_format_is_found_in_a_configuration() -> None:
+    """By its name, in whatever block; `combined` needs no directive."""
+    main = in_configuration(NGINX_CONF, "main")
+
+    assert main == f"log_format main '{PRESETS['main']}';"
+    assert in_configuration(NGINX_CONF, "json").startswith("log_format json escape=json '{")
+    assert in_configuration(NGINX_CONF, "combined") == "combined"
+    with pytest.raises(FormatError, match="no log_format x is in it; there are main, json, odd"):
+        in_configuration(NGINX_CONF, "x")
+    with pytest.raises(FormatError, match="nothing stands between") as caught:
+        in_configuration(NGINX_CONF, "odd")
+    assert "$host$request_uri" in caught.value.marked
+
+
+def test_a_format_is_compiled_once() -> None:
+    """The memory for compiled formats has a bound."""
+    assert parser_for("combined") is parser_for("combined")
+    assert compiled.cache_parameters()["maxsize"] == 64
+
+
+def test_unknown_variables_are_text() -> None:
+    """Whatever a map or a module calls its variable, it is in `extra` under that name."""
+    parse = access_parser('$msec $geoip2_city_name|$my_map|"$http_x_custom"')
+    event = parse(b'1700000000.123 New York|0042|"a \\x22b\\x22"')
+
+    assert event.time == "2023-11-14 22:13:20.123"
+    assert event.extra == {
+        "geoip2_city_name": "New York",
+        "my_map": "0042",
+        "http_x_custom": 'a "b"',
+    }
+
+
+@pytest.mark.parametrize(
+    ("logged", "items", "total"),
+    [
+        ("0.001", [0.001], 0.001),
+        ("0.001, 0.002", [0.001, 0.002], 0.003),
+        ("0.001, 0.002 : 0.003", [0.001, 0.002, 0.003], 0.006),
+        ("-, 0.002", [None, 0.002], 0.002),
+        ("-", None, None),
+        ("", None, None),
+        ("-, -", [None, None], None),
+        ("soon", "soon", None),
+    ],
+)
+def test_an_upstream_list_in_full_and_as_a_total(
+    logged: str, items: object, total: float | None
+) -> None:
+    """Each server that was tried is there, and the total has a column."""
+    for form, line in (
+        ("$msec $upstream_response_time end", f"1700000000.123 {logged} end"),
+        ('$msec "$upstream_response_time"', f'1700000000.123 "{logged}"'),
+        ("$msec urt=$upstream_response_time", f"1700000000.123 urt={logged}"),
+    ):
+        event = access_parser(form)(line.encode())
+        assert event.upstream_time == total
+        assert (event.extra or {}).get("upstream_response_time") == items
+
+
+def test_numbers_to_the_limits_of_their_columns() -> None:
+    """What a column cannot hold is kept as text."""
+    parse = access_parser("$msec $body_bytes_sent $request_time $connection")
+
+    event = parse(b"1700000000.123 9223372036854775807 9999999.999 9223372036854775807")
+    assert (event.size, event.request_time) == (2**63 - 1, 9999999.999)
+    assert event.extra == {"connection": 2**63 - 1}
+    event = parse(b"1700000000.123 9223372036854775808 10000000.000 9223372036854775808")
+    assert (event.size, event.request_time) == (None, None)
+    assert event.extra == {
+        "size": "9223372036854775808",
+        "request_time": "10000000.000",
+        "connection": "9223372036854775808",
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "line", "columns"),
+    [
+        (
+            '$msec $request_method $scheme $http_host "$request_uri" $server_protocol',
+            b'1700000000.123 GET https Example.com:8443 "/a?b=c" HTTP/2.0',
+            ("GET", "/a?b=c", "https", "example.com", "/a", "b=c", "2.0"),
+        ),
+        (
+            "$msec $request_method $uri ?$args",
+            b"1700000000.123 GET /a ?b=c",
+            ("GET", "/a?b=c", None, None, "/a", "b=c", None),
+        ),
+        (
+            '$msec "$request" $host $scheme',
+            b'1700000000.123 "GET http://One.example/x HTTP/1.1" two.example https',
+            ("GET", "http://One.example/x", "http", "one.example", "/x", None, "1.1"),
+        ),
+        (
+            '$msec "$request" $server_name',
+            b'1700000000.123 "GET /x HTTP/1.1" www.example.com',
+            ("GET", "/x", None, "www.example.com", "/x", None, "1.1"),
+        ),
+    ],
+)
+def test_the_request_from_its_parts(
+    form: str, line: bytes, columns: tuple[str | None, ...]
+) -> None:
+    """A format may log the request whole or in parts; host and scheme may stand beside it."""
+    assert access_parser(form)(line)[6:13] == columns
+
+
+def test_a_variable_that_says_something_else_is_kept() -> None:
+    """The target's own host goes before `$host`, which is in `extra` then."""
+    event = access_parser('$msec "$request" $host $scheme')(
+        b'1700000000.123 "GET http://one.example/x HTTP/1.1" two.example https'
+    )
+
+    assert event.extra == {"host": "two.example", "scheme": "https"}
+
+
+def test_the_most_precise_time_is_taken() -> None:
+    """The other one is kept as it is."""
+    event = access_parser("[$time_local] $msec")(b"[10/Oct/2000:13:55:36 -0700] 971211336.250")
+
+    assert event.time == "2000-10-10 20:55:36.250"
+    assert event.extra == {"time_local": "10/Oct/2000:13:55:36 -0700"}
+
+
+@pytest.mark.parametrize("escape", ["default", "json", "none"])
+def test_unquoted_texts_end_where_the_rest_fits(escape: str) -> None:
+    """Spaces in them do not matter as long as what follows can be told."""
+    parse = access_parser(
+        f"log_format x escape={escape} '$http_user_agent $status [$time_iso8601]';"
+    )
+    event = parse(b"Mozilla/5.0 (X11; Linux 404) x 200 [2000-10-10T13:55:36-07:00]")
+
+    assert event.user_agent == "Mozilla/5.0 (X11; Linux 404) x"
+    assert event.status == 200
+
+
+@pytest.mark.parametrize(
+    ("text", "client"),
+    [
+        ("192.0.2.7", "198.51.100.1"),
+        ("203.0.113.9, 192.0.2.7", "198.51.100.1"),
+        ("-", "198.51.100.1"),
+    ],
+)
+def test_nobody_is_trusted_by_default(text: str, client: str) -> None:
+    """Whatever a client claims, the address is that of the connection."""
+    event = access_parser('$msec $remote_addr "$http_x_forwarded_for"')(
+        f'1700000000.123 {client} "{text}"'.encode()
+    )
+
+    assert event.client == bytes([198, 51, 100, 1])
+    if text != "-":
+        assert event.extra == {"http_x_forwarded_for": text.split(", ")}
+
+
+@pytest.mark.parametrize(
+    ("address", "chain", "client"),
+    [
+        ("198.51.100.1", "203.0.113.9", "203.0.113.9"),
+        ("198.51.100.1", "203.0.113.9, 198.51.100.2", "203.0.113.9"),
+        ("198.51.100.1", "192.0.2.1, 203.0.113.9, 198.51.100.2", "203.0.113.9"),
+        ("198.51.100.1", "198.51.100.3, 198.51.100.2", "198.51.100.3"),
+        ("198.51.100.1", "2001:db8::9,2001:db8:1::2", "2001:db8::9"),
+        ("198.51.100.1", "unknown", "198.51.100.1"),
+        ("203.0.113.1", "192.0.2.1", "203.0.113.1"),
+        ("198.51.100.1", "-", "198.51.100.1"),
+    ],
+)
+def test_the_client_behind_trusted_proxies(address: str, chain: str, client: str) -> None:
+    """From the right, the first address that is no trusted proxy's; the proxy's is kept."""
+    parse = access_parser(
+        "log_format x '$msec $remote_addr \"$http_x_forwarded_for\"';"
+        "set_real_ip_from 198.51.100.0/24; set_real_ip_from 2001:db8:1::/48;"
+    )
+    plain = access_parser("$msec $remote_addr")(f"1700000000.123 {client}".encode())
+
+    event = parse(f'1700000000.123 {address} "{chain}"'.encode())
+
+    assert event.client == plain.client
+    assert ((event.extra or {}).get("remote_addr") == address) == (client != address)
+
+
+def test_json_in_another_spelling() -> None:
+    """Keys in another order, other spaces, new keys, numbers as numbers: the same event."""
+    parse = access_parser(
+        'log_format x escape=json \'{"t":"$msec","s":$status,"r":{"q":"$request"},'
+        '"u":["$upstream_addr","$upstream_status"],"h":"$scheme://$host"}\';'
+    )
+    usual = parse(
+        b'{"t":"1700000000.123","s":200,"r":{"q":"GET /\\"x\\u00e9 HTTP/1.1"},'
+        b'"u":["192.0.2.5:80","502, 200"],"h":"https://www.example.com"}'
+    )
+    other = parse(
+        b'{"h": "https://www.example.com", "u": ["192.0.2.5:80", "502, 200"], "new": [1, {}],'
+        b' "r": {"q": "GET /\\"x\\u00e9 HTTP/1.1"}, "s": 200, "t": 1700000000.123}'
+    )
+
+    assert usual == other
+    assert usual.url == '/"xé'
+    assert usual.extra == {"upstream_addr": ["192.0.2.5:80"], "upstream_status": [502, 200]}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"{",
+        b"[]",
+        b"{}",
+        b"1",
+        b"null",
+        b'{"t":{}}',
+        b"[" * 100_000,
+        b'{"t":' * 50_000,
+        b'{"t":1e999}',
+    ],
+)
+def test_json_that_has_no_time(line: bytes) -> None:
+    """It is rejected like any other line, however deep it is."""
+    parse = access_parser('log_format x escape=json \'{"t":"$msec","s":$status}\';')
+
+    with pytest.raises(Unparseable):
+        parse(line)
+
+
+def test_a_missing_number_leaves_no_json_and_yet_parses() -> None:
+    """Of a variable that is not there nginx writes nothing: `"u":,`."""
+    parse = access_parser(
+        'log_format x escape=json \'{"t":$msec,"u":$upstream_status,"s":$status}\';'
+    )
+    event = parse(b'{"t":1700000000.123,"u":,"s":404}')
+
+    assert (event.status, event.extra) == (404, None)
