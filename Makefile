@@ -69,6 +69,10 @@ venv: ## Make the environment .venv, with the command datastream
 test: venv ## Run every test, on private servers of its own [TESTS=tests/unit]
 	@$(BIN)/pytest $(or $(TESTS),tests/unit tests/contract tests/integration)
 
+.PHONY: test-faults
+test-faults: venv ## Make everything fail in every way, on private servers: nothing lost, nothing doubled
+	@$(BIN)/pytest $(or $(TESTS),tests/faults)
+
 .PHONY: test-deploy
 test-deploy: venv ## Test the containers, with an engine and images of its own where there are none
 	@$(BIN)/pytest tests/deploy
