@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,6 +50,13 @@ class Writer:
                 end = self._data.index(b"\n", end) + 1
             self._write(end)
 
+    def insert(self, line: bytes) -> None:
+        """Write a line of the test's own."""
+        with self._lock:
+            self._finish_line()
+            self._file.write(line)
+            self.streams[-1] += line
+
     def reopen(self) -> None:
         """Finish the line and write to a new file under the same name from now on."""
         with self._lock:
@@ -58,12 +65,12 @@ class Writer:
             self._file = self.path.open("ab", buffering=0)
             self.streams.append(bytearray())
 
-    @contextmanager
-    def pausing(self) -> Iterator[None]:
-        """Write nothing meanwhile; the last line is a whole one."""
+    def truncate(self) -> None:
+        """Empty the file in place, as copytruncate does; what is written then begins a stream."""
         with self._lock:
             self._finish_line()
-            yield
+            os.truncate(self.path, 0)
+            self.streams.append(bytearray())
 
     def stop(self) -> None:
         """Finish the line and end."""
@@ -100,12 +107,27 @@ def start_code(deployment: Deployment, module: str, code: str, **changes: str) -
     """Start a service after some code of the test's own, which may break or replace parts of it."""
     program = f"import sys\nsys.argv = [{module!r}]\n{code}\n"
     program += f"import runpy\nrunpy.run_module({module!r}, run_name='__main__')\n"
-    number = len(deployment.services)
+    return start_command(deployment, module, [sys.executable, "-c", program], **changes)
+
+
+def start_without_privileges(
+    deployment: Deployment, module: str, *arguments: str, **changes: str
+) -> Service:
+    """Start a service for which the permissions of files count, even where the tests are root's."""
+    powerless = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    command = [*powerless, sys.executable, "-m", module, *arguments]
+    return start_command(deployment, module, command, **changes)
+
+
+def start_command(
+    deployment: Deployment, module: str, command: Sequence[str], **changes: str
+) -> Service:
+    """Start a service by a command of the test's own."""
     service = Service(
-        [sys.executable, "-c", program],
+        command,
         deployment.env(**changes),
         deployment.folder,
-        deployment.folder / f"{module}-{number}.log",
+        deployment.folder / f"{module}-{len(deployment.services)}.log",
     )
     deployment.services.append(service)
     return service
