@@ -178,7 +178,9 @@ def end_sessions(deployment: Deployment) -> None:
             cursor.execute("KILL %s", (number,))
 
 
-def assert_stored(deployment: Deployment, log: Path, *streams: bytes) -> None:
+def assert_stored(
+    deployment: Deployment, log: Path, *streams: bytes | bytearray, patience: float = PATIENCE
+) -> None:
     """Wait until the tables hold the streams of a log, and assert that they hold nothing else.
 
     Each stream is a file's bytes, by default the log's as it is now. raw_log has its lines byte for
@@ -197,7 +199,7 @@ def assert_stored(deployment: Deployment, log: Path, *streams: bytes) -> None:
         )
         assert parsed == lines
 
-    eventually(settled, PATIENCE)
+    eventually(settled, patience)
     found: dict[int, list[bytes]] = {}
     for stream, line in deployment.query(
         f"SELECT r.stream_id, r.line FROM raw_log r {of_log} ORDER BY stream_id, line_offset",

@@ -108,8 +108,12 @@ class Proxy:
         """Show `look` each piece that the server sends; what it returns is passed on."""
         self._answered = look
 
-    def cut_within(self, length: int, *, of_answer: bool = False) -> threading.Event:
+    def cut_within(
+        self, length: int, *, of_answer: bool = False, for_good: bool = False
+    ) -> threading.Event:
         """Break the next connection in the middle of a piece of at least `length` bytes.
+
+        For good: let none be made afterwards, until `accept`.
 
         Returns what is set once that has happened.
         """
@@ -118,6 +122,7 @@ class Proxy:
         def look(link: Link, data: bytes) -> bytes:
             if len(data) < length or done.is_set():
                 return data
+            self._refuses = for_good
             done.set()
             with suppress(OSError):
                 (link.client if of_answer else link.server).sendall(data[: len(data) // 2])

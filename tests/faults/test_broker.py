@@ -367,8 +367,9 @@ def test_producer_killed_while_the_broker_is_away(
     """The slice that it had in hand was never confirmed, so it is read again."""
     producer, lake, clean = start_all(deployment, writer.path, to_broker)
     await_stored(deployment, writer.path, 2_000)
-    to_broker.refuse()
+    in_publish = to_broker.cut_within(1_000, for_good=True)
     writer.burst(3_000)
+    assert in_publish.wait(PATIENCE)
     await_metric(producer, RETRIES, 4, dependency="rabbitmq")
     await_behind(producer)
     producer.kill()

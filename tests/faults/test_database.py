@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 import resource
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
-from datastream.streams import stream_id
+from datastream.errors import Unavailable
+from datastream.mysql import Session
+from datastream.slices import Slice
+from datastream.streams import Stream, stream_id
 from datastream_operator import migrate
 from datastream_operator.local.servers import Broker, Database
 from deployment import SOURCE, Deployment, Service, eventually
@@ -30,6 +36,7 @@ from faults.installation import (
     run_sql,
 )
 from faults.proxy import Proxy
+from lake_consumer.store import Lake
 
 RETRIES = "datastream_retries_total"
 
@@ -251,6 +258,39 @@ def test_lock_wait_and_deadlock(deployment: Deployment, writer: Writer) -> None:
 
     assert_whole(deployment, writer, producer, lake, clean)
     assert lake.metric(RETRIES, dependency="mysql", reason="connection") == 0
+
+
+def test_consumers_that_overlap_never_deadlock(deployment: Deployment) -> None:
+    """Rows go in the order of their keys, whatever order they come in: nobody waits in a circle."""
+    stream = Stream(1, SOURCE, "host", "/var/log/nginx/access.log", "combined", 0)
+    slices = [
+        Slice(stream, part * 10_000, b"\n".join([b"a line"] * 100), 100, 0, 0) for part in range(16)
+    ]
+
+    at_once = Barrier(3)
+
+    def add_all(order: list[Slice], name: str) -> list[str]:
+        failures = []
+        with closing(Session(deployment.mysql, name)) as session:
+            lake = Lake(session)
+            for number in range(30):
+                streamed = replace(stream, stream_id=number)
+                batch = [replace(piece, stream=streamed) for piece in order]
+                at_once.wait(PATIENCE)
+                try:
+                    lake.add(batch)
+                except Unavailable as error:
+                    failures.append(str(error))
+        return failures
+
+    before = deadlocks_of(deployment)
+    with ThreadPoolExecutor() as pool:
+        orders = [slices, slices[::-1], slices[8:] + slices[:8]]
+        failures = list(pool.map(add_all, orders, ["one", "two", "three"]))
+
+    assert failures == [[], [], []]
+    assert deadlocks_of(deployment) == before
+    assert deployment.count("raw_log") == 30 * 1_600
 
 
 def test_statement_over_max_allowed_packet(deployment: Deployment, writer: Writer) -> None:
