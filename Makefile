@@ -78,6 +78,22 @@ venv: ## Make the environment .venv, with the command datastream
 test: venv ## Run every test, on private servers of its own [TESTS=tests/unit]
 	@$(BIN)/pytest $(or $(TESTS),tests/unit tests/contract tests/integration)
 
+.PHONY: test-faults
+test-faults: venv ## Make everything fail in every way, on private servers: nothing lost, nothing doubled
+	@$(BIN)/pytest $(or $(TESTS),tests/faults)
+
+.PHONY: soak
+soak: venv ## Kill random parts 100 times during a million lines, and sit out long outages (an hour) [SEED=1]
+	@SOAK_SEED='$(or $(SEED),1)' $(BIN)/pytest tests/faults/soak.py
+
+.PHONY: soak-short
+soak-short: venv ## The same in three minutes [SEED=1]
+	@SOAK_ROUNDS=25 SOAK_LINES=250000 SOAK_OUTAGE=10 SOAK_SEED='$(or $(SEED),1)' $(BIN)/pytest tests/faults/soak.py
+
+.PHONY: sabotage
+sabotage: venv ## Break a copy of the code in known ways, and see for each which test turns red
+	@$(BIN)/python tests/faults/sabotage.py
+
 .PHONY: test-deploy
 test-deploy: venv ## Test the containers, with an engine and images of its own where there are none
 	@$(BIN)/pytest tests/deploy

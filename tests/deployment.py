@@ -119,7 +119,8 @@ class Deployment:
 
     def env(self, **changes: str) -> dict[str, str]:
         """Return the environment of a service."""
-        inherited = {k: os.environ[k] for k in ("PATH", "HOME", "LANG") if k in os.environ}
+        names = ("PATH", "HOME", "LANG", "PYTHONPATH")
+        inherited = {k: os.environ[k] for k in names if k in os.environ}
         return inherited | {
             "RABBIT_HOST": self.rabbit.host,
             "RABBIT_PORT": str(self.rabbit.port),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from datastream import mysql
 from datastream.errors import RowRefused, Unavailable
-from datastream.mysql import Session, StreamLog, binary, json_text, number, text
+from datastream.mysql import SESSION_TIMEOUT, Session, StreamLog, binary, json_text, number, text
 from datastream.streams import Stream
 from deployment import Deployment
 
@@ -93,7 +93,7 @@ def test_the_session_is_pinned(session: Session) -> None:
 
     assert "STRICT_TRANS_TABLES" in mode
     assert "NO_BACKSLASH_ESCAPES" not in mode
-    assert (zone, timeout) == ("+00:00", 60)
+    assert (zone, timeout) == ("+00:00", SESSION_TIMEOUT)
     assert set(isolation.values()) == {"READ-COMMITTED"}
 
 

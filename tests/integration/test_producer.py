@@ -103,7 +103,11 @@ def test_a_missing_log_ends_a_single_reading(deployment: Deployment, tmp_path: P
     assert "Traceback" not in producer.text()
 
 
-@pytest.mark.parametrize("content", ["\0" * 200, '{"version": 99, "source": "test"}'])
+@pytest.mark.parametrize(
+    "content",
+    ["\0" * 200, "", '{"version": 1, "source": "te', '{"version": 99, "source": "test"}'],
+    ids=["zeros", "empty", "half", "another version"],
+)
 def test_a_damaged_checkpoint_stops_the_producer(
     deployment: Deployment, tmp_path: Path, content: str
 ) -> None:

@@ -25,7 +25,7 @@ CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 60
 #: Seconds after which the server ends a session that says nothing, and with it the transaction of
 #: a client whose machine is gone: without it the redelivered batch waits for hours on its locks.
-SESSION_TIMEOUT = 60
+SESSION_TIMEOUT = 20
 
 #: Strict, so that no value is ever changed to fit. Without NO_BACKSLASH_ESCAPES: the driver's
 #: escape_string relies on backslashes, and under that mode would let an injection through.
@@ -38,17 +38,24 @@ DATA_ERRORS = frozenset({1048, 1264, 1265, 1292, 1366, 1406, 3140, 3819, 4025})
 #: A deadlock and a lock that took too long. The session is sound: only the batch is tried again.
 LOCK_ERRORS = frozenset({1205, 1213})
 
+#: Bytes; no server can be set to take a longer statement.
+GREATEST_PACKET = 1024**3
 #: Characters of a statement, and what its last row has beyond them. Longer ones take no less time,
 #: and several times their length in memory.
 STATEMENT_CHARACTERS = 256 * 1024
 
 _HINTS = {
+    1021: "make room on the server's disk",
+    1040: "raise its max_connections, or end other sessions",
     1044: "check the grants of the account",
     1045: "check MYSQL_USER and MYSQL_PASSWORD, and MYSQL_TLS_CERT if the account requires one",
     1049: "create the database of MYSQL_DATABASE",
     1054: "the schema is older than the code: run the migrations",
+    1114: "make room on the server's disk",
     1142: "check the grants of the account",
     1146: "the schema is not there: run the migrations",
+    1153: "raise its max_allowed_packet: one line alone is longer",
+    1290: "let it take writes again",
     1305: "the schema is older than the code: run the migrations",
     1370: "check the grants of the account",
     1698: "check MYSQL_USER and MYSQL_PASSWORD",
@@ -168,6 +175,8 @@ class Session:
         self._name = name
         self._connection: Any = None
         self._used_at = 0.0
+        #: The longest statement that the server takes.
+        self._most_bytes = 0
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -179,7 +188,7 @@ class Session:
         """
         with self._translated():
             self._open()
-            transaction = Transaction(self._connection.cursor())
+            transaction = Transaction(self._connection.cursor(), self._most_bytes)
             try:
                 yield transaction
                 self._connection.commit()
@@ -220,6 +229,8 @@ class Session:
             cursor.execute(
                 "SET SESSION time_zone = '+00:00', wait_timeout = %s", (SESSION_TIMEOUT,)
             )
+            cursor.execute("SELECT @@max_allowed_packet")
+            self._most_bytes = cursor.fetchone()[0]
         self._connection = connection
         self._used_at = time.monotonic()
 
@@ -252,10 +263,11 @@ def _lost(error: pymysql.MySQLError) -> str:
 
 
 class Transaction:
-    """The statements of one transaction."""
+    """The statements of one transaction; none is longer than `most_bytes`, the server's limit."""
 
-    def __init__(self, cursor: Any) -> None:
+    def __init__(self, cursor: Any, most_bytes: int = GREATEST_PACKET) -> None:
         self._cursor = cursor
+        self._most_bytes = most_bytes
 
     def insert(
         self, statement: LiteralString, literals: Sequence[Literal], rows: Sequence[Sequence[Any]]
@@ -263,15 +275,24 @@ class Transaction:
         """Run a multi-row INSERT, in parts, and return how many rows were affected.
 
         `statement` has one `{values}` where the rows belong. With `ON DUPLICATE KEY UPDATE
-        key = key` a new row counts one and one that was there counts none.
+        key = key` a new row counts one and one that was there counts none. Rows that are more
+        than the server takes at once go in several statements.
         """
         if not rows:
             return 0
         before, after = statement.split("{values}")
-        affected = 0
-        for part in _parts(_rows_as_sql(literals, rows)):
-            query = before + ",".join(part) + after
-            affected += self._cursor.execute(query.encode("utf-8", "surrogateescape"))
+        return sum(
+            self._insert(before, part, after) for part in _parts(_rows_as_sql(literals, rows))
+        )
+
+    def _insert(self, before: str, rows: list[str], after: str) -> int:
+        query = (before + ",".join(rows) + after).encode("utf-8", "surrogateescape")
+        # The server counts a byte for the command.
+        if len(query) >= self._most_bytes and len(rows) > 1:
+            middle = len(rows) // 2
+            halves = rows[:middle], rows[middle:]
+            return sum(self._insert(before, half, after) for half in halves)
+        affected: int = self._cursor.execute(query)
         return affected
 
     def execute(self, statement: LiteralString, parameters: Sequence[Value] = ()) -> int:

@@ -392,6 +392,11 @@ class Queue(Generic[Prepared]):
         if self._cancelled:
             # Without this a deleted queue, or a consumer timeout, looks like a queue that is idle.
             raise Unavailable(f"it cancelled the consumer of {self._name}", "cancelled")
+        if self._channel.is_closed:
+            # A consumer timeout, for example. Here it would look like a queue that is idle as well;
+            # pika keeps the broker's words, and only shows them to calls that are not made here.
+            with _translated():
+                raise self._channel._closing_reason
 
     def _grow(self) -> bool:
         """Take what has arrived into the next batch, while it has room; return whether any was."""

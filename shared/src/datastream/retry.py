@@ -15,7 +15,8 @@ logger = logging.getLogger(__name__)
 #: Seconds: the first wait, and the longest. Recovery is noticed within the longest.
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
-#: A dependency that stays away is told again this often (seconds), not at every attempt.
+#: A dependency that stays away is told again this often (seconds) and not at every attempt; when
+#: the reason is another one than before, at once.
 TELL_EVERY = 60.0
 
 
@@ -33,16 +34,18 @@ def retrying(
     `until` is set or after `give_up_after` seconds. It waits by `wait(seconds)`, by default on
     `until`, so that a request to stop ends the wait. `observe(reason)` is called before each wait.
     """
-    told_at = 0.0
+    #: When each reason was told last, in seconds since the first attempt.
+    told_at: dict[str, float] = {}
 
     def tell(state: tenacity.RetryCallState) -> None:
-        nonlocal told_at
         error = state.outcome.exception() if state.outcome else None
         reason = error.reason if isinstance(error, Unavailable) else "unknown"
         observe(reason)
         elapsed = state.seconds_since_start or 0.0
-        if state.attempt_number == 1 or elapsed - told_at >= TELL_EVERY:
-            told_at = elapsed
+        if state.attempt_number == 1:
+            told_at.clear()
+        if reason not in told_at or elapsed - told_at[reason] >= TELL_EVERY:
+            told_at[reason] = elapsed
             logger.warning(
                 "%s unavailable, nothing is lost, trying again until it is back",
                 what,

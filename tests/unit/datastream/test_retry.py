@@ -98,6 +98,20 @@ def test_an_outage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     assert "RabbitMQ unavailable, nothing is lost" in caplog.records[0].message
 
 
+def test_another_reason_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that comes back and refuses the account is news; each reason is told once."""
+    caplog.set_level(logging.WARNING)
+    reasons = ["connection", "refused", "refused", "connection", "refused"]
+
+    def call() -> None:
+        if reasons:
+            raise Unavailable("away", reasons.pop(0))
+
+    retrying("RabbitMQ", until=Event(), wait=Waits())(call)
+
+    assert [vars(record)["reason"] for record in caplog.records] == ["connection", "refused"]
+
+
 def test_an_outage_that_lasts_is_told_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,182 @@
+"""Breaks the code in known ways, each on a copy, and shows which test turns red: `make sabotage`.
+
+A test that stays green while the promise it holds is broken would be worth nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = ("shared", "services", "deploy", "migrations", "tests")
+
+
+class Sabotage(NamedTuple):
+    """One way to break the code: in a file, some text in the place of another."""
+
+    name: str
+    file: str
+    changes: tuple[tuple[str, str], ...]
+    #: The test that must turn red.
+    test: str
+
+
+SABOTAGES = (
+    Sabotage(
+        "acknowledge before the commit",
+        "shared/src/datastream/consuming.py",
+        (
+            ("        queue.ack(batch)\n", ""),
+            (
+                "        prepared = [delivery.prepared for",
+                "        queue.ack(batch)\n        prepared = [delivery.prepared for",
+            ),
+        ),
+        "tests/faults/test_database.py::test_consumer_killed_before_its_commit",
+    ),
+    Sabotage(
+        "checkpoint before the confirm",
+        "services/producer/src/producer/pipeline.py",
+        (
+            ("                tailer.confirm()\n", ""),
+            (
+                "                for side in (LAKE_KEY, CLEAN_KEY):",
+                "                tailer.confirm()\n"
+                "                checkpoint.save(tailer.state())\n"
+                "                for side in (LAKE_KEY, CLEAN_KEY):",
+            ),
+        ),
+        "tests/faults/test_broker.py::test_producer_killed_while_the_broker_is_away",
+    ),
+    Sabotage(
+        "unsorted rows",
+        "services/lake_consumer/src/lake_consumer/store.py",
+        (("sorted(slices, key=IN_KEY_ORDER)", "list(slices)"),),
+        "tests/faults/test_database.py::test_consumers_that_overlap_never_deadlock",
+    ),
+    Sabotage(
+        "automatic acknowledgement",
+        "shared/src/datastream/rabbitmq.py",
+        (
+            (
+                "basic_consume(self._name, self._on_message)",
+                "basic_consume(self._name, self._on_message, auto_ack=True)",
+            ),
+            (
+                "            self._channel.basic_ack(batch[-1].tag, multiple=True)",
+                "            pass",
+            ),
+        ),
+        "tests/faults/test_killed.py::test_consumer_killed",
+    ),
+    Sabotage(
+        "INSERT IGNORE",
+        "services/lake_consumer/src/lake_consumer/store.py",
+        (
+            ("    INSERT INTO raw_log", "    INSERT IGNORE INTO raw_log"),
+            ("\n    ON DUPLICATE KEY UPDATE line_offset = line_offset", ""),
+        ),
+        "tests/faults/test_poison.py::test_a_row_that_the_database_refuses",
+    ),
+    Sabotage(
+        "a position in a path instead of an identity",
+        "shared/src/datastream/streams.py",
+        ((", first_line):", "):"), ("    digest.update(generation.to_bytes(8))\n", "")),
+        "tests/faults/test_tailing.py::test_renamed_and_created",
+    ),
+    Sabotage(
+        "a position in an inode instead of the content",
+        "services/producer/src/producer/files.py",
+        (
+            (
+                "            return fingerprint(self.read(place.position - length, length)) == "
+                "place.marker\n",
+                "            return self.identity == place.identity\n",
+            ),
+            (
+                "            if not place.begins(self.read(0, place.prefix_length)):\n"
+                "                return False  # the cheap part first: the rest of a gzip file is "
+                "far away\n",
+                "",
+            ),
+        ),
+        "tests/faults/test_tailing.py::test_another_file_in_its_place",
+    ),
+)
+
+
+def copy(folder: Path) -> None:
+    """Copy the tree, without what is made from it."""
+    for name in FOLDERS:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+
+
+def apply(sabotage: Sabotage, folder: Path) -> None:
+    """Break the copy. Raises SystemExit when the code is no longer what it was."""
+    file = folder / sabotage.file
+    text = file.read_text(encoding="utf-8")
+    for old, new in sabotage.changes:
+        if text.count(old) != 1:
+            raise SystemExit(f"{sabotage.file} has not once what was to be broken: {old!r}")
+        text = text.replace(old, new)
+    file.write_text(text, encoding="utf-8")
+
+
+def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
+    """Run some tests on the code of a copy."""
+    sources = [
+        *folder.glob("services/*/src"),
+        folder / "shared/src",
+        folder / "deploy/operator/src",
+    ]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": ":".join(map(str, sources))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def is_red(done: subprocess.CompletedProcess[str], test: str) -> bool:
+    """Say whether a test failed; an error before it, or nothing collected, is no proof."""
+    return done.returncode == 1 and f"FAILED {test}" in done.stdout
+
+
+def main() -> int:
+    """Show that each test is green on the code and red on the broken code."""
+    with tempfile.TemporaryDirectory(prefix="sabotage-") as name:
+        folder = Path(name)
+        copy(folder)
+        whole = run(folder, *dict.fromkeys(sabotage.test for sabotage in SABOTAGES))
+        if whole.returncode:
+            sys.stdout.write(whole.stdout + whole.stderr)
+            return 1
+    sys.stdout.write("the code as it is: all of these tests are green\n")
+    survived = 0
+    for sabotage in SABOTAGES:
+        with tempfile.TemporaryDirectory(prefix="sabotage-") as name:
+            folder = Path(name)
+            copy(folder)
+            apply(sabotage, folder)
+            done = run(folder, sabotage.test)
+        caught = is_red(done, sabotage.test)
+        survived += not caught
+        verdict = "red  " if caught else "GREEN"
+        sys.stdout.write(f"{verdict} {sabotage.name}: {sabotage.test}\n")
+        sys.stdout.flush()
+        if not caught:
+            sys.stdout.write(done.stdout[-2_000:] + done.stderr[-2_000:])
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""Random kills of random parts, again and again, in the middle of a log: `make soak`.
+
+Not collected with the other tests: it is as long as one likes. The environment says how long:
+SOAK_ROUNDS, SOAK_LINES, SOAK_OUTAGE (in seconds) and SOAK_SEED.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from datastream_operator import sample
+from deployment import Deployment, Service, eventually
+from faults.installation import PATIENCE, assert_stored, dead_letters_of, frozen
+from faults.proxy import Proxy
+
+ROUNDS = int(os.environ.get("SOAK_ROUNDS", "100"))
+LINES = int(os.environ.get("SOAK_LINES", "1000000"))
+SEED = int(os.environ.get("SOAK_SEED", "1"))
+#: Seconds that an outage lasts, and the lines a second that are written meanwhile: ten times what
+#: a busy site writes.
+OUTAGE = float(os.environ.get("SOAK_OUTAGE", "300"))
+RATE = 2_000
+
+MODULES = Deployment.MODULES
+OF = {"broker": "rabbitmq", "database": "mysql"}
+
+
+class Soak:
+    """The parts of an installation, and what can be done to each."""
+
+    def __init__(self, deployment: Deployment, log: Path, say: Callable[[str], None]) -> None:
+        self.deployment = deployment
+        self.log = log
+        self.say = say
+        self.random = random.Random(SEED)  # noqa: S311 - no secret: the seed repeats a run
+        self.to_broker = Proxy(deployment.broker.host, deployment.broker.port)
+        self.to_database = Proxy(deployment.database.host, deployment.database.port)
+        self.services: dict[str, Service] = {}
+        #: The most memory that any process of a module had, in bytes.
+        self.memory = dict.fromkeys(MODULES, 0)
+        #: Kills that found messages in a queue.
+        self.bites = 0
+        #: What was counted by processes that are killed since.
+        self.seen_again = 0.0
+        for module in MODULES:
+            self.start(module)
+        for service in self.services.values():
+            service.wait_ready()
+
+    def start(self, module: str) -> None:
+        """Start a service on both proxies."""
+        self.services[module] = self.deployment.start(
+            module,
+            *([str(self.log)] if module == "producer" else []),
+            MAX_SLICE_LINES="200",
+            RABBIT_PORT=str(self.to_broker.port),
+            MYSQL_PORT=str(self.to_database.port),
+        )
+
+    def count(self) -> None:
+        """Note what the processes say of themselves before one of them is gone."""
+        for module, service in self.services.items():
+            status = Path(f"/proc/{service.process.pid}/status").read_text()
+            peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
+            self.memory[module] = max(self.memory[module], peak)
+
+    def resident(self) -> dict[str, int]:
+        """Return the memory of each service, in bytes."""
+        sizes = {}
+        for module, service in self.services.items():
+            status = Path(f"/proc/{service.process.pid}/status").read_text()
+            sizes[module] = int(status.split("VmRSS:")[1].split()[0]) * 1024
+        return sizes
+
+    def kill_service(self, module: str) -> None:
+        """Kill a service and start it again."""
+        service = self.services[module]
+        if module != "producer":
+            self.seen_again += seen_again(service)
+        service.kill()
+        self.start(module)
+
+    def hang(self) -> None:
+        """Stop a service where it is for a moment."""
+        service = self.services[self.random.choice(MODULES)]
+        with frozen(service.process.pid):
+            time.sleep(self.random.random())  # what is done to it, and not a wait for anything
+
+    def restart_broker(self) -> None:
+        """Kill the broker and start it again."""
+        self.deployment.broker.kill()
+        self.deployment.broker.restart()
+
+    def restart_database(self) -> None:
+        """Kill the database and start it again."""
+        self.deployment.database.kill()
+        self.deployment.database.restart()
+
+    def round(self, number: int) -> None:
+        """Do one thing to one part, while there is something on its way."""
+        faults: list[tuple[str, Callable[[], None]]] = [
+            ("kill the producer", lambda: self.kill_service("producer")),
+            ("kill the lake consumer", lambda: self.kill_service("lake_consumer")),
+            ("kill the clean consumer", lambda: self.kill_service("clean_consumer")),
+            ("kill the broker", self.restart_broker),
+            ("kill the database", self.restart_database),
+            ("cut all sessions with the broker", self.to_broker.cut),
+            ("cut all sessions with the database", self.to_database.cut),
+            ("stop a service for a moment", self.hang),
+        ]
+        self.count()
+        name, fault = self.random.choice(faults)
+        queued = self.queued()
+        fault()
+        self.bites += queued > 0
+        self.say(f"round {number + 1}: {name}, with {queued} messages in the queues")
+
+    def queued(self) -> int:
+        """Return how many messages wait in the queues for a consumer."""
+        return sum(map(self.deployment.queue_depth, ("queue-data-lake", "queue-data-clean")))
+
+    def close(self) -> None:
+        """Close the proxies."""
+        self.to_broker.close()
+        self.to_database.close()
+
+
+def seen_again(consumer: Service) -> float:
+    """Return how many deliveries were repeated and how many lines were there already."""
+    names = "datastream_redeliveries_total", "datastream_lines_duplicate_total"
+    return sum(consumer.metric(name) for name in names)
+
+
+@pytest.fixture
+def say(capfd: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Says something at once, whatever pytest keeps back."""
+
+    def write(words: str) -> None:
+        with capfd.disabled():
+            os.write(1, f"{words}\n".encode())
+
+    return write
+
+
+@pytest.fixture
+def soak(deployment: Deployment, tmp_path: Path, say: Callable[[str], None]) -> Iterator[Soak]:
+    """Everything at work, on a log that is still empty."""
+    log = tmp_path / "access.log"
+    log.touch()
+    made = Soak(deployment, log, say)
+    yield made
+    made.close()
+
+
+@pytest.mark.timeout(6 * 3600)
+def test_soak(soak: Soak, tmp_path: Path, say: Callable[[str], None]) -> None:
+    """Whatever is killed, and whenever: each line is stored once."""
+    data = tmp_path / "sample.log"
+    sample.write(data, LINES, "combined", seed=SEED)
+    say(f"\n{ROUNDS} rounds, {LINES:,} lines, seed {SEED}")
+
+    def written(share: float) -> None:
+        """Let the log be as long as this share of the whole."""
+        until = int(data.stat().st_size * share)
+        with data.open("rb") as source, soak.log.open("ab") as target:
+            source.seek(target.tell())
+            target.write(source.read(until - target.tell()))
+
+    for number in range(ROUNDS):
+        written((number + 1) / (ROUNDS + 1))
+        eventually(lambda: assert_some(soak.queued()), PATIENCE)
+        soak.round(number)
+    written(1.0)
+
+    assert_stored(soak.deployment, soak.log, patience=600)
+    soak.count()
+    consumers = soak.services["lake_consumer"], soak.services["clean_consumer"]
+    again = soak.seen_again + sum(map(seen_again, consumers))
+    peaks = {module: f"{peak / 1e6:.0f} MB" for module, peak in soak.memory.items()}
+    say(f"all stored once; {soak.bites} rounds bit, {again:.0f} deliveries and lines seen again")
+    say(f"most memory: {peaks}")
+    assert soak.bites == ROUNDS
+    assert again > 0
+    assert sum(map(dead_letters_of, consumers)) == 0
+    assert all(peak < 100e6 for peak in soak.memory.values())
+
+
+def assert_some(messages: int) -> None:
+    """Assert that there is something on its way."""
+    assert messages > 0
+
+
+@pytest.mark.timeout(6 * 3600)
+@pytest.mark.parametrize("side", ["broker", "database"])
+def test_memory_through_an_outage(
+    soak: Soak, lines: bytes, say: Callable[[str], None], side: str
+) -> None:
+    """It stays flat, however long the outage is: what waits is in the log, or in the queues."""
+    proxy = soak.to_broker if side == "broker" else soak.to_database
+    piece = b"".join(lines.splitlines(keepends=True)[: RATE // 10])
+
+    def write(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        with soak.log.open("ab") as file:
+            while (left := end - time.monotonic()) > 0:
+                file.write(piece)
+                file.flush()
+                time.sleep(min(left, 0.1))  # the rate, and not a wait for anything
+
+    write(5)
+    proxy.refuse()
+    write(5)
+    before = soak.resident()
+    write(OUTAGE)
+    after = soak.resident()
+    proxy.accept()
+
+    assert_stored(soak.deployment, soak.log, patience=600)
+    grown = {module: f"{(after[module] - before[module]) / 1e6:+.1f} MB" for module in MODULES}
+    say(f"\n{OUTAGE:.0f} s without the {side} at {RATE:,} lines/s: memory {grown}")
+    assert all(after[module] - before[module] < 10e6 for module in MODULES)
+    for module in MODULES if side == "broker" else MODULES[1:]:
+        assert soak.services[module].metric("datastream_retries_total", dependency=OF[side]) > 0

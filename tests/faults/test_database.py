@@ -1,0 +1,437 @@
+"""The database's leg fails in every way, under load: nothing lost, nothing doubled."""
+
+from __future__ import annotations
+
+import re
+import resource
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from datastream.errors import Unavailable
+from datastream.mysql import Session
+from datastream.slices import Slice
+from datastream.streams import Stream, stream_id
+from datastream_operator import migrate
+from datastream_operator.local.servers import Broker, Database
+from deployment import SOURCE, Deployment, Service, eventually
+from faults.installation import (
+    PATIENCE,
+    Writer,
+    assert_quiet,
+    assert_stored,
+    assert_told,
+    await_metric,
+    await_stored,
+    await_words,
+    dead_letters_of,
+    duplicates_of,
+    end_sessions,
+    redeliveries_of,
+    run_sql,
+)
+from faults.proxy import Proxy
+from lake_consumer.store import Lake
+
+RETRIES = "datastream_retries_total"
+
+
+def start_all(deployment: Deployment, log: Path, proxy: Proxy | None = None) -> list[Service]:
+    """Start the three services, the database behind a proxy; return them once they work."""
+    changes = {"MYSQL_PORT": str(proxy.port)} if proxy else {}
+    services = [
+        deployment.start("producer", str(log), MAX_SLICE_LINES="50"),
+        deployment.start("lake_consumer", **changes),
+        deployment.start("clean_consumer", **changes),
+    ]
+    for service in services:
+        service.wait_ready()
+    return services
+
+
+def await_outage(*consumers: Service, **labels: str) -> None:
+    """Wait until each consumer waits for the database, and assert that it says so."""
+    for consumer in consumers:
+        await_metric(consumer, RETRIES, 1, dependency="mysql", **labels)
+        assert consumer.get("/readyz") == (503, "waiting for mysql\n")
+
+
+def assert_whole(
+    deployment: Deployment, writer: Writer, producer: Service, lake: Service, clean: Service
+) -> None:
+    """Assert that all is stored and told, and that no message was given back for it."""
+    assert_stored(deployment, writer.path)
+    assert_told(writer.lines, producer=producer, lake=lake, clean=clean)
+    assert redeliveries_of(lake, clean) == 0
+
+
+def test_database_killed(deployment: Deployment, writer: Writer) -> None:
+    """Killed in the middle of transactions: the batches in hand are stored again."""
+    producer, lake, clean = start_all(deployment, writer.path)
+    writer.start()
+    await_stored(deployment, writer.path, 4_000)
+    deployment.database.kill()
+    await_outage(lake, clean)
+    deployment.database.restart()
+    writer.stop()
+
+    assert_whole(deployment, writer, producer, lake, clean)
+    for service in (lake, clean):
+        assert_quiet(service, warnings=2)
+
+
+def test_answer_to_a_commit_lost(
+    deployment: Deployment, writer: Writer, to_database: Proxy
+) -> None:
+    """Nobody knows whether it holds; the batch is stored again, and its lines are there already."""
+    producer, lake, clean = start_all(deployment, writer.path, to_database)
+    await_stored(deployment, writer.path, 2_000)
+    lost = to_database.lose_answer(b"COMMIT")
+    writer.start()
+    assert lost.wait(PATIENCE)
+    writer.stop()
+
+    assert_whole(deployment, writer, producer, lake, clean)
+    assert duplicates_of(lake, clean) > 0
+
+
+def test_consumer_killed_before_its_commit(
+    deployment: Deployment, writer: Writer, to_database: Proxy
+) -> None:
+    """Not committed is not acknowledged: the batch is delivered to the next consumer."""
+    producer = deployment.start("producer", str(writer.path), MAX_SLICE_LINES="50")
+    clean = deployment.start("clean_consumer")
+    held = to_database.hold(b"COMMIT", after=b"INSERT INTO raw_log")
+    lake = deployment.start("lake_consumer", MYSQL_PORT=str(to_database.port))
+    assert held.wait(PATIENCE)
+    lake.kill()
+    to_database.cut()
+    lake = deployment.start("lake_consumer")
+    lake.wait_ready()
+
+    assert_stored(deployment, writer.path)
+    assert_told(writer.lines, producer=producer, clean=clean)
+    assert redeliveries_of(lake) > 0
+
+
+def test_transaction_left_open_by_a_host_that_is_gone(
+    deployment: Deployment, writer: Writer, to_database: Proxy
+) -> None:
+    """Its rows stay locked until the server ends its silent session; then the next one goes on."""
+    producer = deployment.start("producer", str(writer.path), MAX_SLICE_LINES="50")
+    clean = deployment.start("clean_consumer")
+    held = to_database.hold(b"COMMIT", after=b"INSERT INTO raw_log")
+    gone = deployment.start("lake_consumer", MYSQL_PORT=str(to_database.port))
+    assert held.wait(PATIENCE)
+    gone.kill()  # the proxy keeps its connection open, as nobody tells the server
+    lake = deployment.start("lake_consumer")
+    lake.wait_ready()
+
+    assert_stored(deployment, writer.path)
+    assert_told(writer.lines, producer=producer, clean=clean)
+    assert redeliveries_of(lake) > 0
+
+
+def test_database_unreachable(deployment: Deployment, writer: Writer, to_database: Proxy) -> None:
+    """Connections that break, and cannot be made for a while, are told once."""
+    producer, lake, clean = start_all(deployment, writer.path, to_database)
+    writer.start()
+    await_stored(deployment, writer.path, 4_000)
+    to_database.refuse()
+    for service in (lake, clean):
+        await_metric(service, RETRIES, 4, dependency="mysql", reason="connection")
+    await_outage(lake, clean)
+    to_database.accept()
+    writer.stop()
+
+    assert_whole(deployment, writer, producer, lake, clean)
+    for service in (lake, clean):
+        assert_quiet(service, warnings=2)
+
+
+def test_idle_session_ended_by_the_server(deployment: Deployment, writer: Writer) -> None:
+    """A session that the server has ended meanwhile costs one attempt."""
+    producer, lake, clean = start_all(deployment, writer.path)
+    await_stored(deployment, writer.path, 2_000)
+    assert_stored(deployment, writer.path)
+    end_sessions(deployment)
+    writer.burst(1_000)
+
+    assert_whole(deployment, writer, producer, lake, clean)
+    for service in (lake, clean):
+        assert service.metric(RETRIES, dependency="mysql") == 1
+
+
+def test_database_read_only(deployment: Deployment, writer: Writer) -> None:
+    """A server that takes no writes is an outage, not the fault of any line."""
+    producer, lake, clean = start_all(deployment, writer.path)
+    await_stored(deployment, writer.path, 2_000)
+    run_sql(deployment.database, "SET GLOBAL read_only = ON")
+    try:
+        writer.start()
+        await_outage(lake, clean)
+    finally:
+        run_sql(deployment.database, "SET GLOBAL read_only = OFF")
+    writer.stop()
+
+    assert_whole(deployment, writer, producer, lake, clean)
+
+
+def test_database_out_of_connections(
+    deployment: Deployment, writer: Writer, to_database: Proxy
+) -> None:
+    """A server that has no session left is waited for."""
+    producer, lake, clean = start_all(deployment, writer.path, to_database)
+    await_stored(deployment, writer.path, 2_000)
+    with ExitStack() as guests:
+        administrator = guests.enter_context(deployment.database.connect())
+        cursor = administrator.cursor()
+        cursor.execute("SET GLOBAL max_connections = 10")
+        to_database.refuse()
+        for _ in range(9):
+            guests.enter_context(deployment.database.connect())
+        to_database.accept()
+        writer.start()
+        await_outage(lake, clean)
+        await_words(lake, "Too many connections")
+        cursor.execute("SET GLOBAL max_connections = 151")
+    writer.stop()
+
+    assert_whole(deployment, writer, producer, lake, clean)
+
+
+def first_key(writer: Writer) -> int:
+    """Return the stream that the lines of a writer are going to be in."""
+    first_line = bytes(writer.streams[0]).partition(b"\n")[0]
+    return stream_id(SOURCE, str(writer.path), first_line, 0)
+
+
+ADD_ROW = "INSERT INTO raw_log (stream_id, line_offset, flags, line) VALUES (%s, %s, 0, '')"
+
+
+def deadlocks_of(deployment: Deployment) -> int:
+    """Return how many deadlocks the server has ended."""
+    return int(deployment.query("SHOW GLOBAL STATUS LIKE %s", "Innodb_deadlocks")[0][1])
+
+
+def assert_waits_for_lock(deployment: Deployment) -> None:
+    """Assert that an INSERT has begun to wait, and will go on waiting for a while."""
+    waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE time = 1 AND info LIKE %s"
+    assert deployment.query(waiting, "%INSERT INTO raw_log%VALUES%") >= [(1,)]
+
+
+def test_lock_wait_and_deadlock(deployment: Deployment, writer: Writer) -> None:
+    """The transaction that the server gives up (1205, 1213) is repeated, on the same session."""
+    database = deployment.database
+    run_sql(
+        database,
+        "SET GLOBAL innodb_lock_wait_timeout = 3",
+        "CREATE TABLE heavy (number INT PRIMARY KEY)",
+        "INSERT INTO heavy SELECT seq FROM seq_1_to_20000",
+        "COMMIT",
+        schema=deployment.mysql.database,
+    )
+    *_, before_last, last, _ = [0, *(m.end() for m in re.finditer(rb"\n", writer.streams[0]))]
+    key = first_key(writer)
+    try:
+        with database.connect(deployment.mysql.database) as other, other.cursor() as cursor:
+            cursor.execute("SET SESSION innodb_lock_wait_timeout = 50")
+            # A transaction that has changed more is not the one that the server gives up.
+            cursor.execute("UPDATE heavy SET number = number + 100000")
+            cursor.execute(ADD_ROW, (key, last))
+            producer, lake, clean = start_all(deployment, writer.path)
+            await_metric(lake, RETRIES, dependency="mysql", reason="lock")
+            await_words(lake, "1205")
+            deadlocks = deadlocks_of(deployment)
+            eventually(lambda: assert_waits_for_lock(deployment))
+            # Waits for the lake, in the middle of the same slice, and the lake waits for us.
+            cursor.execute(ADD_ROW, (key, before_last))
+            assert deadlocks_of(deployment) > deadlocks
+            other.rollback()
+    finally:
+        run_sql(database, "SET GLOBAL innodb_lock_wait_timeout = 50")
+
+    assert_whole(deployment, writer, producer, lake, clean)
+    assert lake.metric(RETRIES, dependency="mysql", reason="connection") == 0
+
+
+def test_consumers_that_overlap_never_deadlock(deployment: Deployment) -> None:
+    """Rows go in the order of their keys, whatever order they come in: nobody waits in a circle."""
+    stream = Stream(1, SOURCE, "host", "/var/log/nginx/access.log", "combined", 0)
+    slices = [
+        Slice(stream, part * 10_000, b"\n".join([b"a line"] * 100), 100, 0, 0) for part in range(16)
+    ]
+
+    at_once = Barrier(3)
+
+    def add_all(order: list[Slice], name: str) -> list[str]:
+        failures = []
+        with closing(Session(deployment.mysql, name)) as session:
+            lake = Lake(session)
+            for number in range(30):
+                streamed = replace(stream, stream_id=number)
+                batch = [replace(piece, stream=streamed) for piece in order]
+                at_once.wait(PATIENCE)
+                try:
+                    lake.add(batch)
+                except Unavailable as error:
+                    failures.append(str(error))
+        return failures
+
+    before = deadlocks_of(deployment)
+    with ThreadPoolExecutor() as pool:
+        orders = [slices, slices[::-1], slices[8:] + slices[:8]]
+        failures = list(pool.map(add_all, orders, ["one", "two", "three"]))
+
+    assert failures == [[], [], []]
+    assert deadlocks_of(deployment) == before
+    assert deployment.count("raw_log") == 30 * 1_600
+
+
+def test_statement_over_max_allowed_packet(deployment: Deployment, writer: Writer) -> None:
+    """Rows that do not fit into one statement go in several, in the same transaction."""
+    run_sql(deployment.database, "SET GLOBAL max_allowed_packet = 65536")
+    try:
+        producer = deployment.start("producer", str(writer.path))
+        lake, clean = deployment.start_consumers()
+        writer.burst(10_000)
+        assert_stored(deployment, writer.path)
+    finally:
+        run_sql(deployment.database, "SET GLOBAL max_allowed_packet = 16777216")
+
+    assert_whole(deployment, writer, producer, lake, clean)
+    for service in (lake, clean):
+        assert service.metric(RETRIES, dependency="mysql") == 0
+
+
+class SmallDatabase(Database):
+    """A server of its own that can be told how large a file may grow, as a disk is full."""
+
+    def _command(self, data: Path, *arguments: str) -> list[str]:
+        # Not killed for it, but told, like a program whose disk is full. The redo log is small, so
+        # that the tables are what grows.
+        command = super()._command(data, *arguments, "--innodb-log-file-size=4M")
+        return ["/bin/sh", "-c", 'trap \'\' XFSZ; exec "$0" "$@"', *command]
+
+    def limit_files(self, size: int) -> None:
+        """Let no file grow beyond a size in bytes, from now on."""
+        for pid in self.pids:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.fixture
+def on_small_database(
+    servers: tuple[Broker, Database], tmp_path: Path
+) -> Iterator[tuple[Deployment, SmallDatabase]]:
+    """An installation whose database's disk can be full."""
+    programs = servers[0]._programs
+    with (
+        SmallDatabase(tmp_path / "database", programs) as database,
+        closing(Deployment("t_disk_full", servers[0], database, tmp_path)) as made,
+    ):
+        yield made, database
+
+
+def test_database_disk_full(
+    on_small_database: tuple[Deployment, SmallDatabase], writer: Writer
+) -> None:
+    """A table that cannot grow is an outage, until there is room."""
+    deployment, database = on_small_database
+    producer, lake, clean = start_all(deployment, writer.path)
+    await_stored(deployment, writer.path, 2_000)
+    database.limit_files(14 * 1024**2)
+    writer.burst(70_000)
+    await_outage(lake)
+    await_words(lake, "is full")
+    database.limit_files(resource.RLIM_INFINITY)
+
+    assert_whole(deployment, writer, producer, lake, clean)
+
+
+def test_migration_meanwhile(deployment: Deployment, writer: Writer) -> None:
+    """Tables that are rebuilt, and migrations that run, hold the consumers up and break nothing."""
+    producer, lake, clean = start_all(deployment, writer.path)
+    writer.start()
+    await_stored(deployment, writer.path, 4_000)
+    waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state LIKE %s"
+    with (
+        deployment.database.connect(deployment.mysql.database) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("LOCK TABLES raw_log WRITE, clean_log WRITE")
+
+        def held_up() -> None:
+            assert deployment.query(waiting, "Waiting for table%lock") >= [(2,)]
+
+        eventually(held_up)
+        cursor.execute("ALTER TABLE raw_log ADD COLUMN more INT NULL, ALGORITHM=COPY")
+        cursor.execute("ALTER TABLE clean_log ADD COLUMN more INT NULL, ALGORITHM=COPY")
+        cursor.execute("UNLOCK TABLES")
+    migrate.apply(deployment.mysql)
+    writer.stop()
+
+    assert_whole(deployment, writer, producer, lake, clean)
+    assert dead_letters_of(lake) == dead_letters_of(clean) == 0
+
+
+def test_slower_than_a_heartbeat(deployment: Deployment, writer: Writer) -> None:
+    """While a statement takes longer than two heartbeats the session with the broker lives on."""
+    producer, lake, clean = start_all(deployment, writer.path)
+    await_stored(deployment, writer.path, 2_000)
+    with (
+        deployment.database.connect(deployment.mysql.database) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("LOCK TABLES raw_log WRITE, clean_log WRITE, rejected_log WRITE")
+        writer.burst(2_000)
+        await_metric(producer, "datastream_lines_published_total", 4_000)
+        # The server's clock decides: three heartbeats of ten seconds.
+        cursor.execute("DO SLEEP(30)")
+        cursor.execute("UNLOCK TABLES")
+
+    assert_whole(deployment, writer, producer, lake, clean)
+    for service in (lake, clean):
+        assert service.metric(RETRIES, dependency="rabbitmq") == 0
+        assert service.metric("datastream_store_seconds_sum") > 25
+
+
+def test_grant_missing(deployment: Deployment, writer: Writer) -> None:
+    """Nothing is quarantined for it: everybody waits until somebody gives the right back."""
+    schema, user = deployment.mysql.database, deployment.mysql.user
+    pattern = schema.replace("_", r"\_")
+    producer, lake, clean = start_all(deployment, writer.path)
+    await_stored(deployment, writer.path, 2_000)
+    run_sql(deployment.database, f"REVOKE INSERT ON `{pattern}`.* FROM '{user}'@'%'")
+    end_sessions(deployment)
+    writer.start()
+    await_outage(lake, clean, reason="statement")
+    await_words(lake, "check the grants of the account")
+    run_sql(deployment.database, f"GRANT INSERT ON `{pattern}`.* TO '{user}'@'%'")
+    end_sessions(deployment)
+    writer.stop()
+
+    assert_whole(deployment, writer, producer, lake, clean)
+
+
+def test_column_missing(deployment: Deployment, writer: Writer) -> None:
+    """Nothing is quarantined for it: everybody waits until somebody migrates."""
+    producer, lake, clean = start_all(deployment, writer.path)
+    await_stored(deployment, writer.path, 2_000)
+    schema = deployment.mysql.database
+    for table, column in {"raw_log": "line", "clean_log": "referrer"}.items():
+        statement = f"ALTER TABLE {table} RENAME COLUMN {column} TO other"
+        run_sql(deployment.database, statement, schema=schema)
+    writer.start()
+    await_outage(lake, clean, reason="statement")
+    await_words(clean, "the schema is older than the code: run the migrations")
+    for table, column in {"raw_log": "line", "clean_log": "referrer"}.items():
+        statement = f"ALTER TABLE {table} RENAME COLUMN other TO {column}"
+        run_sql(deployment.database, statement, schema=schema)
+    writer.stop()
+
+    assert_whole(deployment, writer, producer, lake, clean)

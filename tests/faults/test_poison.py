@@ -1,0 +1,205 @@
+"""Messages and lines that cannot be stored: kept with a reason, and their neighbours stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pika
+
+from datastream.rabbitmq import connect
+from deployment import Deployment, Service, eventually
+from faults.installation import (
+    PATIENCE,
+    Writer,
+    assert_stored,
+    assert_told,
+    await_metric,
+    await_stored,
+    redeliveries_of,
+    run_sql,
+    start_code,
+)
+
+DEAD_LETTERS = "datastream_dead_letters_total"
+
+#: Each is no slice: no headers, headers of other kinds, numbers beyond all bounds, another count.
+HOSTILE: list[tuple[dict[str, Any] | None, bytes]] = [
+    (None, b"no headers"),
+    ({}, b""),
+    ({"version": 1, "lines": "many"}, b"text for a number"),
+    ({"version": 2**62, "stream": "f" * 16}, b"from the future"),
+    ({"x-delivery-count": 10**6, "x-death": [{"count": 9}], "deep": {"er": [None] * 50}}, b"\0"),
+    ({"stream": "x" * 10_000, "position": -1, "flags": True}, b"\xff" * 1_000),
+]
+
+
+def publish(deployment: Deployment, headers: dict[str, Any] | None, body: bytes) -> None:
+    """Publish a message of anybody's to both sides."""
+    with connect(deployment.rabbit, "stranger") as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        for side in ("lake", "clean"):
+            properties = pika.BasicProperties(headers=headers, delivery_mode=2)
+            channel.basic_publish("logs", f"{side}.stranger", body, properties, mandatory=True)
+
+
+def assert_dead(deployment: Deployment, queue: str, messages: int) -> None:
+    """Wait until so many messages are on the dead-letter queue of a queue."""
+
+    def kept() -> None:
+        assert deployment.queue_depth(f"{queue}-dead") == messages
+
+    eventually(kept, PATIENCE)
+
+
+def test_messages_that_are_no_slices(deployment: Deployment, writer: Writer) -> None:
+    """They are kept as dead letters, byte for byte, and hold nobody up."""
+    lake, clean = deployment.start_consumers()
+    producer = deployment.start("producer", str(writer.path), MAX_SLICE_LINES="50")
+    await_stored(deployment, writer.path)
+    writer.start()
+    for headers, body in HOSTILE:
+        publish(deployment, headers, body)
+    for consumer, queue in ((lake, "queue-data-lake"), (clean, "queue-data-clean")):
+        await_metric(consumer, DEAD_LETTERS, len(HOSTILE), reason="not_a_slice")
+        assert_dead(deployment, queue, len(HOSTILE))
+    writer.stop()
+
+    assert_stored(deployment, writer.path)
+    assert_told(writer.lines, producer=producer)
+    with connect(deployment.rabbit, "test") as connection:
+        channel = connection.channel()
+        kept = [channel.basic_get("queue-data-lake-dead") for _ in HOSTILE]
+    assert [body for _, _, body in kept] == [body for _, body in HOSTILE]
+    assert {properties.headers["x-reason"] for _, properties, _ in kept} == {"not_a_slice"}
+
+
+def test_a_row_that_the_database_refuses(deployment: Deployment, writer: Writer) -> None:
+    """The batch is halved until it stands alone; the others are stored."""
+    run_sql(
+        deployment.database,
+        "ALTER TABLE raw_log ADD CONSTRAINT no_poison CHECK (line NOT LIKE '%poison%')",
+        "ALTER TABLE clean_log ADD CONSTRAINT no_poison CHECK (path NOT LIKE '%poison%')",
+        schema=deployment.mysql.database,
+    )
+    poison = b'192.0.2.1 - - [01/Jan/2026:00:00:00 +0000] "GET /poison HTTP/1.1" 200 1 "-" "-"\n'
+    before = len(writer.streams[0])
+    writer.insert(poison)
+    writer.burst(2_000)
+    lake, clean = deployment.start_consumers()
+    producer = deployment.start("producer", str(writer.path))
+
+    await_metric(lake, DEAD_LETTERS, 1, reason="refused")
+    assert_dead(deployment, "queue-data-lake", 1)
+    await_metric(clean, "datastream_lines_rejected_total", 1, reason="refused")
+
+    def settled() -> None:
+        assert deployment.count("raw_log") == 4_000
+        assert deployment.count("clean_log") + deployment.count("rejected_log") == 4_001
+
+    eventually(settled, PATIENCE)
+    lines = writer.path.read_bytes().removesuffix(b"\n").split(b"\n")
+    lines.remove(poison.rstrip())
+    assert deployment.raw_lines() == lines
+    refused = "SELECT line_offset FROM rejected_log WHERE reason = 'refused'"
+    assert deployment.query(refused) == [(before,)]
+    assert_told(4_001, producer=producer)
+
+
+CRASHES = """
+import os
+from datastream import slices
+import datastream.rabbitmq as rabbitmq
+def decode(headers, body):
+    piece = slices.decode(headers, body)
+    if b"crash the consumer" in body:
+        os._exit(13)
+    return piece
+rabbitmq.decode = decode
+"""
+
+
+def test_a_message_that_crashes_its_consumer(deployment: Deployment, writer: Writer) -> None:
+    """At the delivery limit it is a dead letter, and it alone."""
+    deployment.broker._api(
+        "PUT",
+        f"policies/{deployment.rabbit.vhost}/soon",
+        {"pattern": "^queue-data-lake$", "definition": {"delivery-limit": 3}},
+    )
+    writer.insert(b"crash the consumer\n")
+    writer.burst(1_000)
+    deployment.publish_once(writer.path, MAX_SLICE_LINES="1", SOURCE="crash")
+    clean = deployment.start("clean_consumer")
+
+    crashes = 0
+    while deployment.queue_depth("queue-data-lake-dead") == 0:
+        lake = start_code(deployment, "lake_consumer", CRASHES)
+        crashes += await_end_or_rows(deployment, lake, 3_000)
+        lake.kill()
+        assert crashes < 20
+
+    lake = deployment.start("lake_consumer")
+    lines = writer.path.read_bytes().removesuffix(b"\n").split(b"\n")
+    lines.remove(b"crash the consumer")
+
+    def others() -> None:
+        assert deployment.raw_lines() == lines
+
+    eventually(others, PATIENCE)
+    assert_dead(deployment, "queue-data-lake", 1)
+    assert crashes >= 3
+    assert redeliveries_of(clean) == 0
+
+
+def await_end_or_rows(deployment: Deployment, consumer: Service, rows: int) -> int:
+    """Wait until a consumer has ended (1), or all else is stored (0)."""
+
+    def ended() -> None:
+        assert consumer.process.poll() is not None or deployment.count("raw_log") == rows
+
+    eventually(ended, PATIENCE)
+    return int(consumer.process.poll() == 13)
+
+
+NEWER_PARSER = """
+import clean_consumer.rows as rows
+from datastream.parsing import Unparseable
+rows.PARSER_VERSION = 2
+parse = dict(rows.FORMATS)
+def stricter(line):
+    if b"bot" in line:
+        raise Unparseable("format")
+    return parse["combined"](line)
+rows.FORMATS = parse | {"combined": stricter}
+"""
+
+
+def test_a_newer_parser_in_the_middle_of_a_backlog(deployment: Deployment, writer: Writer) -> None:
+    """Each line is in exactly one of the tables, and the newer parser's word counts."""
+    writer.burst(20_000)
+    deployment.publish_once(writer.path, MAX_SLICE_LINES="50")
+    older = deployment.start("clean_consumer")
+    deployment.start("lake_consumer")
+    await_metric(older, "datastream_lines_stored_total", 1, table="clean_log")
+    newer = start_code(deployment, "clean_consumer", NEWER_PARSER)
+    await_metric(newer, "datastream_lines_stored_total", 1, table="rejected_log")
+    older.kill()
+    assert deployment.queue_depth("queue-data-clean") > 0
+
+    assert_stored(deployment, writer.path)
+    versions = {
+        version
+        for table in ("clean_log", "rejected_log")
+        for (version,) in deployment.query(f"SELECT DISTINCT parser_version FROM {table}")
+    }
+    assert versions == {1, 2}
+
+    deployment.publish_once(writer.path, STATE_DIR=str(deployment.folder / "again"))
+    await_metric(newer, "datastream_lines_replaced_total")
+
+    def renewed() -> None:
+        for table in ("clean_log", "rejected_log"):
+            assert deployment.query(f"SELECT DISTINCT parser_version FROM {table}") == [(2,)]
+
+    eventually(renewed, PATIENCE)
+    assert_stored(deployment, writer.path)
