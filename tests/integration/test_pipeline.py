@@ -234,7 +234,8 @@ log_format timed escape=json '{"time":"$msec","client":"$remote_addr","request":
                              '"upstream":["$upstream_addr","$upstream_response_time"]}';"""
 TIMED = (
     b'{"time":"1700000000.250","client":"192.0.2.7","request":"GET /\\"%s\\" HTTP/1.1",'
-    b'"status":200,"took":0.123,"agent":"x","upstream":["192.0.2.5:80, 192.0.2.6:80","0.020, 0.100"]}'
+    b'"status":200,"took":0.123,"agent":"x",'
+    b'"upstream":["192.0.2.5:80, 192.0.2.6:80","0.020, 0.100"]}'
 )
 
 
