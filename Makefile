@@ -9,8 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := shared services/producer services/lake_consumer services/clean_consumer deploy/operator
 # A log_format directive is full of $ and quotes: it goes through the environment, as it is.
+ifdef FORMAT
 override FORMAT := $(value FORMAT)
 export FORMAT
+endif
 SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
 
 ##@ Use it

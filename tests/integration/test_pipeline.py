@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -225,6 +226,65 @@ def test_wrong_settings_are_one_line_and_exit_code_78(deployment: Deployment, mo
     assert malformed.text() == (
         f"{module}: RABBIT_PORT is 'many'; it must be a whole number from 1 to 65535\n"
     )
+
+
+FORMAT = """\
+log_format timed escape=json '{"time":"$msec","client":"$remote_addr","request":"$request",'
+                             '"status":$status,"took":$request_time,"agent":"$http_user_agent",'
+                             '"upstream":["$upstream_addr","$upstream_response_time"]}';"""
+TIMED = (
+    b'{"time":"1700000000.250","client":"192.0.2.7","request":"GET /\\"%s\\" HTTP/1.1",'
+    b'"status":200,"took":0.123,"agent":"x",'
+    b'"upstream":["192.0.2.5:80, 192.0.2.6:80","0.020, 0.100"]}'
+)
+
+
+def test_a_format_travels_with_its_lines(deployment: Deployment, tmp_path: Path) -> None:
+    """The consumers are told of no format: a slice says how its lines are read."""
+    log = tmp_path / "json.log"
+    log.write_bytes(b"\n".join([TIMED % b"a", b"{}", TIMED % b"b"]) + b"\n")
+    deployment.start_consumers()
+
+    deployment.publish_once(log, FORMAT=FORMAT)
+
+    deployment.assert_settled(3)
+    [(form,)] = deployment.query("SELECT format FROM log_stream")
+    assert form.startswith("log_format timed escape=json '{")
+    rows = deployment.query(
+        "SELECT path, request_time, upstream_time, extra FROM clean_log ORDER BY line_offset"
+    )
+    assert [(path, float(took), float(total)) for path, took, total, _ in rows] == [
+        ('/"a"', 0.123, 0.12),
+        ('/"b"', 0.123, 0.12),
+    ]
+    assert json.loads(rows[0][3]) == {
+        "upstream_addr": ["192.0.2.5:80", "192.0.2.6:80"],
+        "upstream_response_time": [0.02, 0.1],
+    }
+
+
+def test_an_ambiguous_format_is_refused_at_start(deployment: Deployment, tmp_path: Path) -> None:
+    """With exit code 78, before anything is read, and the place marked."""
+    producer = deployment.start("producer", FORMAT="log_format x '$msec $host$uri';")
+
+    assert producer.wait() == 78
+    first, shown, caret = producer.text().splitlines()
+    assert first.startswith("producer: FORMAT: nothing stands between $host and $uri")
+    assert shown[caret.index("^") :].startswith("$uri")
+
+
+def test_auto_takes_the_format_of_the_lines(deployment: Deployment, tmp_path: Path) -> None:
+    """It is said which, and the slices carry its name."""
+    log = tmp_path / "access.log"
+    summary = sample.write(log, 500, "common", seed=4)
+    deployment.start_consumers()
+
+    producer = deployment.publish_once(log, FORMAT="auto")
+
+    deployment.assert_settled(500)
+    assert "FORMAT=auto is common: " in producer.text()
+    assert deployment.query("SELECT format FROM log_stream") == [("common",)]
+    assert deployment.count("rejected_log") == summary.junk
 
 
 @pytest.mark.parametrize(

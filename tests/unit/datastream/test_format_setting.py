@@ -60,24 +60,17 @@ def test_make_deploy_hands_over_the_directive(tmp_path: Path, name: str) -> None
     assert read_format(Environment({"FORMAT": form})) == MAIN
 
 
-def test_make_hands_over_the_directive() -> None:
-    """What is given on the command line of make reaches the command as it is."""
-    said = subprocess.run(
-        [
-            "/usr/bin/make",
-            "-s",
-            "--eval",
-            'said: ; @printf "%s" "$$FORMAT"',
-            "said",
-            f"FORMAT={MAIN}",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+@pytest.mark.parametrize(("given", "said"), [([f"FORMAT={MAIN}"], MAIN), ([], "unset")])
+def test_make_hands_over_the_directive(given: list[str], said: str) -> None:
+    """What is given on the command line of make reaches the command as it is, and only that."""
+    command = ["make", "-s", "--eval", 'said: ; @printf "%s" "$${FORMAT-unset}"', "said", *given]
+    environment = {"PATH": os.environ["PATH"]}
 
-    assert said == MAIN
+    found = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+
+    assert found.stdout == said
 
 
 def test_a_dollar_in_an_env_file_is_a_dollar(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from parsed import access_format, access_parser
 
 NGINX_CONF = """
 user www-data;
+# log_format commented '$out';
 http {
+    init_by_lua_block { local it = "what's this" -- isn't it }
     log_format  main  '$remote_addr - $remote_user [$time_local] "$request" '
                       '$status $body_bytes_sent "$http_referer" '   # a comment; with 'quotes'
                       '"$http_user_agent" "$http_x_forwarded_for"';

@@ -44,13 +44,12 @@ _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 
 
-def directives(source: str) -> Iterator[list[Word]]:
-    """Yield the words of each directive, whatever block it stands in.
+def directives(source: str, at: int = 0) -> Iterator[list[Word]]:
+    """Yield the words of each directive from a place on, whatever block it stands in.
 
     Raises FormatError where the text is none that nginx could read.
     """
     words: list[Word] = []
-    at = 0
     while at < len(source):
         found = _TOKEN.match(source, at)
         if found is None:

@@ -262,7 +262,7 @@ class _Writer:
                 code.columns["http_version"] = written[chosen["http_version"]]
             if "url" in chosen:
                 self._split(written[chosen["url"]], code.columns.get("method", "None"))
-            elif "path" in chosen:
+            else:
                 self._join(written)
         self._scheme_and_host(written)
 
@@ -283,17 +283,19 @@ class _Writer:
         }
 
     def _join(self, written: dict[str, str]) -> None:
-        chosen = self._fields.chosen
-        name = written[chosen["path"]]
-        self._code.statements.append(f"url = path = {name} if {self._is_there(name)} else None")
-        self._code.columns |= {"url": "url", "path": "path"}
-        if "query" in chosen:
-            name = written[chosen["query"]]
-            self._code.statements += [
-                f"query = {name} if {self._is_there(name)} else None",
-                'if path is not None and query is not None: url = f"{path}?{query}"',
-            ]
-            self._code.columns["query"] = "query"
+        code, chosen = self._code, self._fields.chosen
+        for column in ("path", "query"):
+            if column in chosen:
+                name = written[chosen[column]]
+                code.statements.append(f"{column} = {name} if {self._is_there(name)} else None")
+                code.columns[column] = column
+        if "path" in chosen:
+            code.columns["url"] = "url"
+            code.statements.append("url = path")
+        if {"path", "query"} <= chosen.keys():
+            code.statements.append(
+                'if path is not None and query is not None: url = f"{path}?{query}"'
+            )
 
     def _scheme_and_host(self, written: dict[str, str]) -> None:
         code, chosen = self._code, self._fields.chosen

@@ -35,6 +35,8 @@ NAMES = (*PRESETS, ERROR)
 _NAME = re.compile(r"(?!log_format\b) ([a-z_]+) (?: \s+ ([^;]*;.*) )?", re.VERBOSE | re.DOTALL)
 _ERROR = re.compile(rf"{ERROR}(?:\s+(\S+))?")
 _TRUSTED = "set_real_ip_from"
+#: Where a log_format begins. What else an nginx.conf holds, Lua say, need not be readable.
+_BEGINS = re.compile(r"^[ \t]*(?P<directive>log_format[ \t]+(?P<name>[^\s;{}]+))", re.MULTILINE)
 
 
 def parser_for(text: str) -> Parser:
@@ -74,13 +76,12 @@ def in_configuration(source: str, name: str) -> str:
     Of `combined`, which nginx knows without one, the name. Raises FormatError.
     """
     known = []
-    for words in directives(source):
-        if words[0].text == "log_format" and len(words) > 1:
-            if words[1].text == name:
-                form = _placed(words, source)
-                AccessFormat(form, source)  # while the place in the file is known
-                return written(form)
-            known.append(words[1].text)
+    for found in _BEGINS.finditer(source):
+        if found["name"] == name:
+            form = _placed(next(directives(source, found.start("directive"))), source)
+            AccessFormat(form, source)  # while the place in the file is known
+            return written(form)
+        known.append(found["name"])
     if name == "combined":
         return name
     there = f"there are {', '.join(known)}" if known else "there is none"
