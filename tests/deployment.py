@@ -64,12 +64,13 @@ class Service:
             return error.code, error.read().decode()
 
     def metric(self, name: str, **labels: str) -> float:
-        """Return the value of a sample, 0 when it is not there yet. Raises OSError."""
-        for family in text_string_to_metric_families(self.get("/metrics")[1]):
-            for sample in family.samples:
-                if sample.name == name and labels.items() <= sample.labels.items():
-                    return float(sample.value)
-        return 0.0
+        """Return the sum of the samples of a name and some labels. Raises OSError."""
+        return sum(
+            float(sample.value)
+            for family in text_string_to_metric_families(self.get("/metrics")[1])
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
 
     def wait_ready(self) -> None:
         """Return once the service says that it works."""

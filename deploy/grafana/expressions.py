@@ -32,6 +32,7 @@ SQL_VARIABLES = {
     "$status": EVERY_STATUS,
 }
 COMPARISON = re.compile(r"(?<=\s)(==|!=|>=|<=|>|<)(?=\s)")
+LABEL_VALUES = re.compile(r"label_values\((.+), *(\w+)\)")
 TIME_FILTER = re.compile(r"\$__timeFilter\(([\w.]+)\)")
 TIME_GROUP = re.compile(r"\$__timeGroupAlias\(([\w.]+),\s*\w+(?:,\s*\w+)?\)")
 
@@ -74,7 +75,7 @@ def _replaced(text: str, variables: dict[str, str]) -> str:
 
 
 def promql() -> list[tuple[str, str]]:
-    """Return where each expression stands, and the expression.
+    """Return where each expression stands, and the expression, the variables' among them.
 
     An alert compares; here each of its comparisons gives 0 or 1, so that the expression has a value
     while all is well, if every metric that it names is there.
@@ -82,6 +83,11 @@ def promql() -> list[tuple[str, str]]:
     found = [
         (where, _replaced(target["expr"], PROMQL_VARIABLES))
         for where, target in _targets("prometheus")
+    ]
+    # Grafana's own function, which asks for the values of a label.
+    found += [
+        (where, LABEL_VALUES.sub(r"group by (\2) (\1)", query))
+        for where, query in _variables("prometheus")
     ]
     for name, rule in rules():
         if "alert" in rule:

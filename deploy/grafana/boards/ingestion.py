@@ -175,18 +175,22 @@ def _flow(made: dashboard.Dashboard) -> None:
         .links(help_with("IngestionStopped", "RowsDrift"))
     )
     made.with_panel(
-        stacked(
-            lines(
-                "Rows by replica",
-                ROWS_PER_SECOND,
-                "New rows of each process. Replicas of a consumer share the work evenly.",
-                promql(
-                    "sum by (job, instance) (rate(datastream_lines_stored_total"
-                    f'{{instance=~"$instance"}}[{RATE}]))',
-                    "{{job}} {{instance}}",
-                ),
-            )
-        ).links(help_with("ConsumerAway"))
+        lines(
+            "Lines by replica",
+            LINES_PER_SECOND,
+            "Each process: lines published by a producer, new rows of each table by a consumer."
+            " Replicas of a consumer share the work evenly.",
+            promql(
+                f"sum by (job, instance) (rate(datastream_lines_published_total{{{SERVICES}}}"
+                f"[{RATE}]))",
+                "{{instance}} published",
+            ),
+            promql(
+                f"sum by (job, instance, table) (rate(datastream_lines_stored_total{{{SERVICES}}}"
+                f"[{RATE}]))",
+                "{{instance}} {{table}}",
+            ),
+        ).links(help_with("ConsumerAway", "CrashLooping"))
     )
     for job, table in (("lake_consumer", "raw_log"), ("clean_consumer", "clean_log")):
         made.with_panel(
@@ -321,12 +325,12 @@ def _storing(made: dashboard.Dashboard) -> None:
         lines(
             "Attempts that failed",
             "suffix: /min",
-            "Attempts a minute that found a dependency away or busy, by reason. They are made"
-            " again, and nothing is lost.",
+            "Attempts a minute that found a dependency away or busy, by reason, of all services:"
+            " Dependencies says whose. They are made again, and nothing is lost. 0 is right.",
             promql(
-                "60 * sum by (job, dependency, reason)"
+                "60 * sum by (dependency, reason)"
                 f" (rate(datastream_retries_total{{{SERVICES}}}[{RATE}]))",
-                "{{job}}: {{dependency}} {{reason}}",
+                "{{dependency}}: {{reason}}",
             ),
         )
         .span(8)
@@ -376,21 +380,28 @@ def _processes(made: dashboard.Dashboard) -> None:
             lines(
                 "Memory",
                 "bytes",
-                "Resident memory of each process. A service stays under 100 MB.",
+                "Resident memory of each process, the broker's too. A service stays under 100 MB."
+                " MySQL does not tell its own: `docker stats` does.",
                 promql(f"process_resident_memory_bytes{{{SERVICES}}}", "{{job}} {{instance}}"),
                 promql("rabbitmq_process_resident_memory_bytes", "rabbitmq"),
             ),
             thresholds((100e6, "yellow")),
-        ).span(8)
+        )
+        .span(8)
+        .links(help_with("CrashLooping"))
     )
     made.with_panel(
         dashed(
             lines(
                 "CPU",
                 "percentunit",
-                "Of one core, by process. One core is all that a service can use.",
+                "Of one core, by process. One core is all that a service can use; the broker can"
+                " use more. MySQL does not tell its own: `docker stats` does.",
                 promql(
                     f"rate(process_cpu_seconds_total{{{SERVICES}}}[{RATE}])", "{{job}} {{instance}}"
+                ),
+                promql(
+                    f"rate(erlang_vm_statistics_runtime_milliseconds[{RATE}]) / 1000", "rabbitmq"
                 ),
             ),
             thresholds((0.9, "yellow")),

@@ -29,6 +29,7 @@ from prometheus_client import (
 
 from datastream.config import ConfigError
 from datastream.consuming import QUARANTINE_REASONS, Outcome
+from datastream.parsing import REJECT_REASONS
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,20 @@ logger = logging.getLogger(__name__)
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 #: Seconds a transaction takes.
 STORE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+#: Why an attempt failed, by what was tried: the reasons of datastream.errors.Unavailable.
+RETRY_REASONS = {
+    "rabbitmq": (
+        "connection",
+        "tls",
+        "refused",
+        "channel",
+        "cancelled",
+        "blocked",
+        "nack",
+        "returned",
+    ),
+    "mysql": ("connection", "tls", "timeout", "lock", "statement", "sql_mode"),
+}
 #: Seconds without a sign of life from the main loop after which a process is not healthy.
 STALLED_AFTER = 120
 
@@ -66,6 +81,9 @@ class ServiceMetrics:
         )
         for dependency in dependencies:
             self._up.labels(dependency).set(0)
+            # At 0 from the start: the first of them is an increase too.
+            for reason in RETRY_REASONS.get(dependency, ()):
+                self._retries.labels(dependency, reason)
 
     def alive(self) -> None:
         """Say that the main loop turns."""
@@ -229,9 +247,11 @@ class ConsumerMetrics(ServiceMetrics):
             ["reason"],
             registry=registry,
         )
-        # At 0 from the start: the first of them is an increase too.
         for table in tables:
             self._stored.labels(table)
+        if "rejected_log" in tables:
+            for reason in REJECT_REASONS:
+                self._rejected.labels(reason)
         for reason in QUARANTINE_REASONS:
             self._dead_letters.labels(reason)
         self._delivered = Counter(

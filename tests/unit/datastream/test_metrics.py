@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import socket
 import struct
@@ -10,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from datastream import metrics
 from datastream.config import ConfigError
 from datastream.consuming import Outcome
-from datastream.metrics import ConsumerMetrics, ProducerMetrics, ServiceMetrics
+from datastream.metrics import RETRY_REASONS, ConsumerMetrics, ProducerMetrics, ServiceMetrics
+from datastream.parsing import REJECT_REASONS
 
 
 def sample(counts: ServiceMetrics, name: str, **labels: str) -> float | None:
@@ -179,6 +182,39 @@ def test_failures_are_counted_by_reason() -> None:
     assert sample(counts, "datastream_dependency_up", dependency="mysql") == 1
     labels = {"dependency": "mysql", "reason": "connection"}
     assert sample(counts, "datastream_retries_total", **labels) == 2
+
+
+def test_the_first_of_each_reason_is_an_increase() -> None:
+    """All of them are there at 0 from the start: a rate needs a value before the first one."""
+    counts = ConsumerMetrics("clean_log", "rejected_log")
+    rejected = "datastream_lines_rejected_total"
+
+    assert [sample(counts, rejected, reason=reason) for reason in REJECT_REASONS] == [0] * 5
+    assert sample(ConsumerMetrics("raw_log"), rejected, reason="format") is None
+    for dependency, reasons in RETRY_REASONS.items():
+        for reason in reasons:
+            labels = {"dependency": dependency, "reason": reason}
+            assert sample(counts, "datastream_retries_total", **labels) == 0
+
+
+def test_every_reason_for_a_retry_is_known() -> None:
+    """Each word that the code gives an Unavailable is among those at 0 from the start."""
+    root = Path(__file__).parents[3]
+    given = {
+        word.value
+        for folder in ("shared/src", "services")
+        for path in (root / folder).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id in ("Unavailable", "_no_session")
+        for argument in call.args[1:][-1:]
+        for word in ast.walk(argument)
+        if isinstance(word, ast.Constant)
+    }
+
+    assert given >= {"nack", "lock", "tls"}
+    assert given <= {word for reasons in RETRY_REASONS.values() for word in reasons}
 
 
 def test_waiting_for_a_dependency_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:

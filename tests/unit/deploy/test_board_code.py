@@ -142,7 +142,7 @@ def test_only_metrics_and_labels_that_exist_are_named(expression: str) -> None:
             assert labels <= known[name] | EVERYWHERE
     if used and all(name in known for name, _ in used):
         grouped = {
-            label.strip() for group in GROUPING.findall(expression) for label in group.split(",")
+            label for group in GROUPING.findall(expression) for label in re.findall(r"\w+", group)
         }
         assert grouped <= set(chain(*(known[name] for name, _ in used))) | EVERYWHERE
 

@@ -97,4 +97,5 @@ def test_sizes_and_counts() -> None:
     assert [size(n) for n in (0, 999, 1000, 2_500_000, 1e12)] == [
         *("0 B", "999 B", "1.0 kB", "2.5 MB", "1,000.0 GB"),
     ]
-    assert with_counts({"time": 1, "empty": 1, "format": 1234}) == "format 1,234, empty 1, time 1"
+    counts = {"time": 1, "empty": 1, "format": 1234, "refused": 0}
+    assert with_counts(counts) == "format 1,234, empty 1, time 1"
