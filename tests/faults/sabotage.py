@@ -17,96 +17,102 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = ("shared", "services", "deploy", "migrations", "tests")
 
 
+class Change(NamedTuple):
+    """In a file, some text in the place of another."""
+
+    file: str
+    old: str
+    new: str
+
+
 class Sabotage(NamedTuple):
-    """One way to break the code: in a file, some text in the place of another."""
+    """One way to break the code."""
 
     name: str
-    file: str
-    changes: tuple[tuple[str, str], ...]
     #: The test that must turn red.
     test: str
+    changes: tuple[Change, ...]
 
+
+CONSUMING = "shared/src/datastream/consuming.py"
+PIPELINE = "services/producer/src/producer/pipeline.py"
+LAKE_STORE = "services/lake_consumer/src/lake_consumer/store.py"
+RABBITMQ = "shared/src/datastream/rabbitmq.py"
+STREAMS = "shared/src/datastream/streams.py"
+FILES = "services/producer/src/producer/files.py"
+PLACES = "services/producer/src/producer/places.py"
 
 SABOTAGES = (
     Sabotage(
         "acknowledge before the commit",
-        "shared/src/datastream/consuming.py",
+        "tests/faults/test_database.py::test_consumer_killed_before_its_commit",
         (
-            ("        queue.ack(batch)\n", ""),
-            (
+            Change(CONSUMING, "        queue.ack(batch)\n", ""),
+            Change(
+                CONSUMING,
                 "        prepared = [delivery.prepared for",
                 "        queue.ack(batch)\n        prepared = [delivery.prepared for",
             ),
         ),
-        "tests/faults/test_database.py::test_consumer_killed_before_its_commit",
     ),
     Sabotage(
         "checkpoint before the confirm",
-        "services/producer/src/producer/pipeline.py",
+        "tests/faults/test_broker.py::test_producer_killed_while_the_broker_is_away",
         (
-            ("                tailer.confirm()\n", ""),
-            (
+            Change(PIPELINE, "                tailer.confirm()\n", ""),
+            Change(
+                PIPELINE,
                 "                for side in (LAKE_KEY, CLEAN_KEY):",
                 "                tailer.confirm()\n"
                 "                checkpoint.save(tailer.state())\n"
                 "                for side in (LAKE_KEY, CLEAN_KEY):",
             ),
         ),
-        "tests/faults/test_broker.py::test_producer_killed_while_the_broker_is_away",
     ),
     Sabotage(
         "unsorted rows",
-        "services/lake_consumer/src/lake_consumer/store.py",
-        (("sorted(slices, key=IN_KEY_ORDER)", "list(slices)"),),
         "tests/faults/test_database.py::test_consumers_that_overlap_never_deadlock",
+        (Change(LAKE_STORE, "sorted(slices, key=IN_KEY_ORDER)", "list(slices)"),),
     ),
     Sabotage(
         "automatic acknowledgement",
-        "shared/src/datastream/rabbitmq.py",
-        (
-            (
-                "basic_consume(self._name, self._on_message)",
-                "basic_consume(self._name, self._on_message, auto_ack=True)",
-            ),
-            (
-                "            self._channel.basic_ack(batch[-1].tag, multiple=True)",
-                "            pass",
-            ),
-        ),
         "tests/faults/test_killed.py::test_consumer_killed",
+        (
+            Change(RABBITMQ, "self._on_message)\n", "self._on_message, auto_ack=True)\n"),
+            Change(RABBITMQ, "self._channel.basic_ack(batch[-1].tag, multiple=True)", "pass"),
+        ),
     ),
     Sabotage(
         "INSERT IGNORE",
-        "services/lake_consumer/src/lake_consumer/store.py",
-        (
-            ("    INSERT INTO raw_log", "    INSERT IGNORE INTO raw_log"),
-            ("\n    ON DUPLICATE KEY UPDATE line_offset = line_offset", ""),
-        ),
         "tests/faults/test_poison.py::test_a_row_that_the_database_refuses",
-    ),
-    Sabotage(
-        "a position in a path instead of an identity",
-        "shared/src/datastream/streams.py",
-        ((", first_line):", "):"), ("    digest.update(generation.to_bytes(8))\n", "")),
-        "tests/faults/test_tailing.py::test_renamed_and_created",
-    ),
-    Sabotage(
-        "a position in an inode instead of the content",
-        "services/producer/src/producer/files.py",
         (
-            (
-                "            return fingerprint(self.read(place.position - length, length)) == "
-                "place.marker\n",
-                "            return self.identity == place.identity\n",
+            Change(LAKE_STORE, "    INSERT INTO raw_log", "    INSERT IGNORE INTO raw_log"),
+            Change(LAKE_STORE, "\n    ON DUPLICATE KEY UPDATE line_offset = line_offset", ""),
+        ),
+    ),
+    Sabotage(
+        "a position under a path instead of an identity",
+        "tests/faults/test_tailing.py::test_renamed_and_created",
+        (
+            Change(STREAMS, ", first_line):", "):"),
+            Change(STREAMS, "    digest.update(generation.to_bytes(8))\n", ""),
+        ),
+    ),
+    Sabotage(
+        "a position in an inode instead of an identity",
+        "tests/faults/test_tailing.py::test_another_file_in_its_place",
+        (
+            Change(
+                PLACES,
+                "return fingerprint(head[: self.prefix_length]) == self.prefix",
+                "return True",
             ),
-            (
-                "            if not place.begins(self.read(0, place.prefix_length)):\n"
-                "                return False  # the cheap part first: the rest of a gzip file is "
-                "far away\n",
-                "",
+            Change(
+                FILES,
+                "return fingerprint(self.read(place.position - length, length)) == place.marker",
+                "return self.identity == place.identity",
             ),
         ),
-        "tests/faults/test_tailing.py::test_another_file_in_its_place",
     ),
 )
 
@@ -120,13 +126,12 @@ def copy(folder: Path) -> None:
 
 def apply(sabotage: Sabotage, folder: Path) -> None:
     """Break the copy. Raises SystemExit when the code is no longer what it was."""
-    file = folder / sabotage.file
-    text = file.read_text(encoding="utf-8")
-    for old, new in sabotage.changes:
-        if text.count(old) != 1:
-            raise SystemExit(f"{sabotage.file} has not once what was to be broken: {old!r}")
-        text = text.replace(old, new)
-    file.write_text(text, encoding="utf-8")
+    for change in sabotage.changes:
+        file = folder / change.file
+        text = file.read_text(encoding="utf-8")
+        if text.count(change.old) != 1:
+            raise SystemExit(f"{change.file} has not once what was to be broken: {change.old!r}")
+        file.write_text(text.replace(change.old, change.new), encoding="utf-8")
 
 
 def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:

@@ -114,6 +114,8 @@ class Soak:
             ("cut all sessions with the database", self.to_database.cut),
             ("stop a service for a moment", self.hang),
         ]
+        for service in self.services.values():
+            service.wait_ready()  # back from the round before
         self.count()
         name, fault = self.random.choice(faults)
         queued = self.queued()

@@ -128,6 +128,23 @@ def test_nothing_of_a_slice_in_conflict_is_stored(deployment: Deployment, lake: 
     assert rows(deployment) == [(0, 0, b"first"), (6, 0, b"second")]
 
 
+def test_a_slice_that_begins_inside_a_stored_line_is_in_conflict(
+    deployment: Deployment, lake: Lake
+) -> None:
+    """None of its keys is taken, and yet it is another log's; those beside it are stored."""
+    lake.add([piece(b"0123456789", b"next")])
+    inside = piece(b"of", b"another", position=5)
+    at_its_newline = piece(b"log", position=10)
+
+    outcome = lake.add([inside, at_its_newline, piece(b"going on", position=16)])
+
+    assert outcome.quarantined == [
+        (inside, "identity_conflict"),
+        (at_its_newline, "identity_conflict"),
+    ]
+    assert rows(deployment) == [(0, 0, b"0123456789"), (11, 0, b"next"), (16, 0, b"going on")]
+
+
 def test_a_line_that_the_database_refuses_stands_alone(deployment: Deployment, lake: Lake) -> None:
     """It is quarantined as a slice of its own at its offset; all the others are stored."""
     with deployment.database.connect(deployment.mysql.database) as connection:

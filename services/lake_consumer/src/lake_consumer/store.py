@@ -20,6 +20,12 @@ STORED_LINES = """
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
 
+#: The line that is stored before a position, and where it ends.
+LINE_BEFORE = """
+    SELECT line_offset + LENGTH(line) FROM raw_log
+    WHERE stream_id = %s AND line_offset < %s ORDER BY line_offset DESC LIMIT 1
+"""
+
 #: A procedure, so that the account that stores lines has no right to change one.
 COMPLETE_LINE = """
     CALL complete_line(%s, %s, %s, %s)
@@ -76,12 +82,31 @@ class Lake:
         ]
         replaced = 0
         with self._session.transaction() as transaction:
+            _check_beginnings(transaction, slices)
             new = transaction.insert(ADD_LINES, (number, number, number, binary), rows)
             if new < len(rows):
                 replaced = _compare(transaction, slices)
         return Outcome(
             stored=Counter(raw_log=new), duplicates=len(rows) - new - replaced, replaced=replaced
         )
+
+
+def _check_beginnings(transaction: Transaction, slices: Iterable[Slice]) -> None:
+    """Raise _Conflict for slices, in key order, that begin inside a line that is stored.
+
+    No key of theirs may be taken, and yet they are of another log that begins with the same line.
+    """
+    end: tuple[int, int] | None = None
+    conflicts = []
+    for piece in slices:
+        begin = piece.stream.stream_id, piece.position
+        if begin != end and any(
+            before >= piece.position for (before,) in transaction.select(LINE_BEFORE, begin)
+        ):
+            conflicts.append(piece)
+        end = piece.stream.stream_id, piece.position + len(piece.body) + 1
+    if conflicts:
+        raise _Conflict(conflicts)
 
 
 def _compare(transaction: Transaction, slices: Iterable[Slice]) -> int:

@@ -1,0 +1,44 @@
+"""docs/guarantees.md names the tests that there are."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+TESTS = Path(__file__).parents[2]
+PAGE = TESTS.parent / "docs" / "guarantees.md"
+NAMED = re.compile(r"`(\w[\w/]*\.py)::(\w+)`")
+ROW = re.compile(r"^\| (?!fault \||-)", re.MULTILINE)
+
+
+def names_in(file: Path) -> set[str]:
+    """Return the names of the tests of a file."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    return {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.name[:5] == "test_"}
+
+
+def test_every_row_names_a_test_that_exists() -> None:
+    """One a row, in its last column."""
+    page = PAGE.read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if ROW.match(line) and line[:3] != "|--"]
+
+    proofs = [NAMED.findall(row.split("|")[-2]) for row in rows]
+
+    assert len(rows) > 50
+    assert [row for row, found in zip(rows, proofs, strict=True) if len(found) != 1] == []
+    for ((file, test),) in proofs:
+        assert test in names_in(TESTS / file), f"{file}::{test}"
+
+
+def test_every_test_of_a_fault_is_in_the_page() -> None:
+    """None proves something that nobody is told."""
+    named = set(NAMED.findall(PAGE.read_text(encoding="utf-8")))
+
+    tests = {
+        (f"faults/{file.name}", test)
+        for file in (TESTS / "faults").glob("test_*.py")
+        for test in names_in(file)
+    }
+
+    assert tests - named == set()
