@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from clean_consumer.rows import referrer_id_of
 from clean_consumer.store import ADD_CLEAN
 from datastream import slices
 from datastream.parsing import LIMITS, Event
@@ -129,3 +130,39 @@ def test_the_flat_view_has_its_columns(deployment: Deployment) -> None:
         " email_domain rest_method url schema host rest_version status status_verbose size_bytes"
         " size_kilo_bytes size_mega_bytes"
     )
+
+
+def test_referrers_move_into_a_table_of_their_own_and_back(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """Rows of an older version name theirs by the consumer's key; undone, they hold the text."""
+    referrers = ["https://example.org/?q=é", "", "https://example.org/?q=é", None, "\U0001f600"]
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    for path in migrate.FOLDER.glob("*.sql"):
+        if path.name > "0010":
+            # What the first one depends on is not among them.
+            first = path.name == "0010_create_referrer.sql"
+            text = path.read_text()
+            (newer / path.name).write_text(text.partition("\n")[2] if first else text)
+    migrate.roll_back(deployment.mysql, newer)
+    with deployment.database.connect(deployment.mysql.database) as connection:
+        connection.cursor().executemany(
+            "INSERT INTO clean_log (stream_id, line_offset, parser_version, flags, time, is_email,"
+            " referrer) VALUES (1, %s, 1, 0, '2026-01-01', 0, %s)",
+            list(enumerate(referrers)),
+        )
+        connection.commit()
+
+    migrate.apply(deployment.mysql, newer)
+    ids = deployment.query("SELECT referrer_id FROM clean_log ORDER BY line_offset")
+    stored = deployment.query("SELECT referrer_id, referrer, host, kind FROM referrer")
+    migrate.roll_back(deployment.mysql, newer)
+    back = deployment.query("SELECT referrer FROM clean_log ORDER BY line_offset")
+
+    expected = [None if text is None else referrer_id_of(text) for text in referrers]
+    assert [id_ for (id_,) in ids] == expected
+    assert sorted(stored) == sorted(
+        (referrer_id_of(text), text, None, None) for text in set(referrers) if text is not None
+    )
+    assert [text for (text,) in back] == referrers

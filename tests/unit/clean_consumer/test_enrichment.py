@@ -1,0 +1,104 @@
+"""The settings of enrichment, and that each part of it can be off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import mmdb
+from clean_consumer.enrichment import Enrichment, enrichment
+from clean_consumer.rows import Parsed, parse, referrer_id_of
+from clean_consumer.settings import PARTS, EnrichmentSettings
+from datastream.config import ConfigError, Environment
+from datastream.slices import Slice
+from datastream.streams import Stream
+
+STREAM = Stream(9, "test", "host", "/var/log/access.log", "combined", 0)
+LINE = (
+    b'192.0.2.7 - - [10/Oct/2026:13:55:36 +0200] "GET /a.css?b=c HTTP/1.1" 200 512'
+    b' "https://www.google.com/?q=d" "curl/8.5.0"'
+)
+
+
+def asked(**settings: str) -> Enrichment:
+    """Return the enrichment of these settings."""
+    return enrichment(EnrichmentSettings.read(Environment(settings)))
+
+
+def parsed(**settings: str) -> Parsed:
+    """Return the line, parsed under these settings."""
+    return parse(Slice(STREAM, 0, LINE, 1, 0, read_at_ms=0), asked(**settings))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    """A folder with a database of places."""
+    mmdb.write(tmp_path / "city.mmdb", {"192.0.2.0/24": mmdb.city("SE", "Lund")})
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("off", PARTS)
+def test_each_part_is_on_unless_it_is_left_out(folder: str, off: str) -> None:
+    """What is off gives no columns; the others do."""
+    wanted = ",".join(part for part in PARTS if part != off)
+
+    def given(made: Enrichment) -> dict[str, object]:
+        row = parse(Slice(STREAM, 0, LINE, 1, 0, read_at_ms=0), made).clean[0]
+        return {
+            "user_agent": made.agent and made.agent("curl/8.5.0"),
+            "country": row[-5:-3] if row[-5] else None,
+            "referrer": made.referrer and made.referrer("https://www.google.com/"),
+            "file_type": row[-2],
+        }
+
+    all_of_it = given(asked(GEOIP_DIR=folder))
+    assert all_of_it == {
+        "user_agent": ("curl", "8.5.0", None, None, True),
+        "country": ("SE", "Lund"),
+        "referrer": ("www.google.com", "search"),
+        "file_type": "css",
+    }
+    assert given(asked(GEOIP_DIR=folder, ENRICH=wanted)) == all_of_it | {off: None}
+    assert set(given(asked(GEOIP_DIR=folder, ENRICH="none")).values()) == {None}
+
+
+def test_the_country_is_that_of_the_whole_address(folder: str) -> None:
+    """It is looked up first; what is stored of the address is less."""
+    for addresses, client in (("full", 7), ("truncated", 0)):
+        row = parsed(GEOIP_DIR=folder, PRIVACY_ADDRESSES=addresses).clean[0]
+        assert (row[5], row[-5]) == (bytes([192, 0, 2, client]), "SE")
+    hidden = parsed(GEOIP_DIR=folder, PRIVACY_ADDRESSES="hashed", PRIVACY_KEY="k").clean[0]
+    assert (len(hidden[5]), hidden[5][0], hidden[-5]) == (16, 0xFD, "SE")
+
+
+def test_no_query_string_is_left() -> None:
+    """Neither in the row nor among the referrers."""
+    dropped = parsed(PRIVACY_QUERIES="drop")
+
+    assert "?" in str(parsed().clean) + str(parsed().referrers)
+    assert "?" not in str(dropped.clean) + str(dropped.referrers)
+    assert dropped.referrers == {
+        referrer_id_of("https://www.google.com/"): "https://www.google.com/"
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"ENRICH": "country,weather"}, "ENRICH names weather; it must be none, or some of"),
+        ({"GEOIP_DIR": "/nowhere/at/all"}, "GEOIP_DIR is /nowhere/at/all; it must be a folder"),
+        ({"PRIVACY_ADDRESSES": "hashed"}, "PRIVACY_KEY is not set"),
+        ({"PRIVACY_ADDRESSES": "none"}, "PRIVACY_ADDRESSES is 'none'; it must be one of full"),
+        ({"PRIVACY_QUERIES": "yes"}, "PRIVACY_QUERIES is 'yes'; it must be one of keep, drop"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named(settings: dict[str, str], words: str) -> None:
+    """In one line, before anything is consumed."""
+    with pytest.raises(ConfigError, match=words):
+        EnrichmentSettings.read(Environment(settings))
+
+
+def test_the_key_is_shown_nowhere() -> None:
+    """A settings object may end up in a log."""
+    assert "secret" not in repr(EnrichmentSettings.read(Environment({"PRIVACY_KEY": "secret"})))
