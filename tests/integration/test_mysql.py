@@ -82,6 +82,24 @@ def test_any_values_come_back_as_they_were(
     assert next(same)[0] == len(rows)
 
 
+@pytest.mark.parametrize(("limit", "statements"), [(1, 7), (60, 3), (10_000, 1)])
+def test_many_rows_go_in_several_statements(
+    session: Session, monkeypatch: pytest.MonkeyPatch, limit: int, statements: int
+) -> None:
+    """Each has a bounded length, and together they count all rows that are new."""
+    monkeypatch.setattr(mysql, "STATEMENT_CHARACTERS", limit)
+    rows = [(key, b"0123456789", None, None, None) for key in range(7)]
+    with session.transaction() as transaction:
+        before = dict(transaction.select("SHOW SESSION STATUS LIKE 'Com_insert'"))
+        new = transaction.insert(ADD, COLUMNS, rows)
+        after = dict(transaction.select("SHOW SESSION STATUS LIKE 'Com_insert'"))
+        stored = list(transaction.select("SELECT id FROM everything ORDER BY id"))
+
+    assert new == 7
+    assert stored == [(key,) for key in range(7)]
+    assert int(after["Com_insert"]) - int(before["Com_insert"]) == statements
+
+
 def test_the_session_is_pinned(session: Session) -> None:
     """Strict mode, backslash escapes, UTC and READ COMMITTED, whatever the server's defaults."""
     with session.transaction() as transaction:
