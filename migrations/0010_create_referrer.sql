@@ -1,4 +1,4 @@
--- depends: 0008_add_request_and_upstream_time
+-- depends: 0009_widen_format
 -- Each distinct referrer once; the key is a hash of its text. A kind that is NULL is not looked at
 -- yet: the clean consumer fills it in.
 

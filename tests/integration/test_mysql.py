@@ -82,7 +82,7 @@ def test_any_values_come_back_as_they_were(
     assert next(same)[0] == len(rows)
 
 
-@pytest.mark.parametrize(("limit", "statements"), [(1, 7), (60, 3), (10_000, 1)])
+@pytest.mark.parametrize(("limit", "statements"), [(1, 7), (60, 4), (10_000, 1)])
 def test_many_rows_go_in_several_statements(
     session: Session, monkeypatch: pytest.MonkeyPatch, limit: int, statements: int
 ) -> None:

@@ -7,7 +7,8 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from clean_consumer import privacy
-from datastream.parsing import FORMATS, Event
+from datastream.parsing import Event
+from parsed import access_parser
 
 LINE = (
     b'%s - - [10/Oct/2026:13:55:36 +0200] "GET /x?token=secret HTTP/1.1" 200 512'
@@ -17,7 +18,7 @@ LINE = (
 
 def event(client: str = "192.0.2.77") -> Event:
     """Return the event of a line from this client."""
-    return FORMATS["combined"](LINE % client.encode())
+    return access_parser("combined")(LINE % client.encode())
 
 
 @pytest.mark.parametrize(

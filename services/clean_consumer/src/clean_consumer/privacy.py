@@ -17,6 +17,7 @@ ADDRESSES = frozenset(
     [
         "client",
         "remote_addr",
+        "binary_remote_addr",
         "realip_remote_addr",
         "proxy_protocol_addr",
         "proxy_add_x_forwarded_for",
@@ -67,11 +68,15 @@ def without_query(event: Event) -> Event:
     """Return the event with every text cut at its question mark: URL, referrer, `extra`."""
     extra: dict[str, object] | None = None
     if event.extra is not None:
-        kept = {name: _cut(value) for name, value in event.extra.items() if name not in QUERIES}
+        kept = {name: _cut(value) for name, value in event.extra.items() if not _is_query(name)}
         extra = kept or None
     return event._replace(
         url=_cut(event.url), query=None, referrer=_cut(event.referrer), extra=extra
     )
+
+
+def _is_query(name: str) -> bool:
+    return name in QUERIES or name.startswith("arg_")
 
 
 def _cut(value: Any) -> Any:  # noqa: ANN401 - a text, or anything else as it is
