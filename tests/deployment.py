@@ -215,13 +215,14 @@ class Deployment:
             return int(method.message_count)
 
     def assert_settled(self, lines: int) -> None:
-        """Wait until raw_log, and clean_log with rejected_log, have this many rows, one to one."""
+        """Wait until raw_log, and the tables of parsed lines, have this many rows, one to one."""
 
         def settled() -> None:
             assert self.count("raw_log") == lines
-            assert self.count("clean_log") + self.count("rejected_log") == lines
-            parsed = "(SELECT stream_id, line_offset FROM clean_log UNION ALL"
-            parsed += " SELECT stream_id, line_offset FROM rejected_log) p"
+            tables = ("clean_log", "error_log", "rejected_log")
+            assert sum(map(self.count, tables)) == lines
+            keys = (f"SELECT stream_id, line_offset FROM {table}" for table in tables)
+            parsed = f"({' UNION ALL '.join(keys)}) p"
             joined = f"raw_log r JOIN {parsed} USING (stream_id, line_offset)"
             assert self.count(joined) == lines
 

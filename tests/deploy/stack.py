@@ -172,9 +172,10 @@ class Stack:
 
         def settled() -> None:
             assert self.count("raw_log") == lines
-            assert self.count("clean_log") + self.count("rejected_log") == lines
-            parsed = "(SELECT stream_id, line_offset FROM clean_log UNION ALL"
-            parsed += " SELECT stream_id, line_offset FROM rejected_log) p"
+            tables = ("clean_log", "error_log", "rejected_log")
+            assert sum(map(self.count, tables)) == lines
+            keys = (f"SELECT stream_id, line_offset FROM {table}" for table in tables)
+            parsed = f"({' UNION ALL '.join(keys)}) p"
             assert self.count(f"raw_log JOIN {parsed} USING (stream_id, line_offset)") == lines
 
         eventually(settled, PATIENCE)

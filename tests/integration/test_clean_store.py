@@ -27,6 +27,11 @@ from deployment import Deployment
 
 STREAM = Stream(2**63 + 5, "test", "host", "/var/log/access.log", "combined", 0)
 PROXY = Stream(7, "test", "host", "/var/log/proxy.log", "proxy", 0)
+ERROR_LOG = Stream(8, "test", "host", "/var/log/error.log", "error UTC", 0)
+ERROR_LINE = (
+    b"2026/10/10 13:55:36 [error] 17#18: *9 open() failed, client: 192.0.2.7, server: example.com,"
+    b' request: "GET /%s HTTP/1.1", host: "example.com"'
+)
 LINE = b'192.0.2.7 - - [10/Oct/2026:13:55:36 +0200] "GET /%s HTTP/1.1" 200 512 "-" "example/1.0"'
 
 
@@ -51,6 +56,8 @@ def places(deployment: Deployment) -> dict[int, str]:
     """Return where each line is, by its offset; a line in both tables fails."""
     found = deployment.query(
         "SELECT line_offset, path FROM clean_log UNION ALL"
+        " SELECT line_offset, SUBSTRING_INDEX(SUBSTRING_INDEX(request, ' ', 2), ' ', -1)"
+        " FROM error_log UNION ALL"
         " SELECT line_offset, reason FROM rejected_log ORDER BY line_offset"
     )
     by_offset = dict(found)
@@ -69,6 +76,46 @@ def test_each_line_is_in_one_of_two_tables(deployment: Deployment, warehouse: Wa
     assert outcome.duplicates == 0
     assert deployment.query("SELECT user_agent FROM user_agent") == [("example/1.0",)]
     assert deployment.query("SELECT format FROM log_stream") == [("combined",)]
+
+
+def test_the_lines_of_an_error_log_have_a_table_of_their_own(
+    deployment: Deployment, warehouse: Warehouse
+) -> None:
+    """What fits is in error_log, what does not is in rejected_log; once each."""
+    lines = parsed(ERROR_LINE % b"a", b"rubbish", stream=ERROR_LOG)
+    outcome = warehouse.add([lines, parsed(LINE % b"b")])
+    again = warehouse.add([lines])
+
+    assert outcome.stored == {"clean_log": 1, "error_log": 1, "rejected_log": 1}
+    assert (again.stored.total(), again.duplicates) == (0, 2)
+    assert deployment.query(
+        "SELECT time, level, pid, tid, connection, INET6_NTOA(client), server, request, host,"
+        " message FROM error_log"
+    ) == [
+        (
+            datetime(2026, 10, 10, 13, 55, 36),  # noqa: DTZ001 - the database's are UTC
+            *("error", 17, 18, 9, "192.0.2.7", "example.com", "GET /a HTTP/1.1", "example.com"),
+            "open() failed",
+        )
+    ]
+    assert deployment.query("SELECT stream_id, reason FROM rejected_log") == [(8, "format")]
+
+
+@pytest.mark.parametrize("batches", [[0, 1], [1, 0]], ids=["in order", "the other way round"])
+def test_a_whole_line_of_an_error_log_wins_over_its_beginning(
+    deployment: Deployment, warehouse: Warehouse, batches: list[int]
+) -> None:
+    """As a line of an access log does; what fits but was cut gives way too."""
+    cut, rubbish = (
+        parsed(line, flags=UNTERMINATED, stream=ERROR_LOG)
+        for line in (ERROR_LINE % b"cut", b"2026/10/10 13")
+    )
+    whole = parsed(ERROR_LINE % b"whole", stream=ERROR_LOG)
+    for beginning in (cut, rubbish):
+        for batch in batches:
+            warehouse.add([(beginning, whole)[batch]])
+
+    assert places(deployment) == {0: "/whole"}
 
 
 def test_the_same_slice_again_changes_nothing(deployment: Deployment, warehouse: Warehouse) -> None:
@@ -189,6 +236,9 @@ def test_the_widest_row_fits(deployment: Deployment, warehouse: Warehouse) -> No
         ([(LINE % b"part", UNTERMINATED), (LINE % b"whole", 0)], "/whole"),
         ([(b"rubbish", UNTERMINATED), (b"", 0)], "empty"),
         ([(LINE % b"whole", 0), (LINE % b"part", UNTERMINATED)], "/whole"),
+        ([(b"rubbish", UNTERMINATED), (ERROR_LINE % b"whole", 0)], "/whole"),
+        ([(ERROR_LINE % b"whole", 0), (b"rubbish", UNTERMINATED)], "/whole"),
+        ([(ERROR_LINE % b"part", UNTERMINATED), (ERROR_LINE % b"whole", 0)], "/whole"),
     ],
 )
 def test_two_consumers_that_see_one_line_differently_at_once(
@@ -199,8 +249,10 @@ def test_two_consumers_that_see_one_line_differently_at_once(
     place: str,
 ) -> None:
     """Neither saw a row of the other's when it began; the line is in one table, the better row."""
-    (late_line, late_flags), (line, flags) = looks
-    late, first = parsed(late_line, flags=late_flags), parsed(line, flags=flags)
+    is_error = any(line.startswith(b"2026") for line, _ in looks)
+    late, first = (
+        parsed(line, flags=flags, stream=ERROR_LOG if is_error else STREAM) for line, flags in looks
+    )
     look = store._present
     with closing(Session(deployment.mysql, "other")) as session:
         other = Warehouse(session)

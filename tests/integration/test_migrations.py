@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from clean_consumer.rows import referrer_id_of
-from clean_consumer.store import ADD_CLEAN
+from clean_consumer.tables import ADD_CLEAN, ADD_ERRORS
 from datastream import slices
-from datastream.parsing import LIMITS, Event
+from datastream.parsing import ERROR_LIMITS, LIMITS, ErrorEvent, Event
 from datastream_operator import migrate
 from deployment import Deployment
 
@@ -112,6 +112,16 @@ def test_clean_log_has_the_fields_of_an_event(deployment: Deployment) -> None:
     assert [name for name, _ in stored] == IDENTITY + fields
     assert inserted == IDENTITY + fields
     assert limits == LIMITS
+
+
+def test_error_log_has_the_fields_of_an_event(deployment: Deployment) -> None:
+    """Its columns, in order, are a line's identity and the parser's fields, at their limits."""
+    stored = columns(deployment, "error_log")
+    inserted = re.findall(r"\w+", ADD_ERRORS.split("(", 1)[1].split(")", 1)[0])
+
+    assert [name for name, _ in stored] == IDENTITY + list(ErrorEvent._fields)
+    assert inserted == IDENTITY + list(ErrorEvent._fields)
+    assert {name: limit for name, limit in stored if name in ERROR_LIMITS} == ERROR_LIMITS
 
 
 def test_log_stream_holds_what_a_slice_may_say(deployment: Deployment) -> None:

@@ -7,7 +7,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from clean_consumer import privacy
-from datastream.parsing import Event
+from datastream.parsing import ErrorEvent, Event, parser_for
 from parsed import access_parser
 
 LINE = (
@@ -63,6 +63,26 @@ def test_without_the_address_nothing_else_gives_it_away() -> None:
     assert odd.extra == {"client": "client.example.net"}
     assert bare == odd._replace(extra=None)
     assert rest.extra == {"pipe": "."}
+
+
+def test_a_line_of_an_error_log_is_treated_alike() -> None:
+    """Its address, its request, its upstream and its referrer; the message stays."""
+    line = (
+        b"2026/10/10 13:55:36 [error] 17#18: *9 no luck?, client: 192.0.2.77, server: example.com,"
+        b' request: "GET /x?token=secret HTTP/1.1", upstream: "http://192.0.2.1/x?token=secret",'
+        b' host: "example.com", referrer: "https://example.org/?q=secret"'
+    )
+    error = parser_for("error UTC")(line)
+    assert isinstance(error, ErrorEvent)
+
+    kept = privacy.without_query(privacy.without_address(error, privacy.truncated))
+
+    assert kept == error._replace(
+        client=bytes([192, 0, 2, 0]),
+        request="GET /x",
+        upstream="http://192.0.2.1/x",
+        referrer="https://example.org/",
+    )
 
 
 def test_without_queries_every_text_ends_at_its_question_mark() -> None:

@@ -1,4 +1,4 @@
-"""The clean consumer: from queue-data-clean to clean_log and rejected_log."""
+"""The clean consumer: from queue-data-clean to clean_log, error_log and rejected_log."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from clean_consumer.enrichment import enrichment
 from clean_consumer.rows import parse
 from clean_consumer.settings import EnrichmentSettings
 from clean_consumer.store import Warehouse
+from clean_consumer.tables import TABLES
 from datastream import logs, metrics, topology
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
 from datastream.mysql import Session
@@ -28,7 +29,7 @@ def run(env: Environment) -> int:
     settings = EnrichmentSettings.read(env)
     logs.configure(NAME, service.log_level)
     added = enrichment(settings)
-    counts = metrics.ConsumerMetrics("clean_log", "rejected_log")
+    counts = metrics.ConsumerMetrics(*(table.name for table in TABLES))
     with (
         metrics.serve(counts, service.metrics_host, service.metrics_port),
         stop_on_signals() as stop,

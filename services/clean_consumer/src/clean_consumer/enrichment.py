@@ -11,9 +11,9 @@ from clean_consumer import privacy
 from clean_consumer.agents import AgentParser
 from clean_consumer.paths import file_type
 from clean_consumer.places import NOWHERE, Place, Places
+from clean_consumer.privacy import AnyEvent
 from clean_consumer.referrers import ReferrerParser
 from clean_consumer.settings import EnrichmentSettings
-from datastream.parsing import Event
 
 #: From a text to the columns that derive from it.
 Describe: TypeAlias = Callable[[str], Sequence[Any]]
@@ -28,7 +28,7 @@ class Enrichment:
     place: Callable[[bytes], Place] = lambda _client: NOWHERE
     file_type: Callable[[str], str | None] = lambda _path: None
     #: What is kept of an event, once what needs all of it is done.
-    private: tuple[Callable[[Event], Event], ...] = ()
+    private: tuple[Callable[[AnyEvent], AnyEvent], ...] = ()
     agent: Describe | None = None
     referrer: Describe | None = None
 
@@ -41,7 +41,7 @@ def enrichment(settings: EnrichmentSettings) -> Enrichment:
     """Return what the settings ask for."""
     parts = settings.parts
     places = Places(settings.geoip_dir) if "country" in parts else None
-    private: list[Callable[[Event], Event]] = []
+    private: list[Callable[[AnyEvent], AnyEvent]] = []
     if settings.addresses == "truncated":
         private.append(partial(privacy.without_address, disguise=privacy.truncated))
     elif settings.addresses == "hashed" and settings.key is not None:

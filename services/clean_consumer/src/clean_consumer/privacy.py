@@ -7,7 +7,9 @@ from functools import lru_cache
 from hashlib import blake2b, sha256
 from typing import Any, TypeAlias
 
-from datastream.parsing import Event
+from datastream.parsing import ErrorEvent, Event
+
+AnyEvent: TypeAlias = Event | ErrorEvent
 
 #: From an address, 4 or 16 bytes, to what is stored in its place, 4 or 16 bytes.
 Disguise: TypeAlias = Callable[[bytes], bytes]
@@ -55,7 +57,7 @@ def hashed(key: str) -> Disguise:
     return disguise
 
 
-def without_address(event: Event, disguise: Disguise) -> Event:
+def without_address(event: AnyEvent, disguise: Disguise) -> AnyEvent:
     """Return the event with its address disguised, and without those that `extra` holds."""
     client = None if event.client is None else disguise(event.client)
     extra = event.extra
@@ -64,15 +66,20 @@ def without_address(event: Event, disguise: Disguise) -> Event:
     return event._replace(client=client, extra=extra)
 
 
-def without_query(event: Event) -> Event:
-    """Return the event with every text cut at its question mark: URL, referrer, `extra`."""
+def without_query(event: AnyEvent) -> AnyEvent:
+    """Return the event with every text cut at its question mark: URL, referrer, `extra`.
+
+    The message of an error log is kept as it is.
+    """
     extra: dict[str, object] | None = None
     if event.extra is not None:
         kept = {name: _cut(value) for name, value in event.extra.items() if not _is_query(name)}
         extra = kept or None
-    return event._replace(
-        url=_cut(event.url), query=None, referrer=_cut(event.referrer), extra=extra
-    )
+    referrer = _cut(event.referrer)
+    if isinstance(event, Event):
+        return event._replace(url=_cut(event.url), query=None, referrer=referrer, extra=extra)
+    request, upstream = _cut(event.request), _cut(event.upstream)
+    return event._replace(request=request, upstream=upstream, referrer=referrer, extra=extra)
 
 
 def _is_query(name: str) -> bool:

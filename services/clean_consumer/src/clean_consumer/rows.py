@@ -1,9 +1,9 @@
-"""From a slice to the rows of clean_log and rejected_log. Pure: no clock, no database."""
+"""From a slice to the rows of its tables. Pure: no clock, no database of lines."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b, sha256
 from typing import Any
@@ -11,24 +11,37 @@ from typing import Any
 from clean_consumer.enrichment import NONE, Enrichment
 from clean_consumer.places import NOWHERE
 from datastream.errors import NotASlice
-from datastream.parsing import PARSER_VERSION, ErrorEvent, FormatError, Unparseable, parser_for
+from datastream.parsing import (
+    ERROR,
+    PARSER_VERSION,
+    ErrorEvent,
+    FormatError,
+    Unparseable,
+    parser_for,
+)
 from datastream.slices import TRUNCATED, Slice
 
-#: A row of clean_log, or of rejected_log, in the order of its columns.
+#: A row of a table, in the order of its columns.
 Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A slice with its rows: each of its lines is in exactly one of `clean` and `rejected`."""
+    """A slice with its rows: each of its lines is in exactly one of the three lists."""
 
     piece: Slice
-    clean: list[Row]
-    rejected: list[Row]
+    clean: list[Row] = field(default_factory=list)
+    errors: list[Row] = field(default_factory=list)
+    rejected: list[Row] = field(default_factory=list)
     #: The distinct user agents of the slice, by id.
-    agents: dict[int, str]
+    agents: dict[int, str] = field(default_factory=dict)
     #: The distinct referrers of the slice, by id.
-    referrers: dict[int, str]
+    referrers: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def is_error_log(self) -> bool:
+        """Whether its lines belong into error_log rather than clean_log."""
+        return self.piece.stream.format.partition(" ")[0] == ERROR
 
 
 def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
@@ -43,7 +56,7 @@ def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
     enrichment.refresh()
     place, file_type, private = enrichment.place, enrichment.file_type, enrichment.private
     stream_id, flags = piece.stream.stream_id, piece.flags
-    parsed = Parsed(piece, [], [], {}, {})
+    parsed = Parsed(piece)
     for offset, line in piece.numbered():
         try:
             event = parse_line(line)
@@ -51,11 +64,12 @@ def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
             reason = "truncated" if flags & TRUNCATED else error.reason
             parsed.rejected.append((stream_id, offset, PARSER_VERSION, flags, reason))
             continue
-        if isinstance(event, ErrorEvent):
-            raise NotASlice("there is no table for the lines of an error log")
         country, city, asn = NOWHERE if event.client is None else place(event.client)
         for keep in private:
             event = keep(event)
+        if isinstance(event, ErrorEvent):
+            parsed.errors.append((stream_id, offset, PARSER_VERSION, flags, *event))
+            continue
         agent_id = referrer_id = None
         if event.user_agent is not None:
             agent_id = user_agent_id_of(event.user_agent)
@@ -81,7 +95,7 @@ def refuse(piece: Slice) -> Parsed:
         (piece.stream.stream_id, offset, PARSER_VERSION, piece.flags, "refused")
         for offset, _line in piece.numbered()
     ]
-    return Parsed(piece, [], rows, {}, {})
+    return Parsed(piece, rejected=rows)
 
 
 @lru_cache(maxsize=4096)
@@ -101,24 +115,19 @@ def halves(parsed: Parsed) -> tuple[Parsed, Parsed] | None:
     if parsed.piece.lines == 1:
         return None
     first, second = parsed.piece.halves()
-    middle = second.position
-    agents, referrers = parsed.agents, parsed.referrers
     return (
-        Parsed(
-            first,
-            [row for row in parsed.clean if row[1] < middle],
-            [row for row in parsed.rejected if row[1] < middle],
-            agents,
-            referrers,
-        ),
-        Parsed(
-            second,
-            [row for row in parsed.clean if row[1] >= middle],
-            [row for row in parsed.rejected if row[1] >= middle],
-            agents,
-            referrers,
-        ),
+        _between(parsed, first, 0, second.position),
+        _between(parsed, second, second.position, 2**64),
     )
+
+
+def _between(parsed: Parsed, piece: Slice, first: int, end: int) -> Parsed:
+    """Return what belongs to a part of a slice: the rows whose offsets are in [first, end)."""
+    clean, errors, rejected = (
+        [row for row in rows if first <= row[1] < end]
+        for rows in (parsed.clean, parsed.errors, parsed.rejected)
+    )
+    return replace(parsed, piece=piece, clean=clean, errors=errors, rejected=rejected)
 
 
 def by_key(batch: Sequence[Parsed]) -> list[Parsed]:

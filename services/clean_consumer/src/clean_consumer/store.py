@@ -1,70 +1,19 @@
-"""The clean side: every line as typed columns in clean_log, or with a reason in rejected_log."""
+"""The clean side: every line as typed columns in clean_log or error_log, or as a reject."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import LiteralString, NamedTuple
 
 from clean_consumer.dimension import REFERRERS, USER_AGENTS, Dimension
 from clean_consumer.enrichment import NONE, Enrichment
 from clean_consumer.rows import Parsed, Row, by_key, halves, refuse
+from clean_consumer.tables import CLEAN_AND_REJECTED, ERROR_AND_REJECTED, PRESENT, TABLES
 from datastream.consuming import Outcome, add_bisected
 from datastream.errors import RowRefused, Unavailable
-from datastream.mysql import Session, StreamLog, Transaction, binary, json_text, number, text
-
-ADD_CLEAN = """
-    INSERT INTO clean_log (
-        stream_id, line_offset, parser_version, flags,
-        time, client, session, user, is_email, email_domain,
-        method, url, scheme, host, path, query, http_version,
-        status, size, request_time, upstream_time,
-        referrer_id, user_agent_id, country, city, asn, file_type, extra
-    ) VALUES {values}
-    ON DUPLICATE KEY UPDATE line_offset = line_offset
-"""
-CLEAN_LITERALS = (
-    *(number, number, number, number),
-    *(text, binary, text, text, number, text),
-    *(text, text, text, text, text, text, text),
-    *(number, number, number, number),
-    *(number, number, text, text, number, text, json_text),
-)
-
-ADD_REJECTED = """
-    INSERT INTO rejected_log (stream_id, line_offset, parser_version, flags, reason)
-    VALUES {values}
-    ON DUPLICATE KEY UPDATE line_offset = line_offset
-"""
-REJECTED_LITERALS = (number, number, number, number, text)
-
-PRESENT_CLEAN = """
-    SELECT line_offset, parser_version, flags FROM clean_log
-    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
-"""
-
-PRESENT_REJECTED = """
-    SELECT line_offset, parser_version, flags FROM rejected_log
-    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
-"""
-
-#: Waits for whoever is about to write the same keys; share mode asks for no more than SELECT.
-IN_BOTH_TABLES = """
-    SELECT rejected_log.stream_id, rejected_log.line_offset
-    FROM rejected_log STRAIGHT_JOIN clean_log
-        ON clean_log.stream_id = rejected_log.stream_id
-        AND clean_log.line_offset = rejected_log.line_offset
-    WHERE rejected_log.stream_id = %s AND rejected_log.line_offset BETWEEN %s AND %s
-    LOCK IN SHARE MODE
-"""
-
-REMOVE_CLEAN = """
-    DELETE FROM clean_log WHERE stream_id = %s AND line_offset = %s
-"""
-
-REMOVE_REJECTED = """
-    DELETE FROM rejected_log WHERE stream_id = %s AND line_offset = %s
-"""
+from datastream.mysql import Session, StreamLog, Transaction
 
 
 class _Span(NamedTuple):
@@ -76,7 +25,7 @@ class _Span(NamedTuple):
 
 
 class Warehouse:
-    """Adds parsed slices; each line ends up in exactly one of clean_log and rejected_log."""
+    """Adds parsed slices; each line ends up in exactly one of TABLES."""
 
     def __init__(self, session: Session, enrichment: Enrichment = NONE) -> None:
         self._session = session
@@ -87,8 +36,7 @@ class Warehouse:
     def check(self) -> None:
         """Raise Unavailable unless the tables are there and may be read."""
         with self._session.transaction() as transaction:
-            for statement in (PRESENT_CLEAN, PRESENT_REJECTED):
-                transaction.select(statement, (0, 0, 0))
+            transaction.select(PRESENT, (0, 0, 0) * len(TABLES))
         self._referrers.check()
         self._agents.check()
 
@@ -108,36 +56,44 @@ class Warehouse:
         # Committed before the rows that name them.
         self._referrers.ensure({k: v for parsed in batch for k, v in parsed.referrers.items()})
         self._agents.ensure({k: v for parsed in batch for k, v in parsed.agents.items()})
-        clean = [row for parsed in batch for row in parsed.clean]
-        rejected = [row for parsed in batch for row in parsed.rejected]
-        lines = len(clean) + len(rejected)
+        # In the order of TABLES.
+        rows = [
+            [row for parsed in batch for row in parsed.clean],
+            [row for parsed in batch for row in parsed.errors],
+            [row for parsed in batch for row in parsed.rejected],
+        ]
+        lines = sum(map(len, rows))
         reformatted = _reformatted(batch)
         if reformatted:  # one row a key, so that fewer new rows mean another consumer's
-            clean = list({row[:2]: row for row in clean}.values())
-            rejected = list({row[:2]: row for row in rejected}.values())
+            rows = [list({row[:2]: row for row in part}.values()) for part in rows]
         with self._session.transaction() as transaction:
             removed = 0
             present = _present(transaction, batch)
             if present:
-                outdated = _outdated(present, clean + rejected, reformatted)
+                outdated = _outdated(present, chain(*rows), reformatted)
                 removed = _remove(transaction, outdated)
-                clean = [row for row in clean if row[:2] not in present or row[:2] in outdated]
-                rejected = [r for r in rejected if r[:2] not in present or r[:2] in outdated]
-            new_clean = transaction.insert(ADD_CLEAN, CLEAN_LITERALS, clean)
-            new_rejected = transaction.insert(ADD_REJECTED, REJECTED_LITERALS, rejected)
-            is_short = new_clean + new_rejected < len(clean) + len(rejected)
-            missed = _in_both_tables(transaction, batch) - present.keys()
-            if is_short:
-                missed |= _outdated(_present(transaction, batch), clean + rejected).keys()
+                rows = [
+                    [row for row in part if row[:2] not in present or row[:2] in outdated]
+                    for part in rows
+                ]
+            new = [
+                transaction.insert(table.add, table.literals, part)
+                for table, part in zip(TABLES, rows, strict=True)
+            ]
+            missed = _in_two_tables(transaction, batch) - present.keys()
+            if sum(new) < sum(map(len, rows)):
+                missed |= _outdated(_present(transaction, batch), chain(*rows)).keys()
                 missed |= reformatted  # whose rows are as good as those that are there now
             if missed:
                 # Whoever looks last sees the rows of both, adds its batch again and settles it.
                 raise Unavailable("another consumer has just stored the same lines", "lock")
         return Outcome(
-            stored=Counter(clean_log=new_clean, rejected_log=new_rejected),
+            stored=Counter(
+                {table.name: count for table, count in zip(TABLES, new, strict=True) if count}
+            ),
             # By key, for a slice that is twice in the batch.
-            rejected=Counter({row[:2]: row[-1] for row in rejected}.values()),
-            duplicates=lines - new_clean - new_rejected,
+            rejected=Counter({row[:2]: row[-1] for row in rows[-1]}.values()),
+            duplicates=lines - sum(new),
             replaced=removed,
         )
 
@@ -188,13 +144,9 @@ def _rank(parser_version: int, flags: int) -> tuple[int, bool]:
 def _present(transaction: Transaction, batch: Iterable[Parsed]) -> _Presence:
     """Return the rows that the tables hold under the batch's keys: usually none."""
     return {
-        (span.stream_id, offset): (_rank(version, flags), remove)
+        (span.stream_id, offset): (_rank(version, flags), TABLES[place].remove)
         for span in _spans(batch)
-        for statement, remove in (
-            (PRESENT_CLEAN, REMOVE_CLEAN),
-            (PRESENT_REJECTED, REMOVE_REJECTED),
-        )
-        for offset, version, flags in transaction.select(statement, span)
+        for place, offset, version, flags in transaction.select(PRESENT, span * len(TABLES))
     }
 
 
@@ -231,13 +183,18 @@ def _outdated(
     return outdated
 
 
-def _in_both_tables(transaction: Transaction, batch: Iterable[Parsed]) -> set[tuple[int, int]]:
-    """Return the keys of the batch that have a row in either table.
+def _in_two_tables(transaction: Transaction, batch: Sequence[Parsed]) -> set[tuple[int, int]]:
+    """Return the keys of the batch that have a row in two tables.
 
     Two consumers that hold the same line, one its beginning or with a newer parser, may each find
     nothing and then write to different tables.
     """
-    return {key for span in _spans(batch) for key in transaction.select(IN_BOTH_TABLES, span)}
+    return {
+        key
+        for statement, is_error_log in ((CLEAN_AND_REJECTED, False), (ERROR_AND_REJECTED, True))
+        for span in _spans(parsed for parsed in batch if parsed.is_error_log == is_error_log)
+        for key in transaction.select(statement, span)
+    }
 
 
 def _remove(transaction: Transaction, outdated: dict[tuple[int, int], LiteralString]) -> int:

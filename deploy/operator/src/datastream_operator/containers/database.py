@@ -33,6 +33,7 @@ ACCOUNTS: dict[str, Grants] = {
     "clean": (
         STREAMS,
         (f"{LINES}, DELETE", "clean_log"),
+        (f"{LINES}, DELETE", "error_log"),
         (f"{LINES}, DELETE", "rejected_log"),
         ("SELECT, INSERT, UPDATE (referrer_id, host, kind)", "referrer"),
         (

@@ -14,6 +14,7 @@ from datastream_operator.verify.tables import StreamRow, find_streams
 
 RAW_COUNT = "SELECT COUNT(*) FROM raw_log WHERE stream_id = %s AND line_offset < %s"
 CLEAN_COUNT = "SELECT COUNT(*) FROM clean_log WHERE stream_id = %s AND line_offset < %s"
+ERROR_COUNT = "SELECT COUNT(*) FROM error_log WHERE stream_id = %s AND line_offset < %s"
 REJECTED_COUNTS = """
     SELECT reason, COUNT(*) FROM rejected_log WHERE stream_id = %s AND line_offset < %s
     GROUP BY reason
@@ -82,7 +83,7 @@ class LogTables:
         """Count the rows of the lines that begin below the byte offset `end`."""
         return RowCounts(
             raw=self._count(RAW_COUNT, end),
-            parsed=self._count(CLEAN_COUNT, end),
+            parsed=self._count(CLEAN_COUNT, end) + self._count(ERROR_COUNT, end),
             rejected=sum(self.rejected(end).values()),
         )
 

@@ -91,7 +91,8 @@ def counted(pipeline: Pipeline) -> View:
         at=time.monotonic(),
         published=total([producer], "datastream_lines_published_total"),
         raw=total([pipeline.lake], stored),
-        parsed=total(cleaners, stored, table="clean_log"),
+        parsed=total(cleaners, stored, table="clean_log")
+        + total(cleaners, stored, table="error_log"),
         rejected=by_label(cleaners, "datastream_lines_rejected_total", "reason"),
         duplicates=total([pipeline.lake], "datastream_lines_duplicate_total"),
         dead_letters=total(pipeline.consumers, "datastream_dead_letters_total"),

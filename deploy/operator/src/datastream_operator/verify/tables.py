@@ -32,6 +32,10 @@ PARSED_TABLES: dict[str, tuple[LiteralString, LiteralString]] = {
         "SELECT line_offset FROM clean_log WHERE stream_id = %s AND line_offset BETWEEN %s AND %s",
         "SELECT MIN(line_offset) FROM clean_log WHERE stream_id = %s AND line_offset > %s",
     ),
+    "error_log": (
+        "SELECT line_offset FROM error_log WHERE stream_id = %s AND line_offset BETWEEN %s AND %s",
+        "SELECT MIN(line_offset) FROM error_log WHERE stream_id = %s AND line_offset > %s",
+    ),
     "rejected_log": (
         "SELECT line_offset FROM rejected_log"
         " WHERE stream_id = %s AND line_offset BETWEEN %s AND %s",
