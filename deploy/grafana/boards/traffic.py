@@ -457,16 +457,20 @@ def _people(made: dashboard.Dashboard) -> None:
     )
 
 
-def _choice(name: str, label: str, description: str, statement: str) -> dashboard.QueryVariable:
+def _choice(
+    name: str, label: str, description: str, statement: str, every: str
+) -> dashboard.QueryVariable:
+    """Return a variable; All is the column `every` itself, so that it holds with no stream yet."""
     return (
         dashboard.QueryVariable(name)
         .label(label)
         .description(description)
         .datasource(MYSQL)
         .query(statement)
-        .refresh(VariableRefresh.ON_DASHBOARD_LOAD)
+        .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .multi(True)
         .include_all(True)
+        .all_value(every)
         .current(VariableOption(text="All", value="$__all"))
     )
 
@@ -477,8 +481,12 @@ def build() -> dashboard.Dashboard:
         board("Traffic", "datastream-traffic", "What is my site doing?")
         .time("now-1h", "now")
         .refresh("30s")
-        .with_variable(_choice("source", "Source", "The name a log is known by.", SOURCES))
-        .with_variable(_choice("host", "Web server", "The machine that wrote the log.", HOSTS))
+        .with_variable(
+            _choice("source", "Source", "The name a log is known by.", SOURCES, "source")
+        )
+        .with_variable(
+            _choice("host", "Web server", "The machine that wrote the log.", HOSTS, "s.host")
+        )
         .with_variable(
             dashboard.CustomVariable("status")
             .label("Status")

@@ -7,7 +7,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datastream.parsing import LIMITS, FormatError, Unparseable
+from datastream.parsing import LIMITS, Event, FormatError, Unparseable
 from datastream.parsing.compiler import AccessFormat
 from datastream.parsing.variables import KINDS
 from parsed import access_format
@@ -64,8 +64,8 @@ def test_any_line_of_any_format(form: AccessFormat, data: st.DataObject) -> None
     if isinstance(fast, str):
         assert fast in ("empty", "format", "time")
         return
-    assert isinstance(fast, tuple)
-    for name, value in zip(careful._fields, careful, strict=True):  # type: ignore[attr-defined]
+    assert isinstance(fast, Event)
+    for name, value in fast._asdict().items():
         if isinstance(value, str):
             value.encode("utf-8")
             assert len(value) <= LIMITS.get(name, len(value))
