@@ -400,9 +400,7 @@ def _processes(made: dashboard.Dashboard) -> None:
                 promql(
                     f"rate(process_cpu_seconds_total{{{SERVICES}}}[{RATE}])", "{{job}} {{instance}}"
                 ),
-                promql(
-                    f"rate(erlang_vm_statistics_runtime_milliseconds[{RATE}]) / 1000", "rabbitmq"
-                ),
+                promql(f"rate(erlang_vm_statistics_runtime_seconds_total[{RATE}])", "rabbitmq"),
             ),
             thresholds((0.9, "yellow")),
         )
