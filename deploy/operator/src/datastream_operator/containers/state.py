@@ -132,6 +132,8 @@ def run(env: Environment) -> None:
     console = Console(width=WIDTH, highlight=False)
     known = containers(env.find("CONTAINERS") or "")
     console.print(services(known, before, after, seconds))
+    for line in not_ready(after):
+        console.print(f"[yellow]{line}[/]")
     console.print(queues(known))
 
 
@@ -141,8 +143,13 @@ def services(
     after: dict[str, dict[str, Process]],
     seconds: float,
 ) -> Table:
-    """Return a row for each service, and one for each of its processes that is not ready."""
-    table = Table(title=f"Services; lines over {seconds:.0f} s", title_justify="left", box=None)
+    """Return a row for each service, its processes taken together."""
+    table = Table(
+        title=f"Services; lines over {seconds:.0f} s",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
     for column in ("", ""):
         table.add_column(column, no_wrap=True)
     for column in ("lines/s", "since start", "rejected", "behind"):
@@ -153,14 +160,22 @@ def services(
             _readiness(known.get(service, []), processes),
             *_figures(service, before[service], processes, seconds),
         )
-        for address, process in processes.items():
-            if process.ready != "ready":
-                table.add_row(f"  {_replica(service, address)}", f"[yellow]{process.ready}[/]")
     for service, its in known.items():
-        # The migration job is of interest when it failed.
-        if service not in after and {one.words for one in its} != {"exited (0)"}:
+        # The migration job ends when it is done; it is of interest when it failed.
+        done = service == "migrate" and all(one.words == "exited (0)" for one in its)
+        if service not in after and not done:
             table.add_row(service, _health(its))
     return table
+
+
+def not_ready(processes: dict[str, dict[str, Process]]) -> list[str]:
+    """Return a line for each process that is not ready: its name, and what it says."""
+    return sorted(
+        f"  {_replica(service, address)}: {process.ready}"
+        for service, its in processes.items()
+        for address, process in its.items()
+        if process.ready != "ready"
+    )
 
 
 def _readiness(known: list[Container], processes: dict[str, Process]) -> str:
@@ -228,7 +243,7 @@ def _behind(service: str, samples: list[Samples]) -> str:
 
 def queues(known: Containers) -> Table:
     """Return a row for each queue, or one that says why there is none."""
-    table = Table(title="Queues", title_justify="left", box=None)
+    table = Table(title="Queues", title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     for column in ("slices", "in hand", "bytes", "consumers"):
         table.add_column(column, justify="right")
