@@ -18,26 +18,26 @@ SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
 ##@ Use it
 
 .PHONY: demo
-demo: venv ## A real log through real servers into real tables, then a report [LOG=access.log] [FORMAT=combined] [LINES=100000]
+demo: venv ## A log through real servers into real tables; a report | [LOG=access.log] [FORMAT=combined] [LINES=100000]
 	@$(BIN)/datastream demo $(if $(LOG),--log '$(LOG)') $(if $(FORMAT),--format "$$FORMAT") $(if $(filter command line,$(origin LINES)),--lines '$(LINES)')
 
 .PHONY: follow
-follow: venv ## The same, and go on following the log with a live view, until Ctrl-C: LOG=access.log [FORMAT=combined]
+follow: venv ## The same, and follow the log with a live view | LOG=access.log [FORMAT=combined]
 	@$(if $(LOG),,echo 'say which log: make follow LOG=/var/log/nginx/access.log' >&2; exit 2;) \
 	$(BIN)/datastream follow --log '$(LOG)' $(if $(FORMAT),--format "$$FORMAT")
 
 .PHONY: sample
-sample: venv ## Write a sample log and the truth beside it: OUTPUT=sample.log [LINES=100000] [FORMAT=combined]
+sample: venv ## Write a sample log and the truth beside it | OUTPUT=sample.log [LINES=100000] [FORMAT=combined]
 	@$(BIN)/datastream sample --output '$(or $(OUTPUT),sample.log)' --lines '$(if $(filter command line,$(origin LINES)),$(LINES),100000)' --format "$${FORMAT:-combined}"
 
 ##@ Run it in containers
 
 .PHONY: deploy
-deploy: ## Bring everything up with Docker, or up to date: LOG=/var/log/nginx/access.log, or DEMO=1
+deploy: ## Bring everything up with Docker, or up to date | LOG=/var/log/nginx/access.log, or DEMO=1
 	@deploy/bin/deploy
 
 .PHONY: scale
-scale: ## Run so many clean consumers, while everything flows: N=4
+scale: ## Run so many clean consumers, while everything flows | N=4
 	@deploy/bin/scale
 
 .PHONY: status
@@ -45,11 +45,11 @@ status: ## What runs, rates, lag and queues, in one screen
 	@deploy/bin/status
 
 .PHONY: logs
-logs: ## What the services say [SERVICE=producer] [FOLLOW=no]
+logs: ## What the services say | [SERVICE=producer] [FOLLOW=no]
 	@deploy/bin/logs
 
 .PHONY: mysql
-mysql: ## A shell on the tables, as the account that changes nothing
+mysql: ## A shell on the tables, as the account that only reads
 	@deploy/bin/mysql
 
 .PHONY: migrate
@@ -61,13 +61,13 @@ down: ## Stop; rows, queues and the place in the log are kept
 	@deploy/bin/down
 
 .PHONY: destroy
-destroy: ## Remove everything, rows too; asks first [YES=1]
+destroy: ## Remove everything, rows too; asks first | [YES=1]
 	@deploy/bin/destroy
 
 ##@ Run the producer alone, on a web server's host
 
 .PHONY: install-producer
-install-producer: ## Install it as a systemd service, or bring it up to date; as root [LOG_GROUP=adm]
+install-producer: ## Install or update it as a systemd service; as root | [LOG_GROUP=adm]
 	@deploy/bin/install-producer
 
 ##@ Work on it
@@ -77,27 +77,27 @@ venv: ## Make the environment .venv, with the command datastream
 	@deploy/operator/make-venv $(PYTHON) $(VENV)
 
 .PHONY: test
-test: venv ## Run every test, on private servers of its own [TESTS=tests/unit]
+test: venv ## Run every test, on private servers of its own | [TESTS=tests/unit]
 	@$(BIN)/pytest $(or $(TESTS),tests/unit tests/contract tests/integration)
 
 .PHONY: test-faults
-test-faults: venv ## Make everything fail in every way, on private servers: nothing lost, nothing doubled
+test-faults: venv ## Make everything fail, and compare every line | [TESTS=tests/faults]
 	@$(BIN)/pytest $(or $(TESTS),tests/faults)
 
 .PHONY: soak
-soak: venv ## Kill random parts 100 times during a million lines, and sit out long outages (an hour) [SEED=1]
+soak: venv ## Kill random parts 100 times; an hour | [SEED=1]
 	@SOAK_SEED='$(or $(SEED),1)' $(BIN)/pytest tests/faults/soak.py
 
 .PHONY: soak-short
-soak-short: venv ## The same in three minutes [SEED=1]
+soak-short: venv ## The same in three minutes | [SEED=1]
 	@SOAK_ROUNDS=25 SOAK_LINES=250000 SOAK_OUTAGE=10 SOAK_SEED='$(or $(SEED),1)' $(BIN)/pytest tests/faults/soak.py
 
 .PHONY: sabotage
-sabotage: venv ## Break a copy of the code in known ways, and see for each which test turns red
+sabotage: venv ## Break a copy of the code; see which test turns red
 	@$(BIN)/python tests/faults/sabotage.py
 
 .PHONY: test-deploy
-test-deploy: venv ## Test the containers, with an engine and images of its own where there are none
+test-deploy: venv ## Test the containers; makes an engine if need be
 	@$(BIN)/pytest tests/deploy
 
 .PHONY: bench-latency
@@ -126,7 +126,7 @@ boards: venv ## Render Grafana's boards from their code
 	@$(BIN)/python deploy/grafana/render.py
 
 .PHONY: lock
-lock: venv ## Renew the locked requirements, one lock for each image and one for development
+lock: venv ## Renew the locked requirements, of images and for work
 	@for package in services/producer services/lake_consumer services/clean_consumer deploy/operator; do \
 	    echo "locking $$package"; \
 	    $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
@@ -141,7 +141,7 @@ lock: venv ## Renew the locked requirements, one lock for each image and one for
 	    --output-file requirements-dev.lock
 
 .PHONY: clean
-clean: ## Remove the environment and all that the demo and the tests left: data, caches
+clean: ## Remove the environment and what demo and tests left
 	@rm -rf $(VENV) .run .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	@find $(PACKAGES) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -149,4 +149,11 @@ clean: ## Remove the environment and all that the demo and the tests left: data,
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 	    /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	    /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	    /^[a-z-]+:.*## / { \
+	        options = index($$2, " | "); \
+	        words = options ? substr($$2, 1, options - 1) : $$2; \
+	        line = sprintf("  make %-16s %s", $$1, words); \
+	        rest = options ? substr($$2, options + 3) : ""; \
+	        if (length(line " " rest) > 80) line = line "\n" sprintf("%23s", ""); \
+	        print line (rest ? " " rest : "") \
+	    }' $(MAKEFILE_LIST)

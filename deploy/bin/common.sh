@@ -7,9 +7,6 @@
 root=$(cd "$(dirname "$0")/../.." && pwd)
 compose_file=$root/deploy/docker-compose.yml
 env_file=${ENV_FILE:-$root/.env}
-project=${COMPOSE_PROJECT_NAME:-data-stream}
-SECRETS_DIR=${SECRETS_DIR:-$root/deploy/secrets}
-export SECRETS_DIR
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM HUP
@@ -73,13 +70,13 @@ setting() {
     printf '%s\n' "${value:-${2-}}"
 }
 
-# remember NAME VALUE COMMENT: writes a setting to .env, for this start and all that follow.
-remember() {
-    (umask 077 && touch "$env_file") || die "$env_file cannot be written"
-    if [ -n "$(tail -c 1 "$env_file")" ]; then echo >>"$env_file"; fi
-    printf '# %s\n%s=%s\n' "$3" "$1" "$2" >>"$env_file"
-    say "Wrote $1=$2 to ${env_file##*/}"
-}
+project=$(setting COMPOSE_PROJECT_NAME data-stream)
+SECRETS_DIR=$(setting SECRETS_DIR "$root/deploy/secrets")
+case $SECRETS_DIR in /*) ;; *) SECRETS_DIR=$root/$SECRETS_DIR ;; esac
+export SECRETS_DIR
+# What of a person's is left out.
+WITHOUT=$(setting WITHOUT)
+without() { case " $WITHOUT " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 
 # --- Docker
 
@@ -101,11 +98,15 @@ compose() {
         ${demo:+--profile demo} "$@"
 }
 
+# piped_logs OPTION...: as text alone; releases 2.25 and 2.26 of Compose begin each line with an escape.
+piped_logs() { compose --ansi never logs "$@" | sed -u "s/^$(printf '\033')\[2K//"; }
+
 # Whether somebody watches: then a command in a container gets a terminal too.
 no_terminal() { if [ -t 0 ] && [ -t 1 ]; then :; else echo '-T'; fi; }
 
-# running SERVICE: how many containers of it there are
-running() { compose ps --quiet "$1" 2>/dev/null | wc -l | tr -d ' '; }
+# running [SERVICE]: how many containers run, of it or of all
+# shellcheck disable=SC2120  # it is the other scripts that name one
+running() { compose ps --quiet "$@" 2>/dev/null | wc -l | tr -d ' '; }
 
 # --- settings
 
@@ -123,6 +124,8 @@ settings() {
     # The web server's name, in the table log_stream.
     WEB_HOST=${WEB_HOST:-$(uname -n)}
     export WEB_HOST
+    DATASTREAM_REVISION=${DATASTREAM_REVISION:-$(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo unknown)}
+    export DATASTREAM_REVISION
     log_settings
 }
 
@@ -142,16 +145,30 @@ log_settings() { # sets LOG_PATH, absolute, and LOG_DIR, the folder that is moun
     case $LOG_DIR in /*) ;; *) LOG_DIR=$root/$LOG_DIR ;; esac
     LOG_DIR=${LOG_DIR%/}
     if [ -z "${LOG_GID:-}" ] && [ -d "$LOG_DIR" ]; then
-        # shellcheck disable=SC2012  # the group alone, and by its number
-        LOG_GID=$(ls -ldn "$LOG_DIR" | awk '{ print $4 }')
+        LOG_GID=$(group_of "$(first_log)")
         # Never the group root: the producer's own says as much.
         if [ "$LOG_GID" = 0 ]; then LOG_GID=10001; fi
     fi
     export LOG_PATH LOG_DIR LOG_GID
 }
+first_log() ( # the first file that LOG_PATH names or matches; without one, the folder
+    IFS=,
+    for path in $LOG_PATH; do
+        if [ -f "$path" ]; then printf '%s\n' "$path"; exit; fi
+    done
+    printf '%s\n' "$LOG_DIR"
+)
+# shellcheck disable=SC2012  # the group alone, and by its number
+group_of() { ls -ldnL "$1" | awk '{ print $4 }'; }
 
-ready() { # what every script but deploy needs
+deployed() { # what every script but deploy and destroy needs
     need_docker
     settings
     [ -f "$SECRETS_DIR/rabbitmq_definitions" ] || die 'nothing is deployed from this checkout: make deploy'
+}
+nothing_runs='nothing runs: make deploy'
+ready() { # deployed, and it runs: Compose would make networks and volumes for a command that finds nothing
+    deployed
+    # shellcheck disable=SC2119
+    [ "$(running)" != 0 ] || die "$nothing_runs"
 }

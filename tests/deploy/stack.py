@@ -75,10 +75,12 @@ class Stack:
             "WITHOUT": without,
         }
 
-    def try_script(self, script: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run a script of deploy/bin to its end."""
+    def try_script(
+        self, script: str, sql: str = "", **settings: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a script of deploy/bin to its end, with SQL, or nothing, piped in."""
         program = str(self.checkout / "deploy" / "bin" / script)
-        return run(program, env=self._env | settings, stdin=subprocess.DEVNULL)
+        return run(program, env=self._env | settings, input=sql)
 
     def script(self, script: str, **settings: str) -> str:
         """Return what a script of deploy/bin prints; it must succeed."""
@@ -181,11 +183,12 @@ class Stack:
         eventually(settled, PATIENCE)
 
     def left_over(self) -> list[str]:
-        """Return what is there of the project: containers, volumes, networks, files."""
+        """Return what is there of the project: containers, volumes, images, files."""
         label = f"label=com.docker.compose.project={self.project}"
         left = self.containers()
         for kind in ("volume", "network"):
             left += docker(kind, "ls", "--quiet", "--filter", label).split()
+        left += docker("image", "ls", "--quiet", f"{self.project}/*").split()
         return left + ([str(self.secrets)] if self.secrets.exists() else [])
 
     def destroy(self) -> None:

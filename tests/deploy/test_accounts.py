@@ -87,6 +87,33 @@ def test_a_line_that_is_whole_stays_as_it_is_whoever_asks(stack: Stack) -> None:
     assert completed == (0, b"GET / HTTP/1.1\x00\xff")
 
 
+EXTRA = (
+    ("RELOAD ON *.*", "FLUSH STATUS"),
+    ("UPDATE ON datastream.*", "UPDATE clean_log SET status = 200 LIMIT 0"),
+    ("DELETE ON datastream.raw_log", "DELETE FROM raw_log LIMIT 0"),
+    ("UPDATE (flags) ON datastream.raw_log", "UPDATE raw_log SET flags = 1 LIMIT 0"),
+)
+
+
+def test_what_an_account_was_granted_beyond_its_work_is_taken_back(stack: Stack) -> None:
+    """By the next migration job; a right that it should have is its own throughout."""
+    with (
+        stack.connect("root", stack.secret("mysql_root_password")) as root,
+        root.cursor() as cursor,
+    ):
+        for extra, _ in EXTRA:
+            cursor.execute(f"GRANT {extra} TO lake")
+
+    stack.script("migrate")
+
+    for _, statement in EXTRA:
+        with stack.connect("lake") as lake, lake.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM raw_log LIMIT 1")
+            with pytest.raises(pymysql.MySQLError) as refused:
+                cursor.execute(statement)
+        assert refused.value.args[0] in DENIED
+
+
 def test_the_exporter_s_account_sees_no_row(stack: Stack) -> None:
     """The account that tells Prometheus of the server may not even use the schema."""
     with pytest.raises(pymysql.MySQLError) as refused:

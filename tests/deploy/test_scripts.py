@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pika.exceptions
+import pymysql
 import pytest
 
-from deploy.stack import SERVICES, Stack, docker
-from deployment import lines_of
+from deploy.stack import PATIENCE, SERVICES, Stack, docker
+from deployment import eventually, lines_of
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -16,18 +17,36 @@ REPLICAS = 3
 
 
 def test_status_shows_it_all_on_one_screen(stack: Stack) -> None:
-    """What runs, each process with its rate, the lag, the queues."""
+    """What runs, each service with its rate, the lag, the queues; replicas take no more room."""
+    stack.script("scale", N="4")
+    eventually(lambda: _all_ready(stack, 4), PATIENCE)
     screen = stack.script("status")
 
     for words in (*SERVICES, "rabbitmq", "mysql", "lines/s", "behind", "queue-data-clean-dead"):
         assert words in screen
-    assert len(screen.splitlines()) <= 40
+    assert "\N{MULTIPLICATION SIGN}4 ready 4/4" in screen
+    assert "migrate" not in screen
+    assert len(screen.splitlines()) <= 24
+    assert max(len(line) for line in screen.splitlines()) <= 80
+
+
+def _all_ready(stack: Stack, replicas: int) -> None:
+    assert len(stack.ready("clean_consumer")) == replicas
 
 
 def test_the_shell_on_the_tables_reads_and_no_more(stack: Stack) -> None:
     """`make mysql` takes SQL from a pipe, as an account that changes nothing."""
-    shell = stack.try_script("mysql")
+    lines = stack.count("raw_log")
+
+    shell = stack.try_script("mysql", sql="SELECT COUNT(*) > 0 FROM raw_log;")
     assert shell.returncode == 0, shell.stderr
+    assert shell.stdout.splitlines()[-1] == "1"
+
+    shell = stack.try_script("mysql", sql="DELETE FROM raw_log;")
+    assert shell.returncode != 0
+    assert "DELETE command denied" in shell.stderr
+    assert "make migrate" not in shell.stderr
+    assert stack.count("raw_log") == lines
 
 
 def test_the_migration_job_may_run_again(stack: Stack) -> None:
@@ -73,6 +92,30 @@ def test_a_person_s_new_password_holds_after_the_next_deploy(stack: Stack) -> No
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):
         stack.broker("aoulia", 'it is a $ecret: #1, "really"')
     assert [stack.containers(name) for name in ("rabbitmq", "mysql")] == servers
+
+
+def test_a_person_s_former_account_is_gone_after_the_next_deploy(stack: Stack) -> None:
+    """Whoever is named in its place is let in; an account that somebody else made stays."""
+    with (
+        stack.connect("root", stack.secret("mysql_root_password")) as root,
+        root.cursor() as cursor,
+    ):
+        cursor.execute("CREATE USER IF NOT EXISTS guest IDENTIFIED BY 'secret'")
+        cursor.execute("GRANT SELECT ON datastream.* TO guest")
+    settings = stack.env_file.read_text()
+    stack.env_file.write_text(f"{settings}RABBIT_USER=ada\nMYSQL_USER=grace\n")
+
+    stack.script("deploy")
+
+    stack.env_file.write_text(settings)
+    stack.broker("ada", 'it is a $ecret: #1, "really"').close()
+    stack.connect("grace", "it's a $ecret too; #2 %s").close()
+    stack.connect("guest", "secret").close()
+    with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+        stack.broker("aoulia", 'it is a $ecret: #1, "really"')
+    with pytest.raises(pymysql.MySQLError) as refused:
+        stack.connect("rachid", "it's a $ecret too; #2 %s")
+    assert refused.value.args[0] == 1045
 
 
 def test_it_goes_on_after_down_where_it_was(stack: Stack, log: Path) -> None:

@@ -13,6 +13,7 @@ import pymysql
 from datastream.config import ConfigError, Environment, MysqlSettings
 from datastream.errors import Unavailable
 from datastream_operator import migrate
+from datastream_operator.containers import owner
 
 #: What an account may do, and where: a table of the schema, all of it (`*`), or more (`*.*`).
 Grants = tuple[tuple[str, str], ...]
@@ -22,13 +23,13 @@ MIGRATOR = (
     " CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EXECUTE"
 )
 #: A row that is there stays as it is: INSERT … ON DUPLICATE KEY UPDATE key = key needs the right to
-#: update the key's column, and no other.
+#: update the key's column, and no other. So an account could move a line; not change its bytes.
 STREAMS = ("SELECT, INSERT, UPDATE (stream_id)", "log_stream")
 LINES = "SELECT, INSERT, UPDATE (line_offset)"
 
 #: Every account that `make deploy` makes, with what it is granted once the tables are there.
 ACCOUNTS: dict[str, Grants] = {
-    "migrator": (),
+    "migrator": ((MIGRATOR, "*"),),
     "lake": (STREAMS, (LINES, "raw_log")),
     "clean": (
         STREAMS,
@@ -56,39 +57,73 @@ PROCEDURES = {"complete_line": "lake"}
 #: The account that a person names in .env is the person's own.
 OWNER: Grants = (("ALL PRIVILEGES", "*"),)
 
+#: What root is called, and the names that the server keeps for itself.
+TAKEN = frozenset({*ACCOUNTS, "root", "mysql.sys", "mysql.session", "mysql.infoschema"})
+#: By this an account is known as made here, once .env or ACCOUNTS name it no longer.
+MADE_HERE = '{"made_by": "datastream"}'
+
+PRESENT_ACCOUNTS = """
+    SELECT user FROM information_schema.user_attributes
+    WHERE host = '%' AND attribute->>'$.made_by' = 'datastream'
+"""
+PRESENT_GRANTS = """
+    SELECT privilege_type, NULL, '*.*' FROM information_schema.user_privileges
+    WHERE grantee = %(grantee)s
+    UNION ALL
+    SELECT privilege_type, NULL, '*' FROM information_schema.schema_privileges
+    WHERE grantee = %(grantee)s AND table_schema = %(pattern)s
+    UNION ALL
+    SELECT privilege_type, NULL, table_name FROM information_schema.table_privileges
+    WHERE grantee = %(grantee)s AND table_schema = %(schema)s
+    UNION ALL
+    SELECT privilege_type, column_name, table_name FROM information_schema.column_privileges
+    WHERE grantee = %(grantee)s AND table_schema = %(schema)s
+"""
+#: Of a list of privileges: one, and the column that it is for.
+PRIVILEGE = re.compile(r"([A-Z ]+[A-Z])(?: \((\w+)\))?(?:, |$)")
 PRESENT_PROCEDURES = """
     SELECT routine_name FROM information_schema.routines WHERE routine_schema = %s
 """
 SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-def run(env: Environment) -> None:
-    """Make the schema, the accounts, the tables and the grants of the settings."""
-    host, port = env.text("MYSQL_HOST"), env.number("MYSQL_PORT", 3306, 1, 65535)
-    schema = env.text("MYSQL_DATABASE")
-    if not SCHEMA_NAME.fullmatch(schema):
+def schema(env: Environment) -> str:
+    """Return the schema's name. Raises ConfigError."""
+    name = env.text("MYSQL_DATABASE")
+    if not SCHEMA_NAME.fullmatch(name):
         raise ConfigError("MYSQL_DATABASE must be letters, digits, _ and -")
+    return name
+
+
+def run(env: Environment) -> None:
+    """Make the schema, the accounts, the tables and the grants of the settings.
+
+    An account that was made here and is wanted no longer is removed. Raises ConfigError,
+    Unavailable and migrate.Locked.
+    """
+    host, port = env.text("MYSQL_HOST"), env.number("MYSQL_PORT", 3306, 1, 65535)
+    database = schema(env)
     passwords = {name: env.text(f"{name.upper()}_MYSQL_PASSWORD") for name in ACCOUNTS}
     grants = dict(ACCOUNTS)
-    owner, password = env.find("MYSQL_USER"), env.find("MYSQL_PASSWORD")
-    if owner is not None and password is not None:
-        if owner == "root" or owner in ACCOUNTS:
-            raise ConfigError(f"MYSQL_USER is {owner!r}, which is an account of the deployment")
-        grants[owner], passwords[owner] = OWNER, password
-    elif owner is not None or password is not None:
-        raise ConfigError("MYSQL_USER and MYSQL_PASSWORD: an account needs both")
+    person = owner.read(env, "MYSQL", TAKEN)
+    if person is not None:
+        name, password = person
+        grants[name], passwords[name] = OWNER, password
 
-    root = MysqlSettings(host, port, schema, "root", env.text("MYSQL_ROOT_PASSWORD"))
+    root = MysqlSettings(host, port, database, "root", env.text("MYSQL_ROOT_PASSWORD"))
     with _root(root) as cursor:
-        _make_accounts(cursor, schema, passwords)
-    migrator = MysqlSettings(host, port, schema, "migrator", passwords["migrator"])
+        _make_accounts(cursor, database, passwords)
+    migrator = MysqlSettings(host, port, database, "migrator", passwords["migrator"])
     for name in migrate.apply(migrator):
         sys.stdout.write(f"Applied {name}\n")
     with _root(root) as cursor:
         for account, granted in grants.items():
-            _grant(cursor, schema, account, granted)
-        _grant_procedures(cursor, schema)
-    sys.stdout.write(f"The schema {schema}, its accounts and their grants are there\n")
+            _grant(cursor, database, account, granted)
+            if account in ACCOUNTS:
+                _narrow(cursor, database, account, granted)
+        _grant_procedures(cursor, database)
+        _remove_former(cursor, grants)
+    sys.stdout.write(f"The schema {database}, its accounts and their grants are there\n")
 
 
 @contextmanager
@@ -119,8 +154,10 @@ def _make_accounts(cursor: Any, schema: str, passwords: dict[str, str]) -> None:
             "SELECT COUNT(*) FROM mysql.user WHERE user = %s AND host = '%%'", (account,)
         )
         verb = "ALTER USER" if cursor.fetchone() == (1,) else "CREATE USER"
-        cursor.execute(f"{verb} %s@'%%' IDENTIFIED BY %s", (account, password))
-    _grant(cursor, schema, "migrator", ((MIGRATOR, "*"),))
+        cursor.execute(
+            f"{verb} %s@'%%' IDENTIFIED BY %s ATTRIBUTE %s", (account, password, MADE_HERE)
+        )
+    _grant(cursor, schema, "migrator", ACCOUNTS["migrator"])
 
 
 def _grant(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # noqa: ANN401 - PyMySQL's
@@ -128,13 +165,43 @@ def _grant(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # n
         cursor.execute(f"GRANT {privileges} ON {_place(schema, where)} TO %s@'%%'", (account,))
 
 
+def _narrow(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # noqa: ANN401 - PyMySQL's
+    """Take from an account what it has of the schema and of the server beyond its grants."""
+    wanted = {
+        (privilege, column or None, where)
+        for privileges, where in grants
+        for privilege, column in PRIVILEGE.findall(privileges)
+    }
+    cursor.execute(
+        PRESENT_GRANTS,
+        {"grantee": f"'{account}'@'%'", "schema": schema, "pattern": _pattern(schema)},
+    )
+    for privilege, column, where in set(cursor.fetchall()) - wanted:
+        if privilege != "USAGE":
+            of_column = f" (`{column}`)" if column else ""
+            cursor.execute(
+                f"REVOKE {privilege}{of_column} ON {_place(schema, where)} FROM %s@'%%'", (account,)
+            )
+
+
+def _remove_former(cursor: Any, grants: dict[str, Grants]) -> None:  # noqa: ANN401 - PyMySQL's
+    cursor.execute(PRESENT_ACCOUNTS)
+    for (account,) in cursor.fetchall():
+        if account not in grants:
+            cursor.execute("DROP USER %s@'%%'", (account,))
+            sys.stdout.write(f"Removed the account {account}\n")
+
+
+def _pattern(schema: str) -> str:
+    """Return what a whole schema's name is in a grant: a pattern, in which _ is any letter."""
+    return schema.replace("_", r"\_")
+
+
 def _place(schema: str, where: str) -> str:
     if "." in where:
         return where
     if where == "*":
-        # Here a name is a pattern, in which _ stands for any letter.
-        pattern = schema.replace("_", r"\_")
-        return f"`{pattern}`.*"
+        return f"`{_pattern(schema)}`.*"
     return f"`{schema}`.`{where}`"
 
 

@@ -6,6 +6,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from rich.table import Table
 from datastream import topology
 from datastream.config import Environment
 from datastream.topology import dead_letter_queue
+from datastream_operator.text import size
 
 #: Seconds over which a rate is taken.
 INTERVAL = 2.0
@@ -31,6 +33,31 @@ STORED = "datastream_lines_stored_total"
 
 #: A sample: its name and its labels, and their value.
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+#: What fits beside any other window. All of it is less than a screen of 24 lines.
+WIDTH = 80
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What Docker tells of one container."""
+
+    state: str
+    exit_code: int
+    health: str
+
+    @property
+    def words(self) -> str:
+        """Return one or two words for it: running, healthy, restarting, exited (137)."""
+        if self.state == "running":
+            return self.health or self.state
+        return f"{self.state} ({self.exit_code})" if self.state == "exited" else self.state
+
+
+#: The containers of each service, in the order of their names.
+Containers = dict[str, list[Container]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,68 +113,147 @@ def _total(samples: Iterable[Samples], name: str, **labels: str) -> float:
     )
 
 
-def run(_env: Environment) -> None:
+def containers(text: str) -> Containers:
+    """Return what `docker compose ps` tells: a line each, service, state, exit code, health."""
+    found: Containers = defaultdict(list)
+    for line in sorted(text.splitlines()):
+        service, state, exit_code, *health = line.split()
+        found[service].append(Container(state, int(exit_code), *health or [""]))
+    return found
+
+
+def run(env: Environment) -> None:
     """Look twice, and print what flowed in between and what waits."""
     before = {service: _processes(service) for service in PORTS}
     began = time.monotonic()
     time.sleep(INTERVAL)
     after = {service: _processes(service) for service in PORTS}
     seconds = time.monotonic() - began
-    console = Console(width=100, highlight=False)
-    console.print(_flow(before, after, seconds))
-    console.print(_queues())
+    console = Console(width=WIDTH, highlight=False)
+    known = containers(env.find("CONTAINERS") or "")
+    console.print(services(known, before, after, seconds))
+    for line in not_ready(after):
+        console.print(f"[yellow]{line}[/]")
+    console.print(queues(known))
 
 
-def _flow(
-    before: dict[str, dict[str, Process]], after: dict[str, dict[str, Process]], seconds: float
+def services(
+    known: Containers,
+    before: dict[str, dict[str, Process]],
+    after: dict[str, dict[str, Process]],
+    seconds: float,
 ) -> Table:
-    table = Table(title=f"Lines, over {seconds:.0f} s", title_justify="left", box=None)
-    for column in ("service", "state"):
-        table.add_column(column)
-    for column in ("lines/s", "since its start", "rejected", "behind"):
-        table.add_column(column, justify="right")
+    """Return a row for each service, its processes taken together."""
+    table = Table(
+        title=f"Services; lines over {seconds:.0f} s",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for column in ("", ""):
+        table.add_column(column, no_wrap=True)
+    for column in ("lines/s", "since start", "rejected", "behind"):
+        table.add_column(column, justify="right", no_wrap=True)
     for service, processes in after.items():
-        counted = PUBLISHED if service == "producer" else STORED
-        if not processes:
-            table.add_row(service, "[red]does not answer[/]")
-        for address, process in processes.items():
-            now = _total([process.samples], counted)
-            earlier = before[service].get(address)
-            then = _total([earlier.samples], counted) if earlier else now
-            table.add_row(
-                service,
-                process.ready if process.ready == "ready" else f"[yellow]{process.ready}[/]",
-                f"{max(0.0, now - then) / seconds:,.0f}",
-                f"{now:,.0f}",
-                _rejected(service, process.samples),
-                _behind(service, process.samples),
-            )
+        table.add_row(
+            service,
+            _readiness(known.get(service, []), processes),
+            *_figures(service, before[service], processes, seconds),
+        )
+    for service, its in known.items():
+        # The migration job ends when it is done; it is of interest when it failed.
+        done = service == "migrate" and all(one.words == "exited (0)" for one in its)
+        if service not in after and not done:
+            table.add_row(service, _health(its))
     return table
 
 
-def _rejected(service: str, samples: Samples) -> str:
+def not_ready(processes: dict[str, dict[str, Process]]) -> list[str]:
+    """Return a line for each process that is not ready: its name, and what it says."""
+    return sorted(
+        f"  {_replica(service, address)}: {process.ready}"
+        for service, its in processes.items()
+        for address, process in its.items()
+        if process.ready != "ready"
+    )
+
+
+def _readiness(known: list[Container], processes: dict[str, Process]) -> str:
+    running = sum(one.state == "running" for one in known)
+    if not running:
+        return _health(known)
+    ready = sum(process.ready == "ready" for process in processes.values())
+    words = f"{TIMES}{running} ready {ready}/{running}"
+    return words if ready == running else f"[yellow]{words}[/]"
+
+
+def _health(known: list[Container]) -> str:
+    words = sorted({one.words for one in known})
+    if not words:
+        return "[red]it is not running[/]"
+    if words in (["healthy"], ["running"]):
+        return f"{TIMES}{len(known)} {words[0]}"
+    return f"[red]{', '.join(words)}[/]"
+
+
+def _replica(service: str, address: str) -> str:
+    """Return what Docker calls the container at an address: its service and its number."""
+    try:
+        name = socket.gethostbyaddr(address)[0].partition(".")[0]
+    except OSError:
+        return address
+    return name[max(0, name.rfind(service)) :]
+
+
+def _figures(
+    service: str, before: dict[str, Process], after: dict[str, Process], seconds: float
+) -> tuple[str, ...]:
+    if not after:
+        return ()
+    counted = PUBLISHED if service == "producer" else STORED
+    now = {address: _total([process.samples], counted) for address, process in after.items()}
+    # A process that has just come is counted from the next look on.
+    new = sum(
+        max(0.0, count - _total([before[address].samples], counted))
+        for address, count in now.items()
+        if address in before
+    )
+    samples = [process.samples for process in after.values()]
+    return (
+        f"{new / seconds:,.0f}",
+        f"{sum(now.values()):,.0f}",
+        _rejected(service, samples),
+        _behind(service, samples),
+    )
+
+
+def _rejected(service: str, samples: list[Samples]) -> str:
     if service != "clean_consumer":
         return ""
-    return f"{_total([samples], STORED, table='rejected_log'):,.0f}"
+    return f"{_total(samples, STORED, table='rejected_log'):,.0f}"
 
 
-def _behind(service: str, samples: Samples) -> str:
+def _behind(service: str, samples: list[Samples]) -> str:
     if service != "producer":
         return ""
-    size = _total([samples], "datastream_behind_bytes")
-    waited = _total([samples], "datastream_behind_seconds")
-    return f"{size:,.0f} bytes, {waited:,.0f} s"
+    behind = _total(samples, "datastream_behind_bytes")
+    waited = _total(samples, "datastream_behind_seconds")
+    return f"{size(behind)}, {waited:,.0f} s"
 
 
-def _queues() -> Table:
-    table = Table(title="Queues", title_justify="left", box=None)
-    table.add_column("queue")
-    for column in ("slices", "of them in hand", "bytes", "consumers"):
+def queues(known: Containers) -> Table:
+    """Return a row for each queue, or one that says why there is none."""
+    table = Table(title="Queues", title_justify="left", box=None, pad_edge=False)
+    table.add_column("")
+    for column in ("slices", "in hand", "bytes", "consumers"):
         table.add_column(column, justify="right")
+    if not any(one.state == "running" for one in known.get("rabbitmq", [])):
+        table.add_row("[red]RabbitMQ is not running[/]")
+        return table
     try:
         samples = [_samples(QUEUE_METRICS)]
-    except OSError as error:
-        table.add_row(f"[red]RabbitMQ does not answer: {error}[/]")
+    except OSError:
+        table.add_row("[red]RabbitMQ does not answer[/]")
         return table
     for name in (topology.LAKE_QUEUE, topology.CLEAN_QUEUE):
         for queue in (name, dead_letter_queue(name)):
@@ -160,5 +266,8 @@ def _queues() -> Table:
                     "queue_consumers",
                 )
             ]
-            table.add_row(queue, *(f"{value:,.0f}" for value in values))
+            slices, in_hand, bytes_, consumers = values
+            table.add_row(
+                queue, f"{slices:,.0f}", f"{in_hand:,.0f}", size(bytes_), f"{consumers:,.0f}"
+            )
     return table
