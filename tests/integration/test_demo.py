@@ -106,7 +106,7 @@ def test_a_log_of_ones_own(demo: Demo, tmp_path: Path) -> None:
     code, output = demo.run("--log", str(log))
 
     assert code == 0, output
-    assert f"Format proxy: {500 - summary.junk} of its 503 lines fit" in output
+    assert f"Format proxy: {500 - summary.junk} of the first 503 lines fit" in output
     assert "lines in the file  503" in output
     assert "rows in raw_log  503  = lines" in output
 
