@@ -294,19 +294,22 @@ def test_consumers_that_overlap_never_deadlock(deployment: Deployment) -> None:
 
 
 def test_statement_over_max_allowed_packet(deployment: Deployment, writer: Writer) -> None:
-    """Rows that do not fit into one statement go in several, in the same transaction."""
+    """Rows that do not fit into one statement go in several; one that is longer is waited for."""
     run_sql(deployment.database, "SET GLOBAL max_allowed_packet = 65536")
     try:
         producer = deployment.start("producer", str(writer.path))
         lake, clean = deployment.start_consumers()
         writer.burst(10_000)
         assert_stored(deployment, writer.path)
+        for service in (lake, clean):
+            assert service.metric(RETRIES, dependency="mysql") == 0
+        writer.insert(b"x" * 100_000 + b"\n")
+        await_outage(lake, reason="statement")
+        await_words(lake, "raise its max_allowed_packet")
     finally:
         run_sql(deployment.database, "SET GLOBAL max_allowed_packet = 16777216")
 
     assert_whole(deployment, writer, producer, lake, clean)
-    for service in (lake, clean):
-        assert service.metric(RETRIES, dependency="mysql") == 0
 
 
 class SmallDatabase(Database):

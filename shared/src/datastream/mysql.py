@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, LiteralString
 
 import pymysql
-from pymysql.constants import CR, SERVER_STATUS
+from pymysql.constants import CR, ER, SERVER_STATUS
 from pymysql.converters import escape_string
 
 from datastream.config import MysqlSettings
@@ -288,8 +288,11 @@ class Transaction:
     def _insert(self, before: str, rows: list[str], after: str) -> int:
         query = (before + ",".join(rows) + after).encode("utf-8", "surrogateescape")
         # The server counts a byte for the command.
-        if len(query) >= self._most_bytes and len(rows) > 1:
+        if len(query) >= self._most_bytes:
             middle = len(rows) // 2
+            if not middle:
+                # As the server does, if the connection does not break before it can say so.
+                raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, f"{len(query)} bytes")
             halves = rows[:middle], rows[middle:]
             return sum(self._insert(before, half, after) for half in halves)
         affected: int = self._cursor.execute(query)
