@@ -36,9 +36,8 @@ _LOCAL_TIME = "[^ ]{20} [+-][0-9]{4}"
 _WORDS = r'-|[^ "]{0,255}+(?: [^ "\[][^ "]{0,255}+)*+'
 #: What a request target is split into, each None where it is not there.
 _PARTS = ("scheme", "authority", "path", "query")
-#: The most characters of a path, and of a query: together with the host they are no longer than a
-#: URL can be.
-_PART_OF_URL = (LIMITS["url"] - LIMITS["host"]) // 2 - len("https://?")
+#: The most characters of a path and of a query that make up the URL together.
+_PART_OF_URL = LIMITS["url"] // 2 - 1
 
 _PARSER = """\
 def parse(line):
@@ -150,7 +149,7 @@ class _Writer:
         after = re.escape(piece.after[:1].strip(' "'))
         return (
             rf'((?:([Hh][Tt][Tt][Pp][Ss]?+)://([^/?# "{after}]{{1,{LIMITS["host"]}}}+))?+'
-            rf'(/[^? "{after}]{{0,{_PART_OF_URL}}}+)(?:\?([^ "{after}]{{0,{_PART_OF_URL}}}+))?+'
+            rf'(/[^? "{after}]*+)(?:\?([^ "{after}]*+))?+'
             rf'|[^/? "{after}]{{1,{LIMITS["host"]}}}+)'
         )
 
@@ -268,6 +267,7 @@ class _Writer:
 
     def _split(self, url: str, method: str) -> None:
         self._code.statements += [
+            f"if len({url}) > {LIMITS['url']}: return careful(line)",
             f"scheme, host = {url}scheme, None",
             f"if scheme: scheme, host = scheme.lower(), hosts[{url}authority]",
             f"elif {url}path is None:",
