@@ -79,9 +79,13 @@ test: venv ## Run every test, on private servers of its own [TESTS=tests/unit]
 test-deploy: venv ## Test the containers, with an engine and images of its own where there are none
 	@$(BIN)/pytest tests/deploy
 
-.PHONY: bench-latency
-bench-latency: venv ## Measure the time from a line's writing to its rows
-	@PYTHONPATH=tests $(BIN)/python tests/bench/latency.py
+.PHONY: bench
+bench: venv ## Measure it against this machine's own limit: see docs/performance.md [DB=mysql]
+	@PYTHONPATH=tests $(BIN)/python -m bench --database '$(or $(DB),mariadb)'
+
+.PHONY: bench-full
+bench-full: venv ## The same and every scenario, for an hour or less [DB=mysql]
+	@PYTHONPATH=tests $(BIN)/python -m bench --database '$(or $(DB),mariadb)' --full
 
 .PHONY: check
 check: venv ## Lint, types, import contracts
