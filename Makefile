@@ -100,9 +100,13 @@ sabotage: venv ## Break a copy of the code; see which test turns red
 test-deploy: venv ## Test the containers; makes an engine if need be
 	@$(BIN)/pytest tests/deploy
 
-.PHONY: bench-latency
-bench-latency: venv ## Measure the time from a line's writing to its rows
-	@PYTHONPATH=tests $(BIN)/python tests/bench/latency.py
+.PHONY: bench
+bench: venv ## Measure it against this machine's own limit: see docs/performance.md [DB=mysql]
+	@PYTHONPATH=tests $(BIN)/python -m bench --database '$(or $(DB),mariadb)'
+
+.PHONY: bench-full
+bench-full: venv ## The same and every scenario, for an hour or less [DB=mysql]
+	@PYTHONPATH=tests $(BIN)/python -m bench --database '$(or $(DB),mariadb)' --full
 
 .PHONY: bench-parse
 bench-parse: venv ## Measure parsing, for every preset and custom formats

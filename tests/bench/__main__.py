@@ -1,0 +1,90 @@
+"""`make bench` and `make bench-full`: measure everything in one run, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import backlog, ceiling, full, naive, report, steady, syslog
+from bench.corpus import write
+from bench.installation import installed
+from bench.results import Results, Scenario, write_scenarios
+from bench.servers import ROOT, Servers, running
+from bench.targets import judged
+
+RATES = (1_000, 10_000)
+STEADY_SECONDS = 20.0
+#: A row a commit is slow: so few lines say how slow.
+NAIVE_LINES = 3_000
+RSYSLOG_LINES = 50_000
+
+
+def say(text: str) -> None:
+    """Say what is being done now."""
+    sys.stderr.write(f"{text}\n")
+
+
+def measure(servers: Servers, folder: Path, lines: int) -> Results:
+    """Measure what `make bench` does: the baselines, a backlog, and the steady rates."""
+    results = Results(database=servers.description)
+    say(f"RabbitMQ {servers.broker.version}, {results.database}")
+    log = write(folder / "backlog.log", lines)
+    say(f"Backlog: {lines:,} lines of {log.line_bytes:.0f} bytes")
+    with installed(servers, folder) as deployment:
+        found = backlog.measure(deployment, servers, log)
+        results.backlog_lines_per_s = found.lines_per_s
+        results.cpu_us_per_line = found.cpu_us_per_line
+        results.peak_mb = found.peak_mb
+        say("Ceiling: LOAD DATA of the same rows")
+        results.ceiling_lines_per_s = ceiling.measure(deployment, servers.database)
+        say("Naive design: a message a line, a commit a row")
+        some = write(folder / "naive.log", NAIVE_LINES)
+        results.peers["naive"] = naive.measure(deployment, some)
+    say("rsyslog: imfile to ommysql")
+    results.peers["rsyslog"] = _rsyslog(servers, folder)
+    for rate in RATES:
+        say(f"Steady: {rate:,} lines/s for {STEADY_SECONDS:.0f} s")
+        with installed(servers, folder) as deployment:
+            latency = steady.measure(deployment, servers, rate, STEADY_SECONDS).latency_ms
+        results.latency_ms[str(rate)] = latency
+    return results
+
+
+def _rsyslog(servers: Servers, folder: Path) -> float | None:
+    program = syslog.program()
+    if program is None:
+        return None
+    log = write(folder / "rsyslog.log", RSYSLOG_LINES)
+    with installed(servers, folder) as deployment:
+        return syslog.measure(deployment, log, program)
+
+
+def main() -> int:
+    """Measure, print the report and write the figures to .run."""
+    parser = argparse.ArgumentParser(prog="bench", description=__doc__)
+    parser.add_argument("--database", choices=("mariadb", "mysql"), default="mariadb")
+    parser.add_argument("--lines", type=int, default=1_000_000, help="lines of the backlog")
+    parser.add_argument("--full", action="store_true", help="all scenarios")
+    arguments = parser.parse_args()
+    output = ROOT / ".run"
+    output.mkdir(exist_ok=True)
+    scenarios: list[Scenario] = []
+    # On the disk, where a commit costs what it costs; /tmp may be in memory.
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=output) as name:
+        folder = Path(name)
+        with running(arguments.database, folder) as servers:
+            results = measure(servers, folder, arguments.lines)
+            results.write(output / "bench.json")
+            if arguments.full:
+                for scenario in full.scenarios(servers, folder):
+                    say(f"{scenario.name}: {scenario.lines_per_s:,.0f} lines/s")
+                    scenarios.append(scenario)
+                write_scenarios(scenarios, output / "bench-full.json")
+    sys.stdout.write(report.lines_of(results, scenarios, judged(results, scenarios)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""The backlog: a log that was there before anybody read it, from the file to both tables."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing
+from dataclasses import dataclass
+
+from bench.corpus import Log
+from bench.installation import Running
+from bench.servers import Servers
+from bench.tables import Tables
+from deployment import Deployment, eventually
+
+#: Seconds in which a backlog of any size must be stored.
+PATIENCE = 3600.0
+LOOK_EVERY = 0.02
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """How fast a log was stored, and what that took."""
+
+    lines_per_s: float
+    cpu_us_per_line: dict[str, float]
+    peak_mb: dict[str, float]
+    #: Batches that were stored again because of another consumer's locks.
+    locked: int
+
+
+def measure(
+    deployment: Deployment, servers: Servers, log: Log, *, clean: int = 1, **producer: str
+) -> Backlog:
+    """Let services that are ready find a log, and wait until each line is in both tables."""
+    rows_before = deployment.count("raw_log")
+    running = Running(deployment, servers, clean=clean, **producer)
+    with closing(Tables(deployment)) as tables:
+        meter = running.meter()
+        begin = time.monotonic()
+        os.link(log.path, running.log)
+        while tables.last() < log.last:
+            if time.monotonic() - begin > PATIENCE:
+                raise TimeoutError(running.lake.text() + running.clean[0].text())
+            time.sleep(LOOK_EVERY)
+
+        def stored() -> None:
+            # Of several clean consumers one may be behind the one with the last line.
+            assert running.lines_stored() == (log.lines, log.lines)
+
+        eventually(stored)
+        seconds = time.monotonic() - begin
+    result = Backlog(
+        log.lines / seconds,
+        meter.cpu_us(log.lines),
+        meter.peak_mb(),
+        sum(
+            int(s.metric("datastream_retries_total", dependency="mysql", reason="lock"))
+            for s in (running.lake, *running.clean)
+        ),
+    )
+    running.stop()
+    assert deployment.count("raw_log") == rows_before + log.lines
+    return result

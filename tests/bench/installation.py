@@ -1,0 +1,66 @@
+"""One installation for one scenario, and what each part of it uses."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from bench.servers import Servers
+from bench.usage import Meter, Reader, of_processes
+from deployment import Deployment, Service
+
+
+@contextmanager
+def installed(servers: Servers, folder: Path) -> Iterator[Deployment]:
+    """Give a vhost and a schema of the scenario's own; services are ended, all is removed."""
+    name = f"bench_{uuid.uuid4().hex[:8]}"
+    place = folder / name
+    place.mkdir()
+    with closing(Deployment(name, servers.broker, servers.database, place)) as deployment:
+        yield deployment
+
+
+class Running:
+    """The services of a deployment, ready, and following a log that is not there yet."""
+
+    def __init__(
+        self, deployment: Deployment, servers: Servers, *, clean: int = 1, **producer: str
+    ) -> None:
+        self.log = deployment.folder / "access.log"
+        self.lake = deployment.start("lake_consumer")
+        self.clean = [deployment.start("clean_consumer") for _ in range(clean)]
+        self.producer = deployment.start("producer", str(self.log), **producer)
+        for service in (self.lake, *self.clean):
+            service.wait_ready()
+        self._parts: dict[str, Reader] = {
+            "producer": _reader(self.producer),
+            "lake": _reader(self.lake),
+            "clean": _reader(*self.clean),
+            "broker": of_processes(lambda: servers.broker.pids),
+            "database": servers.database.usage,
+        }
+
+    def meter(self) -> Meter:
+        """Begin to count what each part uses."""
+        return Meter(self._parts)
+
+    def lines_stored(self) -> tuple[int, int]:
+        """Return how many lines the lake and the clean consumers say that they have stored."""
+        lake = self.lake.metric("datastream_lines_stored_total", table="raw_log")
+        clean = sum(
+            service.metric("datastream_lines_stored_total", table=table)
+            for service in self.clean
+            for table in ("clean_log", "rejected_log")
+        )
+        return int(lake), int(clean)
+
+    def stop(self) -> None:
+        """End every service and return once they have ended."""
+        for service in (self.producer, self.lake, *self.clean):
+            service.terminate()
+
+
+def _reader(*services: Service) -> Reader:
+    return of_processes(lambda: [service.process.pid for service in services])

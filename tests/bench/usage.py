@@ -1,0 +1,63 @@
+"""What processes have used so far: CPU time and peak memory, as the kernel counts them in /proc."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+#: Reads one part of the system: the texts of /proc/PID/stat and /proc/PID/status of its processes.
+Reader = Callable[[], Iterable[tuple[str, str]]]
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PEAK_KB = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+
+
+def of_processes(pids: Callable[[], Sequence[int]]) -> Reader:
+    """Return a reader of processes of this machine; `pids` says which there are just now."""
+
+    def read() -> list[tuple[str, str]]:
+        texts = []
+        for pid in pids():
+            with suppress(OSError):  # ended just now
+                folder = Path("/proc") / str(pid)
+                texts.append(((folder / "stat").read_text(), (folder / "status").read_text()))
+        return texts
+
+    return read
+
+
+class Meter:
+    """Counts from its making on what the parts of a system use."""
+
+    def __init__(self, parts: Mapping[str, Reader]) -> None:
+        self._parts = parts
+        self._before = {name: _cpu_seconds(read()) for name, read in parts.items()}
+
+    def cpu_us(self, lines: int) -> dict[str, float]:
+        """Return by part the CPU time for each of so many lines, in microseconds."""
+        return {
+            name: (_cpu_seconds(read()) - self._before[name]) / lines * 1e6
+            for name, read in self._parts.items()
+        }
+
+    def peak_mb(self) -> dict[str, float]:
+        """Return by part the most memory that its processes have had, in megabytes."""
+        return {name: _peak_mb(read()) for name, read in self._parts.items()}
+
+
+def _cpu_seconds(texts: Iterable[tuple[str, str]]) -> float:
+    """Return the time in user mode and in the kernel, that of children that have ended included."""
+    ticks = 0
+    for stat, _ in texts:
+        # The second field, the name, may hold spaces and parentheses.
+        fields = stat.rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / _TICKS
+
+
+def _peak_mb(texts: Iterable[tuple[str, str]]) -> float:
+    found = (_PEAK_KB.search(status) for _, status in texts)
+    return sum(int(match[1]) for match in found if match) * 1024 / 1e6

@@ -1,0 +1,29 @@
+"""What the kernel says of processes, read right."""
+
+from __future__ import annotations
+
+import os
+
+from bench.usage import Meter
+
+
+def test_a_name_with_spaces_and_parentheses_is_no_field() -> None:
+    """The times are found behind the last parenthesis, whatever the process is called."""
+    second = os.sysconf("SC_CLK_TCK")
+    looks = iter([_stat(0, 0, 0, 0), _stat(second, second, second, second)])
+    meter = Meter({"it": lambda: [(next(looks), "")]})
+
+    assert meter.cpu_us(1) == {"it": 4e6}
+
+
+def test_the_peaks_of_all_processes_of_a_part_add_up() -> None:
+    """A server of several processes has the memory of all of them; a megabyte is a million."""
+    stat = _stat(0, 0, 0, 0)
+    meter = Meter({"it": lambda: [(stat, "VmHWM:\t 1000 kB\n"), (stat, "VmHWM:\t 3000 kB\n")]})
+
+    assert meter.peak_mb() == {"it": 4.096}
+
+
+def _stat(*times: int) -> str:
+    """Return a process's status: its times are the 14th to 17th field."""
+    return f"7 (a) b) S {'1 ' * 10}{' '.join(map(str, times))} 20 0 1"
