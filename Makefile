@@ -87,6 +87,10 @@ bench: venv ## Measure it against this machine's own limit: see docs/performance
 bench-full: venv ## The same and every scenario, for an hour or less [DB=mysql]
 	@PYTHONPATH=tests $(BIN)/python -m bench --database '$(or $(DB),mariadb)' --full
 
+.PHONY: bench-guard
+bench-guard: venv ## Fail when a line costs over 10 % more than in the baseline [RENEW=1]
+	@PYTHONPATH=tests $(BIN)/python -m bench.guard $(if $(RENEW),--renew)
+
 .PHONY: check
 check: venv ## Lint, types, import contracts
 	@$(BIN)/ruff format --check $(SOURCES)
