@@ -101,16 +101,20 @@ test-deploy: venv ## Test the containers; makes an engine if need be
 	@$(BIN)/pytest tests/deploy
 
 .PHONY: bench
-bench: venv ## Measure it against this machine's own limit: see docs/performance.md [DB=mysql]
+bench: venv ## Measure it against this machine's own limit | [DB=mysql]
 	@PYTHONPATH=tests $(BIN)/python -m bench --database '$(or $(DB),mariadb)'
 
 .PHONY: bench-full
-bench-full: venv ## The same and every scenario, for an hour or less [DB=mysql]
+bench-full: venv ## The same and every scenario; an hour | [DB=mysql]
 	@PYTHONPATH=tests $(BIN)/python -m bench --database '$(or $(DB),mariadb)' --full
 
 .PHONY: bench-parse
 bench-parse: venv ## Measure parsing, for every preset and custom formats
 	@PYTHONPATH=tests $(BIN)/python tests/bench/parse.py
+
+.PHONY: bench-guard
+bench-guard: venv ## Fail when a line costs over 10 % more than before | [RENEW=1]
+	@PYTHONPATH=tests $(BIN)/python -m bench.guard $(if $(RENEW),--renew)
 
 .PHONY: check
 check: venv ## Lint, types, import contracts
