@@ -11,6 +11,7 @@ from bench import backlog, ceiling, full, naive, report, steady, syslog
 from bench.corpus import write
 from bench.installation import installed
 from bench.results import Results, Scenario, write_scenarios
+from bench.rows import size
 from bench.servers import ROOT, Servers, running
 from bench.targets import judged
 
@@ -37,6 +38,10 @@ def measure(servers: Servers, folder: Path, lines: int) -> Results:
         results.backlog_lines_per_s = found.lines_per_s
         results.cpu_us_per_line = found.cpu_us_per_line
         results.peak_mb = found.peak_mb
+        results.bytes_per_line = {"the log": log.line_bytes} | {
+            table: size(servers.database, deployment.mysql.database, table) / lines
+            for table in ceiling.TABLES
+        }
         say("Ceiling: LOAD DATA of the same rows")
         results.ceiling_lines_per_s = ceiling.measure(deployment, servers.database)
         say("Naive design: a message a line, a commit a row")

@@ -103,8 +103,11 @@ def main() -> None:
                 calibrate(lines)
             with begin(seconds, "producer"):
                 publish(log, Path(f"state-{turn}"))
+            # A session that has been idle for long is opened anew; not within what is counted.
+            lake.check()
             with begin(seconds, "lake"):
                 store(messages, lambda piece: piece, lake.add)
+            warehouse.check()
             with begin(seconds, "clean"):
                 store(messages, parse, warehouse.add)
             if turn:

@@ -13,7 +13,7 @@ WORDS = {True: "met", False: "missed", None: "-"}
 
 def lines_of(results: Results, scenarios: Iterable[Scenario], targets: Iterable[Target]) -> str:
     """Return the whole report."""
-    parts = [_rates(results), _parts(results), _latencies(results)]
+    parts = [_rates(results), _parts(results), _bytes(results), _latencies(results)]
     scenarios = list(scenarios)
     if scenarios:
         parts.append(_scenarios(scenarios))
@@ -27,7 +27,7 @@ def _rates(results: Results) -> Iterator[str]:
         "ceiling: LOAD DATA, both tables at once": results.ceiling_lines_per_s,
         "backlog: from the file to both tables": results.backlog_lines_per_s,
         "naive: a message a line, a commit a row": results.peers["naive"],
-        "rsyslog: imfile to ommysql, raw lines alone": results.peers["rsyslog"],
+        "rsyslog: imfile to ommysql, lines unparsed": results.peers["rsyslog"],
     }
     for name, rate in rates.items():
         if rate is None:
@@ -41,6 +41,12 @@ def _parts(results: Results) -> Iterator[str]:
     yield f"{'backlog':<24}{'CPU µs a line':>16}{'peak MB':>10}"
     for name, cpu in results.cpu_us_per_line.items():
         yield f"{name:<24}{cpu:>16.1f}{results.peak_mb[name]:>10.0f}"
+
+
+def _bytes(results: Results) -> Iterator[str]:
+    yield f"{'bytes a line':<24}"
+    for name, size in results.bytes_per_line.items():
+        yield f"{name:<24}{size:>16.0f}"
 
 
 def _latencies(results: Results) -> Iterator[str]:

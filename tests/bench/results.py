@@ -14,7 +14,7 @@ SERVICES = ("producer", "lake", "clean")
 
 @dataclass
 class Results:
-    """The figures of one run. The names are the keys of bench.json."""
+    """The figures of one run."""
 
     database: str
     ceiling_lines_per_s: float = 0.0
@@ -27,6 +27,8 @@ class Results:
     peak_mb: dict[str, float] = field(default_factory=dict)
     #: Lines a second of other designs; null: not installed.
     peers: dict[str, float | None] = field(default_factory=dict)
+    #: In the log, and by table with its indexes.
+    bytes_per_line: dict[str, float] = field(default_factory=dict)
 
     @property
     def ratio_to_ceiling(self) -> float | None:
@@ -36,6 +38,7 @@ class Results:
     def write(self, path: Path) -> None:
         """Write them as JSON."""
         content = asdict(self) | {"ratio_to_ceiling": self.ratio_to_ceiling}
+        del content["bytes_per_line"]  # a property of the tables, not of this run
         path.write_text(json.dumps(_rounded(content), indent=2) + "\n")
 
 

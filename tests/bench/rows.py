@@ -63,3 +63,16 @@ def load(
             (path,),
         )
         connection.commit()
+
+
+def size(database: PrivateDatabase, schema: str, table: str) -> int:
+    """Return how many bytes a table takes with its indexes."""
+    with database.connect(schema) as connection, connection.cursor() as cursor:
+        cursor.execute(f"ANALYZE TABLE {table}")
+        cursor.execute(
+            "SELECT DATA_LENGTH + INDEX_LENGTH FROM information_schema.TABLES"
+            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
+            (table,),
+        )
+        row = cursor.fetchone()
+    return int(row[0]) if row else 0

@@ -1,4 +1,4 @@
-"""rsyslog, to compare with: imfile to ommysql, raw lines alone. Where it is installed."""
+"""rsyslog, to compare with: imfile to ommysql as it comes. Where it is installed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,26 @@ from deployment import Deployment, eventually
 PLACES = "/usr/sbin:/usr/bin:/usr/local/sbin"
 MODULES = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
 
+#: The table of its documentation, which its own template fills.
+TABLE = """
+    CREATE TABLE SystemEvents (
+        ID INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, CustomerID BIGINT,
+        ReceivedAt DATETIME, DeviceReportedTime DATETIME, Facility SMALLINT, Priority SMALLINT,
+        FromHost VARCHAR(60), Message TEXT, NTSeverity INT, Importance INT,
+        EventSource VARCHAR(60), EventUser VARCHAR(60), EventCategory INT, EventID INT,
+        EventBinaryData TEXT, MaxAvailable INT, CurrUsage INT, MinUsage INT, MaxUsage INT,
+        InfoUnitID INT, SysLogTag VARCHAR(60), EventLogType VARCHAR(60),
+        GenericFileName VARCHAR(60), SystemID INT
+    )
+"""
+
 CONFIGURATION = """\
 global(workDirectory="{folder}" maxMessageSize="64k")
 module(load="imfile")
 module(load="ommysql")
-template(name="row" type="string" option.sql="on"
-    string="INSERT INTO rsyslog_line (line) VALUES ('%msg%')")
 input(type="imfile" file="{log}" tag="bench" ruleset="lines")
 ruleset(name="lines") {{
-    action(type="ommysql" template="row" server="{host}" serverport="{port}"
+    action(type="ommysql" server="{host}" serverport="{port}"
         db="{database}" uid="{user}" pwd="{password}")
 }}
 """
@@ -37,10 +48,8 @@ def program() -> str | None:
 
 
 def measure(deployment: Deployment, log: Log, rsyslogd: str) -> float:
-    """Return how many lines a second rsyslogd stores of a log, in a table of one column."""
-    deployment.query(
-        "CREATE TABLE rsyslog_line (id BIGINT AUTO_INCREMENT PRIMARY KEY, line MEDIUMBLOB)"
-    )
+    """Return how many lines a second rsyslogd stores of a log, each as it is, unparsed."""
+    deployment.query(TABLE)
     folder = deployment.folder / "rsyslog"
     folder.mkdir()
     mysql = deployment.mysql
@@ -63,7 +72,7 @@ def measure(deployment: Deployment, log: Log, rsyslogd: str) -> float:
         counts: list[tuple[float, int]] = []
 
         def counted(least: int) -> None:
-            found = deployment.query("SELECT COALESCE(MAX(id), 0) FROM rsyslog_line")[0][0]
+            found = deployment.query("SELECT COALESCE(MAX(ID), 0) FROM SystemEvents")[0][0]
             counts.append((time.monotonic(), int(found)))
             assert process.poll() is None, (folder / "said").read_text()
             assert found >= least
