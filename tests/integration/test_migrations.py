@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -72,17 +73,25 @@ def test_each_is_one_statement_with_its_rollback(migration: Path) -> None:
         assert re.match(r"\s*(CREATE|DROP|ALTER|INSERT|UPDATE|DELETE)\b", statements)
 
 
-def test_a_killed_job_does_not_stand_in_the_way(deployment: Deployment) -> None:
-    """Neither the lock it left nor a table it made but did not note stops the next one."""
+@pytest.mark.parametrize("number", range(len(NAMES)), ids=NAMES)
+def test_a_killed_job_does_not_stand_in_the_way(
+    deployment: Deployment, tmp_path: Path, number: int
+) -> None:
+    """Neither the lock it left nor what it made but did not note stops the next one."""
+    for path in MIGRATIONS[: number + 1]:
+        shutil.copy(path, tmp_path)
+        shutil.copy(path.with_suffix(".rollback.sql"), tmp_path)
+    migrate.roll_back(deployment.mysql)
+    migrate.apply(deployment.mysql, tmp_path)
     with deployment.database.connect(deployment.mysql.database) as connection:
         cursor = connection.cursor()
-        cursor.execute("DELETE FROM _yoyo_migration WHERE migration_id = %s", (NAMES[0],))
+        cursor.execute("DELETE FROM _yoyo_migration WHERE migration_id = %s", (NAMES[number],))
         cursor.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, NOW(), 4711)")
         connection.commit()
 
     applied = migrate.apply(deployment.mysql)
 
-    assert applied == [NAMES[0]]
+    assert applied == NAMES[number:]
     assert migrate.apply(deployment.mysql) == []
 
 

@@ -98,7 +98,10 @@ def test_a_gap_is_a_loss_and_the_end_is_a_lag(deployment: Deployment, log: Path)
 @pytest.mark.parametrize(
     ("statement", "difference"),
     [
-        ("DELETE FROM clean_log", "is not in clean_log or rejected_log, though later lines are"),
+        (
+            "DELETE FROM clean_log",
+            "is not in clean_log, error_log or rejected_log, though later lines are",
+        ),
         (
             "INSERT INTO rejected_log SELECT stream_id, line_offset, 1, 0, 'format' FROM clean_log",
             "the line has a row in clean_log and in rejected_log",

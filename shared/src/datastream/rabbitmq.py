@@ -43,7 +43,7 @@ LOOK = 0.2
 
 #: Deliveries a consumer holds unacknowledged. Enough small slices for a batch to grow behind the
 #: one being stored; few enough that as many lines of the greatest length stay in memory.
-PREFETCH = 16
+PREFETCH = 8
 #: A batch is as much as has arrived, up to these.
 BATCH_LINES = 4000
 BATCH_BYTES = 1024**2

@@ -183,7 +183,10 @@ def _change_the_agent(tables: _Tables) -> None:
     [
         (_lose_raw, "the line is not in raw_log, though later lines are"),
         (_lose_the_last, "the line is not yet in raw_log, the last of the file"),
-        (_lose_clean, "the line is not in clean_log or rejected_log, though later lines are"),
+        (
+            _lose_clean,
+            "the line is not in clean_log, error_log or rejected_log, though later lines are",
+        ),
         (_lose_clean, "has no row in clean_log"),
         (_change_raw, "raw_log holds another line"),
         (_cut_raw, "raw_log holds another line"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pymysql
+from pymysql.constants import ER
 from yoyo import read_migrations
 from yoyo.backends.core.mysql import MySQLBackend
 from yoyo.connections import DatabaseURI
@@ -26,6 +27,9 @@ FOLDER = Path(__file__).resolve().parents[4] / "migrations"
 LOCK = "datastream migrations"
 #: Seconds to wait for another migration job to end.
 LOCK_TIMEOUT = 60
+
+#: A column or a key that is to be made is there, and one that is to be removed is not.
+DONE_ALREADY = frozenset({ER.DUP_FIELDNAME, ER.DUP_KEYNAME, ER.CANT_DROP_FIELD_OR_KEY})
 
 
 class Locked(Exception):
@@ -107,6 +111,18 @@ class _Backend(MySQLBackend):  # type: ignore[misc]  # yoyo has no types
     def connect(self, _dburi: DatabaseURI) -> Any:  # noqa: ANN401 - for yoyo, which has no types
         """Open a connection."""
         return mysql.connect(self._settings)
+
+    def execute(self, sql: str, params: Any = None) -> Any:  # noqa: ANN401 - as above
+        """Run a statement; one that a job has done that was killed before it noted so is done.
+
+        Each migration is one statement, and MySQL cannot say IF NOT EXISTS of a column.
+        """
+        try:
+            return super().execute(sql, params)
+        except pymysql.MySQLError as error:
+            if error.args[0] not in DONE_ALREADY:
+                raise
+            return None
 
     def copy(self) -> _Backend:
         """Return another one, with a connection of its own."""

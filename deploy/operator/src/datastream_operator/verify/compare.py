@@ -18,7 +18,8 @@ PIECE_BYTES = 4 * 1024**2
 PATIENCE = 3.0
 LOOK_EVERY = 0.1
 
-PARSED = " or ".join(PARSED_TABLES)
+*_FIRST, _LAST = PARSED_TABLES
+PARSED = f"{', '.join(_FIRST)} or {_LAST}"
 
 
 @dataclass(frozen=True, slots=True)
