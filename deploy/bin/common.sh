@@ -110,6 +110,8 @@ running() { compose ps --quiet "$@" 2>/dev/null | wc -l | tr -d ' '; }
 
 # --- settings
 
+configuration() { cat "$@" | cksum | cut -d ' ' -f 1; } # FILE...: a number for what they say
+
 settings() {
     # shellcheck disable=SC2013,SC2016  # names without blanks; the text of a file
     for name in $(grep -o '\${[A-Z_]*' "$compose_file" | cut -c 3- | sort -u); do
@@ -121,6 +123,12 @@ settings() {
                 ;;
         esac
     done
+    # So that a container is made anew when what is mounted into it says something else.
+    RABBITMQ_CONFIGURATION=$(configuration "$root"/deploy/rabbitmq/*)
+    MYSQL_CONFIGURATION=$(configuration "$root"/deploy/mysql/*)
+    PROMETHEUS_CONFIGURATION=$(configuration "$root"/deploy/prometheus/*.yml)
+    GRAFANA_CONFIGURATION=$(configuration "$root"/deploy/grafana/provisioning/*/*)
+    export RABBITMQ_CONFIGURATION MYSQL_CONFIGURATION PROMETHEUS_CONFIGURATION GRAFANA_CONFIGURATION
     # The web server's name, in the table log_stream.
     WEB_HOST=${WEB_HOST:-$(uname -n)}
     export WEB_HOST

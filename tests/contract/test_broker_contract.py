@@ -169,12 +169,12 @@ def test_a_slice_for_both_sides_is_in_each_queue_once(broker: Broker) -> None:
 
 def test_slices_arrive_in_the_order_they_were_published_in(broker: Broker) -> None:
     """What one producer publishes keeps its order."""
-    publish(broker, *(piece(b"%d" % n, position=n) for n in range(10)))
+    publish(broker, *(piece(b"%d" % n, position=n) for n in range(PREFETCH)))
 
     with broker.open_queue(LAKE_QUEUE) as queue:
-        bodies = [one.message.body for one in deliveries(queue, 10)]
+        bodies = [one.message.body for one in deliveries(queue, PREFETCH)]
 
-    assert bodies == [b"%d" % n for n in range(10)]
+    assert bodies == [b"%d" % n for n in range(PREFETCH)]
 
 
 def test_what_is_not_acknowledged_comes_back(broker: Broker) -> None:

@@ -31,9 +31,9 @@ STAND_INS = {
 FIRST_LINES = 2_000
 #: A person's own accounts, as the .env of old has them; the passwords are awkward on purpose.
 OWNER = {
-    "RABBIT_USER": "aoulia",
+    "RABBIT_USER": "alice",
     "RABBIT_PASSWORD": "'it is a $ecret: #1, \"really\"'",
-    "MYSQL_USER": "rachid",
+    "MYSQL_USER": "bob",
     "MYSQL_PASSWORD": '"it\'s a $ecret too; #2 %s"',
 }
 

@@ -44,14 +44,14 @@ DENIED = {1044, 1045, 1142, 1143, 1227, 1370}
         ("grafana", "SHOW GRANTS FOR root"),
         ("migrator", "CREATE USER mallory"),
         ("migrator", "GRANT SELECT ON datastream.* TO grafana"),
-        ("rachid", "CREATE USER mallory"),
+        ("bob", "CREATE USER mallory"),
     ],
 )
 def test_an_account_of_the_database_is_refused_what_is_not_its_work(
     stack: Stack, account: str, statement: str
 ) -> None:
     """Each does its work and no more."""
-    password = "it's a $ecret too; #2 %s" if account == "rachid" else None
+    password = "it's a $ecret too; #2 %s" if account == "bob" else None
 
     with (
         stack.connect(account, password) as connection,
@@ -125,10 +125,10 @@ def test_the_exporter_s_account_sees_no_row(stack: Stack) -> None:
 def test_the_accounts_that_a_person_names_are_the_person_s(stack: Stack) -> None:
     """RABBIT_USER, MYSQL_USER and their awkward passwords, as in the .env of old, work."""
     password = "it's a $ecret too; #2 %s"
-    with stack.connect("rachid", password) as connection, connection.cursor() as cursor:
+    with stack.connect("bob", password) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM raw_log")
         assert cursor.fetchone()[0] > 0
-    with stack.broker("aoulia", 'it is a $ecret: #1, "really"') as connection:
+    with stack.broker("alice", 'it is a $ecret: #1, "really"') as connection:
         assert connection.channel().queue_declare("queue-data-lake", passive=True)
 
 

@@ -61,7 +61,9 @@ def test_no_secret_is_to_be_seen(stack: Stack) -> None:
         "the scripts' output": stack.script("status") + stack.script("logs", FOLLOW="no"),
     }
     secrets = {path.name: path.read_text().strip() for path in stack.secrets.iterdir()}
-    passwords = {name: text for name, text in secrets.items() if name.endswith("_password")}
+    passwords = {
+        name: text for name, text in secrets.items() if name.endswith(("_password", "_key"))
+    }
     assert len(passwords) > 10
 
     for where, text in shown.items():

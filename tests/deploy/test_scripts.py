@@ -66,6 +66,22 @@ def test_a_second_deploy_changes_no_container_and_no_password(stack: Stack) -> N
     assert {path.name: path.read_text() for path in stack.secrets.iterdir()} == secrets
 
 
+def test_a_changed_rule_is_loaded_by_the_next_deploy(stack: Stack) -> None:
+    """What is mounted into a container is in force after `make deploy`, and all else stays."""
+    others = [stack.containers(name) for name in ("rabbitmq", "mysql", "producer")]
+    rules = stack.checkout / "deploy" / "prometheus" / "recording.rules.yml"
+    with rules.open("a") as file:
+        file.write("      - record: datastream:test:up\n        expr: max(up)\n")
+
+    stack.script("deploy")
+
+    def loaded() -> None:
+        assert stack.value("datastream:test:up")
+
+    eventually(loaded, PATIENCE)
+    assert [stack.containers(name) for name in ("rabbitmq", "mysql", "producer")] == others
+
+
 def test_a_log_that_may_not_be_read_is_said_in_words(stack: Stack, tmp_path: Path) -> None:
     """`make deploy` says which file, and whose it would have to be."""
     secret = tmp_path / "access.log"
@@ -87,10 +103,10 @@ def test_a_person_s_new_password_holds_after_the_next_deploy(stack: Stack) -> No
     stack.script("deploy")
 
     stack.env_file.write_text(settings)
-    stack.broker("aoulia", "another").close()
-    stack.connect("rachid", "another").close()
+    stack.broker("alice", "another").close()
+    stack.connect("bob", "another").close()
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):
-        stack.broker("aoulia", 'it is a $ecret: #1, "really"')
+        stack.broker("alice", 'it is a $ecret: #1, "really"')
     assert [stack.containers(name) for name in ("rabbitmq", "mysql")] == servers
 
 
@@ -112,9 +128,9 @@ def test_a_person_s_former_account_is_gone_after_the_next_deploy(stack: Stack) -
     stack.connect("grace", "it's a $ecret too; #2 %s").close()
     stack.connect("guest", "secret").close()
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):
-        stack.broker("aoulia", 'it is a $ecret: #1, "really"')
+        stack.broker("alice", 'it is a $ecret: #1, "really"')
     with pytest.raises(pymysql.MySQLError) as refused:
-        stack.connect("rachid", "it's a $ecret too; #2 %s")
+        stack.connect("bob", "it's a $ecret too; #2 %s")
     assert refused.value.args[0] == 1045
 
 

@@ -41,7 +41,7 @@ def run_script(
         docker.chmod(0o755)
     for name in ("sh", "awk", "sed", "cat", "mktemp", "rm", "dirname", "head", "uname", "cut", "tr",
                  "id", "grep", "sort", "tail", "ls", "paste", "mkdir", "chmod", "cmp", "cp", "mv",
-                 "touch", "git", "wc", "chown", "rmdir"):  # fmt: skip
+                 "touch", "cksum", "git", "wc", "chown", "rmdir"):  # fmt: skip
         found = next(
             Path(path, name) for path in os.environ["PATH"].split(":") if Path(path, name).exists()
         )

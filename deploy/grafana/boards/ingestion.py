@@ -223,7 +223,7 @@ def _flow(made: dashboard.Dashboard) -> None:
             " restart are right; they never become new rows.",
             promql(f"sum(rate(datastream_lines_duplicate_total[{RATE}]))", "duplicate"),
             promql(f"sum(rate(datastream_lines_replaced_total[{RATE}]))", "replaced"),
-        )
+        ).links(help_with("CrashLooping"))
     )
 
 
@@ -299,7 +299,9 @@ def _storing(made: dashboard.Dashboard) -> None:
                 f" / sum by (job) (rate(datastream_store_seconds_count[{RATE}]))",
                 "{{job}}",
             ),
-        ).span(8)
+        )
+        .span(8)
+        .links(help_with("BacklogGrowing"))
     )
     made.with_panel(
         dashed(
@@ -353,7 +355,9 @@ def _storing(made: dashboard.Dashboard) -> None:
             "Messages taken from the queues, and those of them that had been delivered before.",
             promql(f"sum by (job) (rate(datastream_deliveries_total[{RATE}]))", "{{job}}"),
             promql(f"sum by (job) (rate(datastream_redeliveries_total[{RATE}]))", "{{job}} again"),
-        ).span(8)
+        )
+        .span(8)
+        .links(help_with("DeadLetters"))
     )
     made.with_panel(
         lines(

@@ -115,6 +115,8 @@ def _with_queries(panel: Panel, texts: tuple[str, str, str], queries: tuple[Quer
     panel.title(title).description(description).unit(unit)
     is_sql = isinstance(queries[0], Sql)
     panel.datasource(MYSQL if is_sql else PROMETHEUS)
+    if is_sql:  # rows that are not there yet
+        panel.links(help_with("IngestionStopped", "ConsumerAway"))
     for number, query in enumerate(queries):
         if isinstance(query, prometheus.Dataquery):
             query.ref_id("ABCDEFGH"[number])

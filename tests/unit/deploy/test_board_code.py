@@ -78,7 +78,7 @@ def test_the_rendered_boards_are_fresh() -> None:
 
 @pytest.mark.parametrize("panel", PANELS)
 def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
-    """Each panel has a title, a description, a unit and thresholds."""
+    """Each panel has a title, a description, a unit, thresholds, and leads to the runbook."""
     defaults = panel["fieldConfig"]["defaults"]
 
     assert panel["title"]
@@ -86,6 +86,7 @@ def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
     assert defaults["unit"]
     if panel["type"] != "alertlist":
         assert defaults["thresholds"]["steps"]
+        assert panel["links"]
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -79,8 +79,8 @@ PRESENT_GRANTS = """
     SELECT privilege_type, column_name, table_name FROM information_schema.column_privileges
     WHERE grantee = %(grantee)s AND table_schema = %(schema)s
 """
-#: Of a list of privileges: one, and the column that it is for.
-PRIVILEGE = re.compile(r"([A-Z ]+[A-Z])(?: \((\w+)\))?(?:, |$)")
+#: Of a list of privileges: one, and the columns that it is for.
+PRIVILEGE = re.compile(r"([A-Z ]+[A-Z])(?: \(([^)]*)\))?(?:, |$)")
 PRESENT_PROCEDURES = """
     SELECT routine_name FROM information_schema.routines WHERE routine_schema = %s
 """
@@ -168,9 +168,10 @@ def _grant(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # n
 def _narrow(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # noqa: ANN401 - PyMySQL's
     """Take from an account what it has of the schema and of the server beyond its grants."""
     wanted = {
-        (privilege, column or None, where)
+        (privilege, column.strip(" `") or None, where)
         for privileges, where in grants
-        for privilege, column in PRIVILEGE.findall(privileges)
+        for privilege, columns in PRIVILEGE.findall(privileges)
+        for column in columns.split(",")
     }
     cursor.execute(
         PRESENT_GRANTS,
