@@ -306,6 +306,30 @@ def test_user_agents_are_stored_once_by_several(deployment: Deployment) -> None:
     assert joined == [("example/1.0",)] * 2
 
 
+def test_neighbours_do_not_wait_for_each_other(
+    deployment: Deployment, warehouse: Warehouse
+) -> None:
+    """Two consumers that hold slices by turns cannot deadlock: neither waits for the other."""
+    batch = [
+        parsed(LINE % b"a", b"rubbish"),
+        parsed(LINE % b"b", b"rubbish", position=2_000),
+    ]
+    with deployment.database.connect(deployment.mysql.database) as other:
+        cursor = other.cursor()
+        for offset in (1_000, 3_000):
+            key = (STREAM.stream_id, offset)
+            cursor.execute(
+                "INSERT INTO clean_log (stream_id, line_offset, parser_version, flags, time,"
+                " is_email) VALUES (%s, %s, 1, 0, '2026-01-01', 0)",
+                key,
+            )
+            cursor.execute("INSERT INTO rejected_log VALUES (%s, %s, 1, 0, 'format')", key)
+
+        outcome = warehouse.add(batch)
+
+    assert outcome.stored == {"clean_log": 2, "rejected_log": 2}
+
+
 def test_consumers_that_overlap_neither_deadlock_for_good_nor_double(
     deployment: Deployment,
 ) -> None:

@@ -191,8 +191,9 @@ def _in_two_tables(transaction: Transaction, batch: Sequence[Parsed]) -> set[tup
     """
     return {
         key
-        for statement, is_error_log in ((CLEAN_AND_REJECTED, False), (ERROR_AND_REJECTED, True))
+        for statements, is_error_log in ((CLEAN_AND_REJECTED, False), (ERROR_AND_REJECTED, True))
         for span in _spans(parsed for parsed in batch if parsed.is_error_log == is_error_log)
+        for statement in statements
         for key in transaction.select(statement, span)
     }
 

@@ -89,22 +89,29 @@ PRESENT = """
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
 
-#: Waits for whoever is about to write the same keys; share mode asks for no more than SELECT.
-CLEAN_AND_REJECTED = """
-    SELECT rejected_log.stream_id, rejected_log.line_offset
-    FROM rejected_log STRAIGHT_JOIN clean_log
-        ON clean_log.stream_id = rejected_log.stream_id
-        AND clean_log.line_offset = rejected_log.line_offset
-    WHERE rejected_log.stream_id = %s AND rejected_log.line_offset BETWEEN %s AND %s
+#: The keys of one table's rows between two keys that another table has as well, rows that are about
+#: to be committed there included: it waits for those. It asks for them one by one and by key, so
+#: that it waits for no neighbour, which might wait for this one. Share mode needs SELECT alone.
+IN_BOTH = """
+    SELECT other.stream_id, other.line_offset
+    FROM (
+        SELECT DISTINCT stream_id, line_offset FROM {table}
+        WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
+    ) AS own
+    STRAIGHT_JOIN {other} AS other
+        ON other.stream_id = own.stream_id AND other.line_offset = own.line_offset
     LOCK IN SHARE MODE
 """
 
+
+def _in_both(table: LiteralString, other: LiteralString) -> tuple[LiteralString, LiteralString]:
+    """Return the statements that look from either table into the other one."""
+    return (
+        IN_BOTH.replace("{table}", table).replace("{other}", other),
+        IN_BOTH.replace("{table}", other).replace("{other}", table),
+    )
+
+
+CLEAN_AND_REJECTED = _in_both("clean_log", "rejected_log")
 #: The same, for the lines of an error log.
-ERROR_AND_REJECTED = """
-    SELECT rejected_log.stream_id, rejected_log.line_offset
-    FROM rejected_log STRAIGHT_JOIN error_log
-        ON error_log.stream_id = rejected_log.stream_id
-        AND error_log.line_offset = rejected_log.line_offset
-    WHERE rejected_log.stream_id = %s AND rejected_log.line_offset BETWEEN %s AND %s
-    LOCK IN SHARE MODE
-"""
+ERROR_AND_REJECTED = _in_both("error_log", "rejected_log")
