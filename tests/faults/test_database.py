@@ -426,13 +426,13 @@ def test_column_missing(deployment: Deployment, writer: Writer) -> None:
     producer, lake, clean = start_all(deployment, writer.path)
     await_stored(deployment, writer.path, 2_000)
     schema = deployment.mysql.database
-    for table, column in {"raw_log": "line", "clean_log": "referrer"}.items():
+    for table, column in {"raw_log": "line", "clean_log": "file_type"}.items():
         statement = f"ALTER TABLE {table} RENAME COLUMN {column} TO other"
         run_sql(deployment.database, statement, schema=schema)
     writer.start()
     await_outage(lake, clean, reason="statement")
     await_words(clean, "the schema is older than the code: run the migrations")
-    for table, column in {"raw_log": "line", "clean_log": "referrer"}.items():
+    for table, column in {"raw_log": "line", "clean_log": "file_type"}.items():
         statement = f"ALTER TABLE {table} RENAME COLUMN other TO {column}"
         run_sql(deployment.database, statement, schema=schema)
     writer.stop()

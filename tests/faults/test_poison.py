@@ -6,6 +6,7 @@ from typing import Any
 
 import pika
 
+from datastream.parsing import PARSER_VERSION
 from datastream.rabbitmq import connect
 from deployment import Deployment, Service, eventually
 from faults.installation import (
@@ -163,14 +164,17 @@ def await_end_or_rows(deployment: Deployment, consumer: Service, rows: int) -> i
 
 NEWER_PARSER = """
 import clean_consumer.rows as rows
-from datastream.parsing import Unparseable
-rows.PARSER_VERSION = 2
-parse = dict(rows.FORMATS)
-def stricter(line):
-    if b"bot" in line:
-        raise Unparseable("format")
-    return parse["combined"](line)
-rows.FORMATS = parse | {"combined": stricter}
+from datastream.parsing import PARSER_VERSION, Unparseable
+rows.PARSER_VERSION = PARSER_VERSION + 1
+parser_for = rows.parser_for
+def stricter_for(text):
+    parse = parser_for(text)
+    def stricter(line):
+        if b"bot" in line:
+            raise Unparseable("format")
+        return parse(line)
+    return stricter
+rows.parser_for = stricter_for
 """
 
 
@@ -192,14 +196,15 @@ def test_a_newer_parser_in_the_middle_of_a_backlog(deployment: Deployment, write
         for table in ("clean_log", "rejected_log")
         for (version,) in deployment.query(f"SELECT DISTINCT parser_version FROM {table}")
     }
-    assert versions == {1, 2}
+    assert versions == {PARSER_VERSION, PARSER_VERSION + 1}
 
     deployment.publish_once(writer.path, STATE_DIR=str(deployment.folder / "again"))
     await_metric(newer, "datastream_lines_replaced_total")
 
     def renewed() -> None:
         for table in ("clean_log", "rejected_log"):
-            assert deployment.query(f"SELECT DISTINCT parser_version FROM {table}") == [(2,)]
+            found = deployment.query(f"SELECT DISTINCT parser_version FROM {table}")
+            assert found == [(PARSER_VERSION + 1,)]
 
     eventually(renewed, PATIENCE)
     assert_stored(deployment, writer.path)

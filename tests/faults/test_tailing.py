@@ -348,7 +348,8 @@ def test_backlog_and_a_fresh_line(
     backlog, fresh = tmp_path / "backlog.log", tmp_path / "fresh.log"
     backlog.write_bytes(lines[:25_000_000].rpartition(b"\n")[0] + b"\n")
     fresh.touch()
-    producer = start(f"{tmp_path}/*.log")
+    # Small slices, so that the backlog lasts for longer than a checkpoint is waited for.
+    producer = start(f"{tmp_path}/*.log", MAX_SLICE_LINES="20")
     await_metric(producer, "datastream_lines_published_total", 1)
     fresh.write_bytes(b"fresh\n")
 
