@@ -201,7 +201,7 @@ FINE: dict[str, object] = {"version": "3.11", "lacks_venv": 0, "prefix": "/usr"}
         ({}, {"PYTHON": "/nowhere/python3"}, "/nowhere/python3 does not run"),
         ({"version": "3.9"}, {}, "Python 3.11 to 3.14 is needed"),
         ({"lacks_venv": 1}, {}, "apt-get install python3.11-venv"),
-        ({"prefix": "/root/.pyenv/versions/3.11.7"}, {}, "is in a home folder"),
+        ({"prefix": "/home/ada/python"}, {}, "is in a home folder"),
         ({}, {"LOG_GROUP": "nobodys"}, "there is no group nobodys on this host"),
         ({}, {}, "opt/datastream is something else's; move it away"),
     ],

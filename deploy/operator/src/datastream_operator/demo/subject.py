@@ -81,8 +81,8 @@ def own_log(
 
     Raises Unreadable.
     """
-    # Not resolved: the path is part of the lines' identity, and a link may be switched.
-    log = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100
+    # The path is part of the lines' identity, and a link may be switched.
+    log = Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - resolve() would follow links
     try:
         head = numbered_lines(log, LONGEST)
         first_lines = [line for _, line in islice(head, LOOKED_AT)]
