@@ -88,8 +88,6 @@ def test_every_expression_of_the_boards_and_the_rules_has_data(stack: Stack, log
         assert [where for where, text in expected if not stack.value(text)] == []
 
     with growing(log, [line + b"\n" for line in lines_of(log)][:1_000]):
-        # Failed attempts are counted from the first one on.
-        docker("restart", *stack.containers("rabbitmq"), *stack.containers("mysql"))
         eventually(all_have_data, 240)
     stack.assert_settled(sum(1 for _ in lines_of(log)))
 
