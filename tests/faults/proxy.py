@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Self
 
@@ -28,8 +28,10 @@ class Link:
         #: Cleared: nothing passes any more, and neither end is told.
         self.passes = threading.Event()
         self.passes.set()
-        #: Whether the words that were waited for have come.
+        #: Whether the words have come after which others are waited for.
         self.is_marked = False
+        #: Whether those have come too.
+        self.is_awaited = False
 
     def cut(self) -> None:
         """Break the connection at both ends."""
@@ -152,20 +154,21 @@ class Proxy:
         self.on_sending(look)
         return done
 
-    def lose_answer(self, words: bytes) -> threading.Event:
+    def lose_answer(self, words: bytes, after: Collection[bytes]) -> threading.Event:
         """Pass these words on, and break the connection in place of the answer to them, once.
 
-        Returns what is set once that has happened.
+        The first ones that come some time after any of the others. Returns what is set once that
+        has happened.
         """
         done = threading.Event()
 
         def sent(link: Link, data: bytes) -> bytes:
-            if words in data and not done.is_set():
-                link.is_marked = True
+            link.is_marked |= any(others in data for others in after)
+            link.is_awaited |= link.is_marked and words in data
             return data
 
         def answered(link: Link, data: bytes) -> bytes:
-            if link.is_marked and not done.is_set():
+            if link.is_awaited and not done.is_set():
                 done.set()
                 link.cut()
                 return b""
