@@ -1,22 +1,22 @@
-"""The database: a session, its transactions, and the one place where rows become SQL text.
+"""The database: a session and its transactions.
 
-Everything PyMySQL stays in here. Works with MySQL 8.4 and later and with MariaDB 10.11 and later.
+Everything PyMySQL stays in here and in inserts.py. Works with MySQL 8.4 and later and with MariaDB
+10.11 and later.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, LiteralString
 
 import pymysql
 from pymysql.constants import CR, ER, SERVER_STATUS
-from pymysql.converters import escape_bytes, escape_string
 
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
+from datastream.inserts import Insert, Part, numbers, texts
 from datastream.streams import Stream
 from datastream.tls import Unusable
 
@@ -40,9 +40,6 @@ LOCK_ERRORS = frozenset({1205, 1213})
 
 #: Bytes; no server can be set to take a longer statement.
 GREATEST_PACKET = 1024**3
-#: Characters of a statement, and what its last row has beyond them. Longer ones take no less time,
-#: and several times their length in memory.
-STATEMENT_CHARACTERS = 256 * 1024
 
 _HINTS = {
     1021: "make room on the server's disk",
@@ -62,60 +59,6 @@ _HINTS = {
 }
 
 Value = float | str | bytes | None
-
-
-def number(value: float | None) -> str:
-    """Return a number as an SQL literal."""
-    return "NULL" if value is None else str(value)
-
-
-def text(value: str | None) -> str:
-    """Return text as an SQL literal."""
-    return "NULL" if value is None else f"'{escape_string(value)}'"
-
-
-def binary(value: bytes | None) -> str:
-    """Return bytes as an SQL literal, any bytes: the server checks no character set on them."""
-    # As hexadecimal digits: a third of the time that escaping takes, and no dearer for the server.
-    return "NULL" if value is None else escape_bytes(value)
-
-
-def json_text(value: object | None) -> str:
-    """Return a value as JSON, as an SQL literal."""
-    return "NULL" if value is None else f"'{escape_string(json.dumps(value))}'"
-
-
-#: How the values of one column become SQL: one of the four functions above.
-Literal = Callable[[Any], str]
-
-
-def values(literals: Sequence[Literal], rows: Iterable[Sequence[Any]]) -> str:
-    """Return the rows as the text after VALUES; `literals` has a function for each column.
-
-    Column by column and through the driver's own escaping: a quarter of the time that the
-    driver's executemany takes value by value.
-    """
-    return ",".join(_rows_as_sql(literals, rows))
-
-
-def _rows_as_sql(literals: Sequence[Literal], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    columns = zip(*rows, strict=True)
-    as_sql = [map(to_sql, column) for to_sql, column in zip(literals, columns, strict=True)]
-    return map("(%s)".__mod__, map(",".join, zip(*as_sql, strict=True)))
-
-
-def _parts(rows: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the rows in parts, one for each statement."""
-    part: list[str] = []
-    length = 0
-    for row in rows:
-        part.append(row)
-        length += len(row)
-        if length >= STATEMENT_CHARACTERS:
-            yield part
-            part, length = [], 0
-    if part:
-        yield part
 
 
 def connect(settings: MysqlSettings, **options: Any) -> Any:
@@ -267,32 +210,22 @@ class Transaction:
         self._cursor = cursor
         self._most_bytes = most_bytes
 
-    def insert(
-        self, statement: LiteralString, literals: Sequence[Literal], rows: Sequence[Sequence[Any]]
-    ) -> int:
-        """Run a multi-row INSERT, in parts, and return how many rows were affected.
+    def insert(self, insert: Insert, rows: Sequence[Sequence[Any]]) -> int:
+        """Add rows, in as many statements as it takes, and return how many were affected.
 
-        `statement` has one `{values}` where the rows belong. With `ON DUPLICATE KEY UPDATE
-        key = key` a new row counts one and one that was there counts none. Rows that are more
-        than the server takes at once go in several statements.
+        With `ON DUPLICATE KEY UPDATE key = key` a new row counts one and one that was there counts
+        none.
         """
-        if not rows:
-            return 0
-        before, after = statement.split("{values}")
-        return sum(
-            self._insert(before, part, after) for part in _parts(_rows_as_sql(literals, rows))
-        )
+        return sum(map(self._insert, insert.parts(rows)))
 
-    def _insert(self, before: str, rows: list[str], after: str) -> int:
-        query = (before + ",".join(rows) + after).encode()
+    def _insert(self, part: Part) -> int:
+        query = str(part).encode()
         # The server counts a byte for the command.
         if len(query) >= self._most_bytes:
-            middle = len(rows) // 2
-            if not middle:
+            if len(part.rows) == 1:
                 # As the server does, if the connection does not break before it can say so.
                 raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, f"{len(query)} bytes")
-            halves = rows[:middle], rows[middle:]
-            return sum(self._insert(before, half, after) for half in halves)
+            return sum(map(self._insert, part.halves()))
         affected: int = self._cursor.execute(query)
         return affected
 
@@ -308,10 +241,20 @@ class Transaction:
         return rows
 
 
-ADD_STREAMS = """
-    INSERT INTO log_stream (stream_id, source, host, path, format, generation) VALUES {values}
+ADD_STREAMS = Insert(
+    """
+    INSERT INTO log_stream ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE stream_id = stream_id
-"""
+    """,
+    {
+        "stream_id": numbers,
+        "source": texts,
+        "host": texts,
+        "path": texts,
+        "format": texts,
+        "generation": numbers,
+    },
+)
 
 
 class StreamLog:
@@ -331,5 +274,5 @@ class StreamLog:
             for _, s in sorted(new.items())
         ]
         with self._session.transaction() as transaction:
-            transaction.insert(ADD_STREAMS, (number, text, text, text, text, number), rows)
+            transaction.insert(ADD_STREAMS, rows)
         self._written |= new.keys()

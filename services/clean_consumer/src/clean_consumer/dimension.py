@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import LiteralString, NamedTuple
 
 from clean_consumer.enrichment import Describe
-from datastream.mysql import Literal, Session, number, text
+from datastream.inserts import Insert, numbers, texts
+from datastream.mysql import Session
 
 #: How many keys a process remembers to have written: those of a flood are forgotten again.
 REMEMBERED = 20_000
@@ -20,23 +21,30 @@ NEXT_LOOK = 10.0
 class Table(NamedTuple):
     """A table of texts with the columns that derive from each."""
 
-    add: LiteralString
+    add: Insert
     #: Finds rows that were stored without a description: `LIMIT %s`.
     undescribed: LiteralString
     complete: LiteralString
-    #: Of the columns of a description.
-    literals: tuple[Literal, ...]
     #: How many texts are described in a batch; the others are, later on.
     described_at_once: int
 
 
 USER_AGENTS = Table(
-    add="""
-        INSERT INTO user_agent (
-            user_agent_id, user_agent, browser, browser_version, `system`, device, is_bot
-        ) VALUES {values}
+    add=Insert(
+        """
+        INSERT INTO user_agent ({columns}) VALUES {values}
         ON DUPLICATE KEY UPDATE user_agent_id = user_agent_id
-    """,
+        """,
+        {
+            "user_agent_id": numbers,
+            "user_agent": texts,
+            "browser": texts,
+            "browser_version": texts,
+            "system": texts,
+            "device": texts,
+            "is_bot": numbers,
+        },
+    ),
     undescribed="""
         SELECT user_agent_id, user_agent FROM user_agent WHERE is_bot IS NULL LIMIT %s
     """,
@@ -45,23 +53,24 @@ USER_AGENTS = Table(
         SET browser = %s, browser_version = %s, `system` = %s, device = %s, is_bot = %s
         WHERE user_agent_id = %s
     """,
-    literals=(text, text, text, text, number),
     # Half a millisecond each at the worst, whoever made them up.
     described_at_once=50,
 )
 
 REFERRERS = Table(
-    add="""
-        INSERT INTO referrer (referrer_id, referrer, host, kind) VALUES {values}
+    add=Insert(
+        """
+        INSERT INTO referrer ({columns}) VALUES {values}
         ON DUPLICATE KEY UPDATE referrer_id = referrer_id
-    """,
+        """,
+        {"referrer_id": numbers, "referrer": texts, "host": texts, "kind": texts},
+    ),
     undescribed="""
         SELECT referrer_id, referrer FROM referrer WHERE kind IS NULL LIMIT %s
     """,
     complete="""
         UPDATE referrer SET host = %s, kind = %s WHERE referrer_id = %s
     """,
-    literals=(text, text),
     # Some microseconds each, so every one of a batch.
     described_at_once=10_000,
 )
@@ -98,9 +107,10 @@ class Dimension:
         table, describe = self._table, self._describe
         at_once = table.described_at_once if describe else 0
         rows = [(*row, *describe(row[1])) for row in new[:at_once]] if describe else []
-        rows += [(*row, *(None for _ in table.literals)) for row in new[at_once:]]
+        blank = [None] * (len(table.add.columns) - 2)
+        rows += [(*row, *blank) for row in new[at_once:]]
         with self._session.transaction() as transaction:
-            transaction.insert(table.add, (number, text, *table.literals), rows)
+            transaction.insert(table.add, rows)
         if len(self._written) + len(new) > REMEMBERED:
             self._written.clear()
         self._written.update(key for key, _ in new)

@@ -77,7 +77,7 @@ class Warehouse:
                     for part in rows
                 ]
             new = [
-                transaction.insert(table.add, table.literals, part)
+                transaction.insert(table.add, part)
                 for table, part in zip(TABLES, rows, strict=True)
             ]
             missed = _in_two_tables(transaction, batch) - present.keys()

@@ -4,74 +4,101 @@ from __future__ import annotations
 
 from typing import LiteralString, NamedTuple
 
-from datastream.mysql import Literal, binary, json_text, number, text
+from datastream.inserts import Insert, binaries, json_texts, numbers, texts
 
 
 class LineTable(NamedTuple):
     """A table whose key is the identity of a line."""
 
     name: str
-    add: LiteralString
-    #: Of the columns that `add` names.
-    literals: tuple[Literal, ...]
+    add: Insert
     remove: LiteralString
 
 
-ADD_CLEAN = """
-    INSERT INTO clean_log (
-        stream_id, line_offset, parser_version, flags,
-        time, client, session, user, is_email, email_domain,
-        method, url, scheme, host, path, query, http_version,
-        status, size, request_time, upstream_time,
-        referrer_id, user_agent_id, country, city, asn, file_type, extra
-    ) VALUES {values}
+ADD_CLEAN = Insert(
+    """
+    INSERT INTO clean_log ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
-"""
-CLEAN_LITERALS = (
-    *(number, number, number, number),
-    *(text, binary, text, text, number, text),
-    *(text, text, text, text, text, text, text),
-    *(number, number, number, number),
-    *(number, number, text, text, number, text, json_text),
+    """,
+    {
+        "stream_id": numbers,
+        "line_offset": numbers,
+        "parser_version": numbers,
+        "flags": numbers,
+        "time": texts,
+        "client": binaries,
+        "session": texts,
+        "user": texts,
+        "is_email": numbers,
+        "email_domain": texts,
+        "method": texts,
+        "url": texts,
+        "scheme": texts,
+        "host": texts,
+        "path": texts,
+        "query": texts,
+        "http_version": texts,
+        "status": numbers,
+        "size": numbers,
+        "request_time": numbers,
+        "upstream_time": numbers,
+        "referrer_id": numbers,
+        "user_agent_id": numbers,
+        "country": texts,
+        "city": texts,
+        "asn": numbers,
+        "file_type": texts,
+        "extra": json_texts,
+    },
 )
-
-ADD_ERRORS = """
-    INSERT INTO error_log (
-        stream_id, line_offset, parser_version, flags,
-        time, level, pid, tid, connection, client, server,
-        request, upstream, host, referrer, message, extra
-    ) VALUES {values}
+ADD_ERRORS = Insert(
+    """
+    INSERT INTO error_log ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
-"""
-ERROR_LITERALS = (
-    *(number, number, number, number),
-    *(text, text, number, number, number, binary, text),
-    *(text, text, text, text, text, json_text),
+    """,
+    {
+        "stream_id": numbers,
+        "line_offset": numbers,
+        "parser_version": numbers,
+        "flags": numbers,
+        "time": texts,
+        "level": texts,
+        "pid": numbers,
+        "tid": numbers,
+        "connection": numbers,
+        "client": binaries,
+        "server": texts,
+        "request": texts,
+        "upstream": texts,
+        "host": texts,
+        "referrer": texts,
+        "message": texts,
+        "extra": json_texts,
+    },
 )
-
-ADD_REJECTED = """
-    INSERT INTO rejected_log (stream_id, line_offset, parser_version, flags, reason)
-    VALUES {values}
+ADD_REJECTED = Insert(
+    """
+    INSERT INTO rejected_log ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
-"""
-REJECTED_LITERALS = (number, number, number, number, text)
+    """,
+    {
+        "stream_id": numbers,
+        "line_offset": numbers,
+        "parser_version": numbers,
+        "flags": numbers,
+        "reason": texts,
+    },
+)
 
 CLEAN = LineTable(
-    "clean_log",
-    ADD_CLEAN,
-    CLEAN_LITERALS,
-    "DELETE FROM clean_log WHERE stream_id = %s AND line_offset = %s",
+    "clean_log", ADD_CLEAN, "DELETE FROM clean_log WHERE stream_id = %s AND line_offset = %s"
 )
 ERRORS = LineTable(
-    "error_log",
-    ADD_ERRORS,
-    ERROR_LITERALS,
-    "DELETE FROM error_log WHERE stream_id = %s AND line_offset = %s",
+    "error_log", ADD_ERRORS, "DELETE FROM error_log WHERE stream_id = %s AND line_offset = %s"
 )
 REJECTED = LineTable(
     "rejected_log",
     ADD_REJECTED,
-    REJECTED_LITERALS,
     "DELETE FROM rejected_log WHERE stream_id = %s AND line_offset = %s",
 )
 #: In the order in which they are written.

@@ -7,13 +7,17 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
 from datastream.consuming import Outcome, add_bisected
-from datastream.mysql import Session, StreamLog, Transaction, binary, number
+from datastream.inserts import Insert, binaries, numbers
+from datastream.mysql import Session, StreamLog, Transaction
 from datastream.slices import Slice
 
-ADD_LINES = """
-    INSERT INTO raw_log (stream_id, line_offset, flags, line) VALUES {values}
+ADD_LINES = Insert(
+    """
+    INSERT INTO raw_log ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
-"""
+    """,
+    {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "line": binaries},
+)
 
 STORED_LINES = """
     SELECT line_offset, flags, line FROM raw_log
@@ -83,7 +87,7 @@ class Lake:
         replaced = 0
         with self._session.transaction() as transaction:
             _check_beginnings(transaction, slices)
-            new = transaction.insert(ADD_LINES, (number, number, number, binary), rows)
+            new = transaction.insert(ADD_LINES, rows)
             if new < len(rows):
                 replaced = _compare(transaction, slices)
         return Outcome(
