@@ -35,7 +35,7 @@ def measure(servers: Servers, folder: Path, lines: int) -> Results:
     say(f"Backlog: {lines:,} lines of {log.line_bytes:.0f} bytes")
     with installed(servers, folder) as deployment:
         found = backlog.measure(deployment, servers, log)
-        results.backlog_lines_per_s = found.lines_per_s
+        results.backlogs_lines_per_s["1"] = found.lines_per_s
         results.cpu_us_per_line = found.cpu_us_per_line
         results.peak_mb = found.peak_mb
         results.bytes_per_line = {"the log": log.line_bytes} | {
@@ -47,6 +47,10 @@ def measure(servers: Servers, folder: Path, lines: int) -> Results:
         say("Naive design: a message a line, a commit a row")
         some = write(folder / "naive.log", NAIVE_LINES)
         results.peers["naive"] = naive.measure(deployment, some)
+    say("Backlog: the same with two clean consumers")
+    with installed(servers, folder) as deployment:
+        found = backlog.measure(deployment, servers, log, clean=2)
+        results.backlogs_lines_per_s["2"] = found.lines_per_s
     say("rsyslog: imfile to ommysql")
     results.peers["rsyslog"] = _rsyslog(servers, folder)
     for rate in RATES:

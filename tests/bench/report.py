@@ -25,7 +25,10 @@ def _rates(results: Results) -> Iterator[str]:
     yield f"{'':<46}{'lines/s':>10}{'of the ceiling':>16}"
     rates: dict[str, float | None] = {
         "ceiling: LOAD DATA, both tables at once": results.ceiling_lines_per_s,
-        "backlog: from the file to both tables": results.backlog_lines_per_s,
+        **{
+            f"backlog: file to tables, clean consumers: {count}": rate
+            for count, rate in results.backlogs_lines_per_s.items()
+        },
         "naive: a message a line, a commit a row": results.peers["naive"],
         "rsyslog: imfile to ommysql, lines unparsed": results.peers["rsyslog"],
     }
@@ -38,7 +41,7 @@ def _rates(results: Results) -> Iterator[str]:
 
 
 def _parts(results: Results) -> Iterator[str]:
-    yield f"{'backlog':<24}{'CPU µs a line':>16}{'peak MB':>10}"
+    yield f"{'one clean consumer':<24}{'CPU µs a line':>16}{'peak MB':>10}"
     for name, cpu in results.cpu_us_per_line.items():
         yield f"{name:<24}{cpu:>16.1f}{results.peak_mb[name]:>10.0f}"
 

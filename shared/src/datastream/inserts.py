@@ -1,0 +1,124 @@
+"""Rows as SQL text: the one place where values become part of a statement.
+
+Column by column, and through the driver's own escaping: a sixth of the time that the driver's
+executemany takes value by value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, LiteralString, NamedTuple
+
+from pymysql.converters import escape_string
+
+#: Rows whose values become SQL together.
+ROWS_AT_ONCE = 1_000
+#: Characters of a statement, and what its last row has beyond them. Longer ones take no less time,
+#: and several times their length in memory.
+STATEMENT_CHARACTERS = 256 * 1024
+
+#: What the driver writes in place of a character. The backslash first: the others bring their own.
+_ESCAPES = sorted(
+    ((c, escape_string(c)) for c in map(chr, range(128)) if escape_string(c) != c),
+    key=lambda pair: pair[0] != "\\",
+)
+#: Stands between texts that are escaped together. Which has one itself is escaped by itself.
+_BETWEEN = "\x1f"
+
+#: How the values of one column become SQL literals: one of the four functions below.
+Column = Callable[[Sequence[Any]], Iterable[str]]
+
+
+def numbers(column: Sequence[float | None]) -> list[str]:
+    """Return numbers as SQL literals."""
+    return ["NULL" if value is None else str(value) for value in column]
+
+
+def texts(column: Sequence[str | None]) -> list[str]:
+    """Return texts as SQL literals."""
+    there = [value for value in column if value is not None]
+    # The driver's function is quick until the first character that becomes two, and slow from
+    # there on; to look for each of the few that do is quick at any length.
+    block = _BETWEEN.join(there)
+    for character, escaped in _ESCAPES:
+        if character in block:
+            block = block.replace(character, escaped)
+    block = block.replace(_BETWEEN, f"'{_BETWEEN}'")
+    literals = f"'{block}'".split(_BETWEEN)
+    if len(literals) != len(there):
+        literals = [f"'{escape_string(value)}'" for value in there]
+    if len(there) == len(column):
+        return literals
+    next_one = iter(literals)
+    return ["NULL" if value is None else next(next_one) for value in column]
+
+
+def binaries(column: Sequence[bytes | None]) -> list[str]:
+    """Return bytes as SQL literals, any bytes: the server checks no character set on them."""
+    # As hexadecimal digits: a third of the time that escaping takes, and no dearer for the server.
+    return ["NULL" if value is None else f"X'{value.hex()}'" for value in column]
+
+
+def json_texts(column: Sequence[object | None]) -> list[str]:
+    """Return values as JSON, as SQL literals."""
+    return texts([None if value is None else json.dumps(value) for value in column])
+
+
+class Part(NamedTuple):
+    """One statement: rows as SQL, and what stands before and after them."""
+
+    before: str
+    rows: list[str]
+    after: str
+
+    def __str__(self) -> str:
+        return f"{self.before}{','.join(self.rows)}{self.after}"
+
+    def halves(self) -> tuple[Part, Part]:
+        """Return two statements with half of the rows each. Raises ValueError on a single row."""
+        middle = len(self.rows) // 2
+        if not middle:
+            raise ValueError("a single row cannot be halved")
+        return self._replace(rows=self.rows[:middle]), self._replace(rows=self.rows[middle:])
+
+
+class Insert(NamedTuple):
+    """A multi-row INSERT."""
+
+    #: With `{columns}` and `{values}` where they belong.
+    statement: LiteralString
+    #: The columns by name, in the order of a row's values.
+    columns: Mapping[LiteralString, Column]
+
+    def parts(self, rows: Sequence[Sequence[Any]]) -> Iterator[Part]:
+        """Yield the rows as statements of a bounded length.
+
+        A column that is None in all rows of a statement is left out of it, and so is NULL, which
+        must be its default: what the server need not read costs nothing.
+        """
+        before, after = self.statement.split("{values}")
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            names, columns = [], []
+            values = zip(*rows[start : start + ROWS_AT_ONCE], strict=True)
+            for (name, literals), column in zip(self.columns.items(), values, strict=True):
+                if column[0] is not None or column.count(None) < len(column):
+                    names.append(f"`{name}`")
+                    columns.append(literals(column))
+            as_sql = map("(%s)".__mod__, map(",".join, zip(*columns, strict=True)))
+            for part in _bounded(as_sql):
+                yield Part(before.replace("{columns}", ", ".join(names)), part, after)
+
+
+def _bounded(rows: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the rows in parts, one for each statement."""
+    part: list[str] = []
+    length = 0
+    for row in rows:
+        part.append(row)
+        length += len(row)
+        if length >= STATEMENT_CHARACTERS:
+            yield part
+            part, length = [], 0
+    if part:
+        yield part
