@@ -34,14 +34,14 @@ class Link:
         self.is_awaited = False
 
     def cut(self) -> None:
-        """Break the connection at both ends."""
-        self.passes.set()
+        """Break the connection at both ends. What was held up does not get through after all."""
         for end in (self.client, self.server):
             with suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
+        self.passes.set()
 
     def hang(self) -> None:
         """Let nothing pass any more; both ends believe that the other one is there."""
