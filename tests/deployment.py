@@ -16,7 +16,7 @@ import pymysql
 import tenacity
 from prometheus_client.parser import text_string_to_metric_families
 
-from datastream.config import MysqlSettings, RabbitSettings
+from datastream.config import MysqlSettings, RabbitSettings, Secret
 from datastream.rabbitmq import connect, declare_topology
 from datastream_operator import migrate
 from datastream_operator.local.ports import free_port
@@ -113,8 +113,10 @@ class Deployment:
         self.services: list[Service] = []
         broker.create_vhost(name)
         database.create(name, name, "secret")
-        self.rabbit = RabbitSettings(broker.host, broker.port, name, broker.user, broker.password)
-        self.mysql = MysqlSettings(database.host, database.port, name, name, "secret")
+        self.rabbit = RabbitSettings(
+            broker.host, broker.port, name, broker.user, Secret(broker.password)
+        )
+        self.mysql = MysqlSettings(database.host, database.port, name, name, Secret("secret"))
         declare_topology(self.rabbit)
         migrate.apply(self.mysql)
 
@@ -127,12 +129,12 @@ class Deployment:
             "RABBIT_PORT": str(self.rabbit.port),
             "RABBIT_VHOST": self.rabbit.vhost,
             "RABBIT_USER": self.rabbit.user,
-            "RABBIT_PASSWORD": self.rabbit.password,
+            "RABBIT_PASSWORD": self.rabbit.password.read(),
             "MYSQL_HOST": self.mysql.host,
             "MYSQL_PORT": str(self.mysql.port),
             "MYSQL_DATABASE": self.mysql.database,
             "MYSQL_USER": self.mysql.user,
-            "MYSQL_PASSWORD": self.mysql.password,
+            "MYSQL_PASSWORD": self.mysql.password.read(),
             "SOURCE": SOURCE,
             "STATE_DIR": str(self.folder / "state"),
             "METRICS_PORT": str(free_port()),

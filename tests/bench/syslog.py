@@ -62,7 +62,7 @@ def measure(deployment: Deployment, log: Log, rsyslogd: str) -> float:
             port=mysql.port,
             database=mysql.database,
             user=mysql.user,
-            password=mysql.password,
+            password=mysql.password.read(),
         )
     )
     command = [rsyslogd, "-n", "-f", str(configuration), "-i", str(folder / "pid")]

@@ -21,7 +21,6 @@ from faults.installation import (
     await_metric,
     await_stored,
     await_words,
-    dead_letters_of,
     duplicates_of,
     frozen,
     rabbitmqctl,
@@ -323,41 +322,49 @@ def test_consumer_timeout(deployment: Deployment, writer: Writer) -> None:
     assert redeliveries_of(lake) > 0
 
 
-def test_password_changed(deployment: Deployment, writer: Writer, to_broker: Proxy) -> None:
-    """Whoever has the old one says so and loses nothing; with the new one it goes on."""
+def test_password_changed(
+    deployment: Deployment, writer: Writer, to_broker: Proxy, tmp_path: Path
+) -> None:
+    """Whoever has the old one says so and loses nothing; it finds the new one in its file."""
     user = deployment.rabbit.vhost
     broker = deployment.broker
     rights = {"configure": "", "write": ".*", "read": ".*"}
     broker._api("PUT", f"users/{user}", {"password": "old", "tags": ""})
     broker._api("PUT", f"permissions/{user}/{user}", rights)
-    env = {"RABBIT_PORT": str(to_broker.port), "RABBIT_USER": user}
-    log = str(writer.path)
-    old = [
-        deployment.start("producer", log, **env, RABBIT_PASSWORD="old"),
-        deployment.start("lake_consumer", **env, RABBIT_PASSWORD="old"),
-        deployment.start("clean_consumer", **env, RABBIT_PASSWORD="old"),
+    file = tmp_path / "password"
+    file.write_text("old\n")
+    env = {
+        "RABBIT_PORT": str(to_broker.port),
+        "RABBIT_USER": user,
+        "RABBIT_PASSWORD": "",
+        "RABBIT_PASSWORD_FILE": str(file),
+    }
+    services = [
+        deployment.start("producer", str(writer.path), **env),
+        deployment.start("lake_consumer", **env),
+        deployment.start("clean_consumer", **env),
     ]
     writer.start()
     await_stored(deployment, writer.path, 2_000)
     broker._api("PUT", f"users/{user}", {"password": "new", "tags": ""})
     to_broker.cut()
-    for service in old:
+    for service in services:
         await_metric(service, RETRIES, dependency="rabbitmq", reason="refused")
         assert service.get("/readyz") == (503, "waiting for rabbitmq\n")
         await_words(service, "check RABBIT_USER and RABBIT_PASSWORD")
-    await_behind(old[0])
-    assert [service.terminate() for service in old] == [0, 0, 0]
-    new = [
-        deployment.start("producer", log, **env, RABBIT_PASSWORD="new"),
-        deployment.start("lake_consumer", **env, RABBIT_PASSWORD="new"),
-        deployment.start("clean_consumer", **env, RABBIT_PASSWORD="new"),
-    ]
-    for service in new:
+    await_behind(services[0])
+    file.write_text("")  # by whoever replaces it without care
+    for service in services:
+        await_metric(service, RETRIES, dependency="rabbitmq", reason="password")
+        await_words(service, "RABBIT_PASSWORD_FILE names a file that is empty")
+    file.write_text("new\n")
+    for service in services:
         service.wait_ready()
     writer.stop()
 
+    producer, lake, clean = services
     assert_stored(deployment, writer.path)
-    assert sum(map(dead_letters_of, new[1:])) == 0
+    assert_told(writer.lines, producer=producer, lake=lake, clean=clean)
     broker._api("DELETE", f"users/{user}")
 
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datastream import inserts, mysql
+from datastream.config import Secret
 from datastream.errors import RowRefused, Unavailable
 from datastream.inserts import Insert, binaries, json_texts, numbers, texts
 from datastream.mysql import SESSION_TIMEOUT, Session, StreamLog
@@ -172,7 +173,7 @@ def test_what_is_an_outage(session: Session, statement: str, hint: str) -> None:
 @pytest.mark.parametrize(
     ("change", "hint"),
     [
-        ({"password": "wrong"}, "check MYSQL_USER and MYSQL_PASSWORD"),
+        ({"password": Secret("wrong")}, "check MYSQL_USER and MYSQL_PASSWORD"),
         ({"port": 1}, "refused"),
         ({"database": "nothing"}, "grants|MYSQL_DATABASE"),
     ],

@@ -17,7 +17,7 @@ import pytest
 from pymysql.constants import CLIENT
 
 from certificates import Authority
-from datastream.config import MysqlSettings, RabbitSettings
+from datastream.config import MysqlSettings, RabbitSettings, Secret
 from datastream.errors import Unavailable
 from datastream.mysql import Session
 from datastream.rabbitmq import connect, declare_topology
@@ -66,12 +66,12 @@ class Secured:
         """Return the settings of a client of a broker's TLS port."""
         broker = self.demanding if demanding else self.broker
         port = self.demanding_port if demanding else self.broker_port
-        return RabbitSettings(NAME, port, "/", broker.user, broker.password, tls)
+        return RabbitSettings(NAME, port, "/", broker.user, Secret(broker.password), tls)
 
     def mysql(self, tls: TlsSettings | None, user: str = "root") -> MysqlSettings:
         """Return the settings of a client of the database."""
         password = self.database.password if user == "root" else "secret"
-        return MysqlSettings(NAME, self.database.port, "mysql", user, password, tls)
+        return MysqlSettings(NAME, self.database.port, "mysql", user, Secret(password), tls)
 
 
 @pytest.fixture(scope="module")
@@ -353,7 +353,7 @@ def test_a_certificate_of_the_broker_that_has_expired(stranger: Authority) -> No
     """It is said to be that, and not to be a CA that nobody knows."""
     tls = on("RABBIT", stranger.file)
     with handshakes(*stranger.issue(NAME, expired=True)) as port:
-        said = said_by_broker(RabbitSettings(NAME, port, "/", "user", "secret", tls))
+        said = said_by_broker(RabbitSettings(NAME, port, "/", "user", Secret("secret"), tls))
 
     assert said.endswith("the certificate of localhost, or of its CA, has expired: renew it")
 

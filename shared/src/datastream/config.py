@@ -1,4 +1,7 @@
-"""Settings: read once, from the environment, `.env` and files, and handed down."""
+"""Settings: read once, from the environment, `.env` and files, and handed down.
+
+But for the passwords that stand in files, which may be replaced at any time.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import TypeVar
 
 from dotenv import dotenv_values
 
+from datastream.errors import Unavailable
 from datastream.tls import TlsSettings, Unusable
 
 #: The exit code of a process whose settings are wrong (EX_CONFIG of sysexits.h).
@@ -37,6 +41,40 @@ _DIRECTIVE = re.compile(
 
 class ConfigError(Exception):
     """A setting is missing or malformed; the message is one line that names it."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A password; what it is stands in no repr, so in no log and no traceback."""
+
+    #: The text, or the file that holds it.
+    held: str | Path = field(repr=False)
+    #: The setting that it comes from; for messages.
+    setting: str = ""
+
+    def read(self) -> str:
+        """Return the password as it is now: a file is read anew, as it may have been replaced.
+
+        Raises Unavailable when the file has none: it may be about to be replaced.
+        """
+        if isinstance(self.held, str):
+            return self.held
+        try:
+            text = _text_in(self.held)
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unavailable(_unreadable(self.setting, error), "password") from error
+        if not text:
+            raise Unavailable(f"{self.setting} names a file that is empty", "password")
+        return text
+
+
+def _text_in(path: Path) -> str:
+    """Return the value in a file; the newline at its end is not part of it."""
+    return path.read_text(encoding="utf-8").rstrip("\r\n")
+
+
+def _unreadable(setting: str, error: Exception) -> str:
+    return f"{setting} names a file that cannot be read: {error}"
 
 
 def _settings_in(dotenv: Path) -> dict[str, str | None]:
@@ -85,9 +123,21 @@ class Environment:
         if value is not None:
             raise ConfigError(f"both {name} and {file_name} are set; keep one of them")
         try:
-            return Path(path).read_text(encoding="utf-8").rstrip("\r\n") or None
+            return _text_in(Path(path)) or None
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file_name} names a file that cannot be read: {error}") from error
+            raise ConfigError(_unreadable(file_name, error)) from error
+
+    def secret(self, name: str) -> Secret | None:
+        """Return a password, which goes on to be what its file holds, or None.
+
+        Raises ConfigError as `find` does.
+        """
+        text = self.find(name)
+        if text is None:
+            return None
+        file_name = f"{name}_FILE"
+        path = self._values.get(file_name)
+        return Secret(Path(path), file_name) if path else Secret(text, name)
 
     def text(self, name: str, default: str | None = None) -> str:
         """Return a setting, or the default. Raises ConfigError when there is neither."""
@@ -132,11 +182,11 @@ class Environment:
             raise ConfigError(f"{name} is {text!r}; it must be {expected}") from error
 
 
-def _account(env: Environment, service: str, dependency: str) -> tuple[str, str]:
+def _account(env: Environment, service: str, dependency: str) -> tuple[str, Secret]:
     """Return user and password: the service's own where they are set, else the common ones."""
     for prefix in (f"{service}_{dependency}", dependency):
         user = env.find(f"{prefix}_USER")
-        password = env.find(f"{prefix}_PASSWORD")
+        password = env.secret(f"{prefix}_PASSWORD")
         if user is not None and password is not None:
             return user, password
         if user is not None or password is not None:
@@ -191,7 +241,7 @@ class RabbitSettings:
     port: int
     vhost: str
     user: str
-    password: str = field(repr=False)
+    password: Secret
     tls: TlsSettings | None = None
 
     @classmethod
@@ -217,7 +267,7 @@ class MysqlSettings:
     port: int
     database: str
     user: str
-    password: str = field(repr=False)
+    password: Secret
     tls: TlsSettings | None = None
 
     @classmethod
@@ -227,7 +277,7 @@ class MysqlSettings:
         The migrator, which makes tables, is root when it has no account of its own and
         MYSQL_ROOT_PASSWORD is set.
         """
-        root_password = env.find("MYSQL_ROOT_PASSWORD") if service == "MIGRATOR" else None
+        root_password = env.secret("MYSQL_ROOT_PASSWORD") if service == "MIGRATOR" else None
         if root_password is not None and env.find("MIGRATOR_MYSQL_USER") is None:
             user, password = "root", root_password
         else:

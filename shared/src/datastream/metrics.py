@@ -42,6 +42,7 @@ RETRY_REASONS = {
     "rabbitmq": (
         "connection",
         "tls",
+        "password",
         "refused",
         "channel",
         "cancelled",
@@ -49,7 +50,7 @@ RETRY_REASONS = {
         "nack",
         "returned",
     ),
-    "mysql": ("connection", "tls", "timeout", "lock", "statement", "sql_mode"),
+    "mysql": ("connection", "tls", "password", "timeout", "lock", "statement", "sql_mode"),
 }
 #: Seconds without a sign of life from the main loop after which a process is not healthy.
 STALLED_AFTER = 120

@@ -64,14 +64,15 @@ Value = float | str | bytes | None
 def connect(settings: MysqlSettings, **options: Any) -> Any:
     """Return a new connection of the driver's, with its own `options`.
 
-    Raises Unavailable where TLS is on and cannot be had, and what the driver raises for the rest.
+    Raises Unavailable where the password's file cannot be read, or where TLS is on and cannot be
+    had, and what the driver raises for the rest.
     """
     try:
         return pymysql.connect(
             host=settings.host,
             port=settings.port,
             user=settings.user,
-            password=settings.password,
+            password=settings.password.read(),
             database=settings.database,
             charset="utf8mb4",
             # With a context the driver insists on TLS. With none it takes what the server offers

@@ -81,7 +81,7 @@ def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
         host=settings.host,
         port=settings.port,
         virtual_host=settings.vhost,
-        credentials=pika.PlainCredentials(settings.user, settings.password),
+        credentials=pika.PlainCredentials(settings.user, settings.password.read()),
         heartbeat=HEARTBEAT,
         blocked_connection_timeout=BLOCKED_TIMEOUT,
         socket_timeout=CONNECT_TIMEOUT,

@@ -11,8 +11,10 @@ from datastream.config import (
     Environment,
     MysqlSettings,
     RabbitSettings,
+    Secret,
     ServiceSettings,
 )
+from datastream.errors import Unavailable
 
 ACCOUNTS = {
     "MYSQL_DATABASE": "db",
@@ -97,8 +99,8 @@ def test_a_service_uses_its_own_account_or_the_common_one() -> None:
 
     lake, clean = MysqlSettings.read(env, "LAKE"), MysqlSettings.read(env, "CLEAN")
 
-    assert (lake.user, lake.password) == ("lake", "own")
-    assert (clean.user, clean.password) == ("common", "secret-1")
+    assert (lake.user, lake.password.read()) == ("lake", "own")
+    assert (clean.user, clean.password.read()) == ("common", "secret-1")
     assert RabbitSettings.read(env, "LAKE").user == "common"
 
 
@@ -141,6 +143,40 @@ def test_passwords_are_not_shown() -> None:
     shown = f"{MysqlSettings.read(env, 'LAKE')!r} {RabbitSettings.read(env, 'LAKE')!r}"
 
     assert "secret" not in shown
+
+
+def test_a_password_in_a_file_is_read_anew(tmp_path: Path) -> None:
+    """Whatever was rotated meanwhile is what it is; the newline at the end is not part of it."""
+    file = tmp_path / "password"
+    file.write_text("old\n")
+    without = {name: text for name, text in ACCOUNTS.items() if name != "RABBIT_PASSWORD"}
+    env = Environment(without | {"RABBIT_PASSWORD_FILE": str(file)})
+    password = RabbitSettings.read(env, "LAKE").password
+
+    assert password.read() == "old"
+    file.write_text("new\r\n")
+    assert password.read() == "new"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff"])
+def test_a_password_whose_file_is_lost(tmp_path: Path, content: bytes | None) -> None:
+    """It may be replaced right now: that is waited for, and the setting is named."""
+    file = tmp_path / "password"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(Unavailable, match=r"^LAKE_MYSQL_PASSWORD_FILE names a file that") as raised:
+        Secret(file, "LAKE_MYSQL_PASSWORD_FILE").read()
+
+    assert raised.value.reason == "password"
+
+
+def test_a_password_whose_file_is_lost_at_the_start(tmp_path: Path) -> None:
+    """It stops the service, as any other setting that is wrong."""
+    env = {"LAKE_MYSQL_USER": "lake", "LAKE_MYSQL_PASSWORD_FILE": str(tmp_path / "none")}
+
+    with pytest.raises(ConfigError, match="LAKE_MYSQL_PASSWORD_FILE names a file that cannot"):
+        MysqlSettings.read(Environment(ACCOUNTS | env), "LAKE")
 
 
 def test_a_word_that_is_none_of_the_choices() -> None:
@@ -244,7 +280,7 @@ def test_root_makes_the_account_of_the_migrator() -> None:
     env = {"MYSQL_DATABASE": "db", "MYSQL_ROOT_PASSWORD": "r", "MIGRATOR_MYSQL_PASSWORD": "m"}
     settings = MysqlSettings.read(Environment(env), "MIGRATOR")
 
-    assert (settings.user, settings.password) == ("root", "r")
+    assert (settings.user, settings.password.read()) == ("root", "r")
 
 
 def test_the_defaults() -> None:

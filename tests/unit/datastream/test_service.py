@@ -13,7 +13,7 @@ import pytest
 
 from contract.fake_broker import FakeBroker
 from datastream import retry, service
-from datastream.config import ConfigError, Environment, RabbitSettings
+from datastream.config import ConfigError, Environment, RabbitSettings, Secret
 from datastream.consuming import Message, Outcome
 from datastream.errors import Unavailable
 from datastream.metrics import ConsumerMetrics, ServiceMetrics
@@ -218,7 +218,7 @@ def consumed(broker: FakeBroker, messages: int, away_for: int) -> tuple[Store, C
         broker.put(LAKE_QUEUE, Message(one.headers(), one.body))
     stop, counts = Event(), ConsumerMetrics()
     store = Store(stop, broker, away_for)
-    rabbit = RabbitSettings("localhost", 5672, "/", "user", "secret")
+    rabbit = RabbitSettings("localhost", 5672, "/", "user", Secret("secret"))
     run_consumer(LAKE_QUEUE, lambda one: one.body, store, rabbit, counts, stop)
     return store, counts
 

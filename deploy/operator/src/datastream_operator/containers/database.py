@@ -10,7 +10,7 @@ from typing import Any
 
 import pymysql
 
-from datastream.config import ConfigError, Environment, MysqlSettings
+from datastream.config import ConfigError, Environment, MysqlSettings, Secret
 from datastream.errors import Unavailable
 from datastream_operator import migrate
 from datastream_operator.containers import owner
@@ -110,10 +110,10 @@ def run(env: Environment) -> None:
         name, password = person
         grants[name], passwords[name] = OWNER, password
 
-    root = MysqlSettings(host, port, database, "root", env.text("MYSQL_ROOT_PASSWORD"))
+    root = MysqlSettings(host, port, database, "root", Secret(env.text("MYSQL_ROOT_PASSWORD")))
     with _root(root) as cursor:
         _make_accounts(cursor, database, passwords)
-    migrator = MysqlSettings(host, port, database, "migrator", passwords["migrator"])
+    migrator = MysqlSettings(host, port, database, "migrator", Secret(passwords["migrator"]))
     for name in migrate.apply(migrator):
         sys.stdout.write(f"Applied {name}\n")
     with _root(root) as cursor:
@@ -134,7 +134,7 @@ def _root(settings: MysqlSettings) -> Iterator[Any]:
             host=settings.host,
             port=settings.port,
             user=settings.user,
-            password=settings.password,
+            password=settings.password.read(),
             charset="utf8mb4",
             autocommit=True,
         )

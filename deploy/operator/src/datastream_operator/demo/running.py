@@ -13,7 +13,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 from rich.console import Console
 
-from datastream.config import MysqlSettings, RabbitSettings
+from datastream.config import MysqlSettings, RabbitSettings, Secret
 from datastream.rabbitmq import declare_topology
 from datastream_operator import migrate
 from datastream_operator.demo import interruption
@@ -125,10 +125,10 @@ def _nothing_left(folder: Path) -> Iterator[None]:
 
 def _set_up(subject: Subject, folder: Path, broker: Broker, database: Database) -> Pipeline:
     """Make the account, the tables and the queues, where they are not there already."""
-    rabbit = RabbitSettings(broker.host, broker.port, "/", broker.user, broker.password)
+    rabbit = RabbitSettings(broker.host, broker.port, "/", broker.user, Secret(broker.password))
     password = secret(folder / "mysql_password")
     database.create(NAME, NAME, password)
-    mysql = MysqlSettings(database.host, database.port, NAME, NAME, password)
+    mysql = MysqlSettings(database.host, database.port, NAME, NAME, Secret(password))
     migrate.apply(mysql)
     declare_topology(rabbit)
     environment = _environment(subject, folder, rabbit, mysql)
@@ -157,7 +157,7 @@ def _set_up(subject: Subject, folder: Path, broker: Broker, database: Database) 
             host=mysql.host,
             port=mysql.port,
             user=mysql.user,
-            password=mysql.password,
+            password=mysql.password.read(),
             database=mysql.database,
         ),
     )
@@ -176,10 +176,10 @@ def _environment(
         "RABBIT_HOST": rabbit.host,
         "RABBIT_PORT": str(rabbit.port),
         "RABBIT_USER": rabbit.user,
-        "RABBIT_PASSWORD": rabbit.password,
+        "RABBIT_PASSWORD": rabbit.password.read(),
         "MYSQL_HOST": mysql.host,
         "MYSQL_PORT": str(mysql.port),
         "MYSQL_DATABASE": mysql.database,
         "MYSQL_USER": mysql.user,
-        "MYSQL_PASSWORD": mysql.password,
+        "MYSQL_PASSWORD": mysql.password.read(),
     }
