@@ -62,6 +62,14 @@ def test_both_say_the_same(name: str, data: st.DataObject) -> None:
     assert outcome(form, encoded, carefully=False) == outcome(form, encoded, carefully=True)
 
 
+def test_both_say_the_same_where_a_digit_follows_a_number() -> None:
+    """Where the number ends nobody can tell: the first place at which the rest fits it is."""
+    form = access_format("${msec}1$args x")
+    line = b"971211336.2501- x"
+
+    assert outcome(form, line, carefully=False) == outcome(form, line, carefully=True)
+
+
 @pytest.mark.parametrize("name", sample.FORMATS)
 def test_both_say_the_same_of_a_sample(name: sample.Format) -> None:
     """Of the lines of a whole site."""

@@ -36,6 +36,15 @@ _LOCAL_TIME = "[^ ]{20} [+-][0-9]{4}"
 _WORDS = r'-|[^ "]{0,255}+(?: [^ "\[][^ "]{0,255}+)*+'
 #: What a request target is split into, each None where it is not there.
 _PARTS = ("scheme", "authority", "path", "query")
+_NUMBERS = {
+    Kind.INTEGER: _INTEGER,
+    Kind.INTEGERS: _INTEGER,
+    Kind.DECIMAL: _SECONDS,
+    Kind.DECIMALS: _SECONDS,
+    Kind.TIME_SECONDS: r"[0-9]{9,11}+\.[0-9]{3}",
+}
+#: A group that matches nothing at all: every line is read with care.
+_NOTHING = "((?!))"
 #: The most characters of a path and of a query that make up the URL together.
 _PART_OF_URL = LIMITS["url"] // 2 - 1
 
@@ -125,23 +134,24 @@ class _Writer:
         self._code.names.append(name)
         if column == "http_version":
             return f"(?:{_VERSION}|{self._absent})"
-        number = {
-            Kind.INTEGER: _STATUS if piece.variable in _STATUSES else _INTEGER,
-            Kind.DECIMAL: _SECONDS,
-            Kind.INTEGERS: _STATUS if piece.variable in _STATUSES else _INTEGER,
-            Kind.DECIMALS: _SECONDS,
-        }.get(kind)
-        if number is not None:
-            absent = "" if piece.variable in NEVER_ABSENT else f"|{self._absent}"
-            return f"({number}{absent})"
-        if kind is Kind.TIME_SECONDS:
-            return r"([0-9]{9,11}+\.[0-9]{3})"
+        if kind in _NUMBERS:
+            return self._number(piece)
         if kind is Kind.TIME_LOCAL:
             after = re.escape(piece.after[:1])
             return f"({_LOCAL_TIME})" if piece.after[:1] in (" ", "") else f"([^{after}]{{26}})"
         if column == "user" and piece.after.startswith(" [") and self._escape != "none":
             return f"({_WORDS})"
         return f"({self._any(piece, opener, column)})"
+
+    def _number(self, piece: Piece) -> str:
+        kind, after = kind_of(piece.variable), piece.after[:1]
+        if after.isalnum() or after in ("-", "."):
+            # It ends where what follows it begins, which may be within its digits.
+            return _NOTHING
+        number = _STATUS if piece.variable in _STATUSES else _NUMBERS[kind]
+        is_there = piece.variable in NEVER_ABSENT or kind is Kind.TIME_SECONDS
+        absent = "" if is_there else f"|{self._absent}"
+        return f"({number}{absent})"
 
     def _target(self, piece: Piece, name: str) -> str:
         """Return the pattern of a request target: a path, an absolute URL, or `host:port`."""
