@@ -105,16 +105,15 @@ def test_a_line_fits_its_own_format_only(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LINES)
-def test_one_carriage_return_at_the_end_is_ignored(name: str) -> None:
-    """A log that went through Windows parses as before."""
-    assert access_parser(name)(LINES[name] + b"\r") == access_parser(name)(LINES[name])
-    assert reason_of(LINES[name] + b"\r\r", name) == "format"
+def test_white_space_at_the_end_is_ignored(name: str) -> None:
+    """A log that went through Windows, or an editor, parses as before."""
+    for end in (b"\r", b" ", b" \r", b"\r\r"):
+        assert access_parser(name)(LINES[name] + end) == access_parser(name)(LINES[name])
 
 
 @pytest.mark.parametrize("name", LINES)
 def test_a_line_ends_where_its_format_does(name: str) -> None:
-    """A space more or a character less is another format."""
-    assert reason_of(LINES[name] + b" ", name) == "format"
+    """A field more or a character less is another format."""
     assert reason_of(b" " + LINES[name], name) == "format"
     assert reason_of(LINES[name] + b" -", name) == "format"
     if name != "common":  # a shorter size is a size
@@ -135,15 +134,13 @@ def test_a_blank_line_is_empty(name: str, line: bytes) -> None:
         b"\0\0\0",
         START.replace(b" - - ", b" - "),
         START.replace(b" - - ", b" "),
-        START.replace(b" - - ", b' - a"b '),
-        START.replace(b" - - ", b' - "ana" '),
         START.replace(b"[", b""),
         START.replace(b"]", b""),
         START.replace(b'"GET', b"GET"),
         START.replace(b'1.1"', b"1.1"),
         START.replace(b" 512", b""),
         START.replace(b" 200 ", b"  200 "),
-        START.replace(b"HTTP/1.1", b'HTTP/1.1\\"').replace(b'" 200', b" 200"),
+        START.replace(b" 200", b' "200"'),
     ],
 )
 def test_a_line_without_the_fields_does_not_fit(line: bytes) -> None:

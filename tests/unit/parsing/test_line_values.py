@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import IPv4Address, IPv6Address
 
@@ -10,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastream.parsing import Unparseable
-from datastream.parsing.values import email_domain, number, packed_address, utc_time
+from datastream.parsing.values import (
+    email_domain,
+    epoch_time,
+    iso_time,
+    number,
+    packed_address,
+    utc_time,
+)
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
@@ -36,6 +44,26 @@ def test_a_time_becomes_utc(logged: str, utc: str) -> None:
     assert utc_time(logged) == utc
 
 
+@pytest.mark.parametrize(
+    ("read", "logged", "utc"),
+    [
+        (utc_time, "10/Oct/2000:13:55:36.1 -0700", "2000-10-10 20:55:36.100"),
+        (utc_time, "10/Oct/2000:13:55:36.999999999 -0700", "2000-10-10 20:55:36.999"),
+        (iso_time, "2000-10-10T13:55:36-07:00", "2000-10-10 20:55:36.000"),
+        (iso_time, "2000-10-10T13:55:36-0700", "2000-10-10 20:55:36.000"),
+        (iso_time, "2000-10-10T13:55:36.5Z", "2000-10-10 13:55:36.500"),
+        (epoch_time, "971211336", "2000-10-10 20:55:36.000"),
+        (epoch_time, "971211336.25", "2000-10-10 20:55:36.250"),
+        (epoch_time, "971211336.123999", "2000-10-10 20:55:36.123"),
+    ],
+)
+def test_a_fraction_is_cut_to_milliseconds(
+    read: Callable[[str], str], logged: str, utc: str
+) -> None:
+    """In whichever form a time is logged."""
+    assert read(logged) == utc
+
+
 @settings(deadline=None)
 @given(
     moment=st.datetimes(datetime(1000, 1, 2), datetime(9999, 12, 30), timezones=ZONES)  # noqa: DTZ001 -- the strategy adds zones
@@ -55,6 +83,8 @@ def test_every_time_that_a_server_can_log_becomes_utc(moment: datetime) -> None:
         "-",
         "10/Oct/2000:13:55:36",
         "10/Oct/2000:13:55:36 0700",
+        "10/Oct/2000:13:55:36. -0700",
+        "10/Oct/2000:13:55:36.1234567890 -0700",
         "10/Oct/2000:13:55:36 -07:00",
         "10/Oct/2000:13:55:36 GMT",
         "10/Oct/2000 13:55:36 -0700",

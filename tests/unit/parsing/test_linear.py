@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import nginx
 from datastream.parsing import PRESETS
 from datastream.parsing.fast import fast
-from datastream.parsing.pattern import Rules, line_pattern
+from datastream.parsing.pattern import Rules, line_pattern, raw_tries
 from parsed import access_format
 from steps import Steps
 
@@ -38,6 +38,8 @@ def patterns(name: str) -> Iterator[str]:
     for is_strict in (True, False):
         for has_escapes in (False, True) if form.escape != "none" else (False,):
             yield line_pattern(form.template, Rules(form.escape, is_strict, has_escapes))
+    for rules in raw_tries(has_escapes=True) if form.escape != "none" else ():
+        yield line_pattern(form.template, rules)
     yield fast(form.template, form.escape, form.fields).pattern
 
 

@@ -15,7 +15,7 @@ from datastream.parsing.fast import fast
 from datastream.parsing.fields import Fields
 from datastream.parsing.json_lines import json_template
 from datastream.parsing.misfit import Misfit, misfit
-from datastream.parsing.pattern import Rules, line_pattern, tries
+from datastream.parsing.pattern import Rules, is_one_value, line_pattern, raw_tries, tries
 from datastream.parsing.proxies import TrustedProxies
 from datastream.parsing.remembered import (
     Remembered,
@@ -64,20 +64,30 @@ class AccessFormat:
     def careful(self, line: bytes) -> Event:
         """Parse a line of any sort that the format allows. Raises Unparseable."""
         text = line.decode("utf-8", "backslashreplace").removesuffix("\r")
-        found = self.match(text)
-        if found is not None:
-            return self._event(zip(self.variables, found.groups(), strict=True))
-        values = self._json.values(text) if self._json is not None else None
-        if values is None:
+        event = self._read(text)
+        if event is None and text[-1:].isspace():
+            event = self._read(text.rstrip())
+        if event is None:
             raise Unparseable("format" if text.strip() else "empty")
-        return self.fields.event(
-            {name: None if self._is_absent(name, text) else text for name, text in values.items()}
-        )
+        return event
+
+    def _read(self, text: str) -> Event | None:
+        """Return the event of a decoded line, None if it does not fit. Raises Unparseable."""
+        found = self.match(text)
+        values = self._json.values(text) if found is None and self._json is not None else None
+        if values is not None:
+            return self.fields.event(
+                {name: None if self._is_absent(name, v) else v for name, v in values.items()}
+            )
+        found = found or self._raw_match(text)
+        if found is None:
+            return None
+        return self._event(zip(self.variables, found.groups(), strict=True))
 
     def misfit(self, line: bytes) -> Misfit:
         """Return where a line that was rejected stops fitting, and what should follow there."""
         text = line.decode("utf-8", "backslashreplace").removesuffix("\r")
-        found = self.match(text)
+        found = self.match(text) or self._raw_match(text)
         if found is None:
             return misfit(self.template, self.escape, text)
         time = self.fields.chosen["time"]
@@ -95,6 +105,16 @@ class AccessFormat:
         for rules in tries(self.escape, has_escapes="\\" in text):
             found = self._matcher(rules)(text)
             if found is not None:
+                return found
+        return None
+
+    def _raw_match(self, text: str) -> re.Match[str] | None:
+        """Return the match of a decoded line whose writer left quotes within values as they are."""
+        if self.escape == "none" or '"' not in text:
+            return None
+        for rules in raw_tries(has_escapes="\\" in text):
+            found = self._matcher(rules)(text)
+            if found is not None and all(map(is_one_value, found.groups())):
                 return found
         return None
 

@@ -25,7 +25,7 @@ from datastream.parsing.variables import NEVER_EMPTY, Kind, kind_of
 class Rules(NamedTuple):
     """By which of the patterns of a format a line is read."""
 
-    #: The `escape=` of the format.
+    #: The `escape=` of the format; "none" for values that may hold quotes.
     escape: str
     #: Numbers and times must be such. Else they may be any word: an odd value is no misfit.
     is_strict: bool
@@ -157,7 +157,8 @@ def _quoted(rules: Rules) -> str:
 def _any_text(rules: Rules, *, is_end: bool) -> str:
     """Any text; under escaping it holds no quote."""
     if rules.escape == "none":
-        return ".*+" if is_end else ".*?"
+        any_char = r"[^\\]*?(?:\\.[^\\]*?)*?" if rules.has_escapes else ".*?"
+        return ".*+" if is_end else any_char
     if is_end:
         return _quoted(rules)
     return r"[^\"\\]*?(?:\\.[^\"\\]*?)*?" if rules.has_escapes else r"[^\"]*?"
@@ -168,3 +169,37 @@ def tries(escape: str, *, has_escapes: bool) -> Iterator[Rules]:
     has_escapes = has_escapes and escape != "none"
     yield Rules(escape, is_strict=True, has_escapes=has_escapes)
     yield Rules(escape, is_strict=False, has_escapes=has_escapes)
+
+
+def raw_tries(*, has_escapes: bool) -> Iterator[Rules]:
+    """Yield the rules for a line whose writer did not escape the quotes within values, in order.
+
+    The first lets a backslash escape a quote all the same.
+    """
+    if has_escapes:
+        yield Rules("none", is_strict=True, has_escapes=True)
+    yield Rules("none", is_strict=True, has_escapes=False)
+
+
+#: What stands between the fields of a line, beside the quotes around them.
+_BETWEEN = frozenset(" \t,;|:=[]{}")
+
+
+def is_one_value(text: str) -> bool:
+    """Return whether a text with raw quotes in it is one value, rather than several fields.
+
+    A quote before a separator closes, else one after a separator opens. Where one that closes
+    nothing has one that opens after it, `a" 1 "b`, the two are the ends of two fields.
+    """
+    opened, is_torn = 0, False
+    at = text.find('"')
+    while at >= 0:
+        if at + 1 == len(text) or text[at + 1] in _BETWEEN:
+            is_torn = is_torn or not opened
+            opened = max(opened - 1, 0)
+        elif at == 0 or text[at - 1] in _BETWEEN:
+            if is_torn:
+                return False
+            opened += 1
+        at = text.find('"', at + 1)
+    return True

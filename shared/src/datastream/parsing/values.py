@@ -14,6 +14,7 @@ _TIME = re.compile(
     r"""
     ([0-9]{2}) / ([A-Z][a-z]{2}) / ([0-9]{4})   # day, month, year
     : ([0-9]{2}) : ([0-9]{2}) : ([0-9]{2})      # hour, minute, second
+    (?: \. ([0-9]{1,9}) )?                      # fraction: Apache's if it is told to
     [ ] ([+-]) ([0-9]{2}) ([0-5][0-9])          # zone: sign, hours, minutes
     """,
     re.VERBOSE,
@@ -33,12 +34,13 @@ _ISO_TIME = re.compile(
     r"""
     ([0-9]{4}) - ([0-9]{2}) - ([0-9]{2})            # year, month, day
     T ([0-9]{2} : [0-9]{2} : [0-9]{2})              # hour, minute, second
-    (Z | [+-] [0-9]{2} : [0-5][0-9])                # zone
+    (\. [0-9]{1,9})?                                # fraction: not nginx's
+    (Z | [+-] [0-9]{2} :? [0-5][0-9])               # zone
     """,
     re.VERBOSE,
 )
 
-_EPOCH_TIME = re.compile(r"([0-9]{1,12}) (?: \. ([0-9]{1,3}) )?", re.VERBOSE)
+_EPOCH_TIME = re.compile(r"([0-9]{1,12}) (?: \. ([0-9]{1,9}) )?", re.VERBOSE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_SECOND = 253_402_300_799
 
@@ -56,18 +58,21 @@ _DECIMAL = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _MOST_DIGITS = 19
 
 
-# A log repeats its seconds. What raises is not kept, so each text in the cache is 26 characters.
+# A log repeats its seconds. What raises is not kept, so a text in the cache is 26 characters,
+# and up to 36 with a fraction.
 @lru_cache(maxsize=4096)
 def utc_time(text: str) -> str:
     """Turn `10/Oct/2000:13:55:36 -0700` into `2000-10-10 20:55:36.000`.
 
+    A fraction of the second, `13:55:36.123`, is cut to milliseconds.
     Raises Unparseable("time") when the text has another shape, when no such date, time or zone
     exists (a zone is less than 24 hours from UTC), or when the year in UTC is not 1000 to 9999.
     """
     found = _TIME.fullmatch(text)
     if found is None:
         raise Unparseable("time")
-    day, month, year, hour, minute, second, sign, zone_hours, zone_minutes = found.groups()
+    day, month, year, hour, minute, second, fraction, sign, *zone = found.groups()
+    zone_hours, zone_minutes = zone
     offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
     try:
         moment: datetime | None = datetime(
@@ -83,7 +88,12 @@ def utc_time(text: str) -> str:
         moment = None  # raised below: these quote the line, and would go along as the context
     if moment is None or moment.year < 1000:
         raise Unparseable("time")
-    return moment.strftime("%Y-%m-%d %H:%M:%S.000")
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{_milliseconds(fraction)}"
+
+
+def _milliseconds(fraction: str | None) -> str:
+    """Return the first three decimals of the digits after the point."""
+    return f"{fraction or '':0<3.3}"
 
 
 @lru_cache(maxsize=4096)
@@ -92,23 +102,23 @@ def iso_time(text: str) -> str:
     found = _ISO_TIME.fullmatch(text)
     if found is None:
         raise Unparseable("time")
-    year, month, day, clock, zone = found.groups()
+    year, month, day, clock, fraction, zone = found.groups()
     name = _MONTH_NAMES.get(month, month)
     zone = "+0000" if zone == "Z" else zone.replace(":", "")
-    return utc_time(f"{day}/{name}/{year}:{clock} {zone}")
+    return utc_time(f"{day}/{name}/{year}:{clock}{fraction or ''} {zone}")
 
 
 def epoch_time(text: str) -> str:
     """Turn the seconds `971211336.123` into `2000-10-10 20:55:36.123`.
 
-    Raises Unparseable("time") when the text is none with up to three decimals, or when the year is
-    not 1970 to 9999.
+    More than three decimals are cut. Raises Unparseable("time") when the text is none, or when the
+    year is not 1970 to 9999.
     """
     found = _EPOCH_TIME.fullmatch(text)
     if found is None:
         raise Unparseable("time")
     seconds, fraction = found.groups()
-    return f"{_epoch_second(seconds)}.{(fraction or ''):0<3}"
+    return f"{_epoch_second(seconds)}.{_milliseconds(fraction)}"
 
 
 @lru_cache(maxsize=4096)
