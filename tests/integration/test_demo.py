@@ -106,7 +106,8 @@ def test_a_log_of_ones_own(demo: Demo, tmp_path: Path) -> None:
     code, output = demo.run("--log", str(log))
 
     assert code == 0, output
-    assert f"Format proxy: {500 - summary.junk} of the first 503 lines fit" in output
+    share = (500 - summary.junk) * 1000 // 503 / 10
+    assert f"Format: proxy fits {share:.1f} % of the first 503 lines" in output
     assert "lines in the file  503" in output
     assert "rows in raw_log  503  = lines" in output
 

@@ -281,7 +281,7 @@ def test_auto_takes_the_format_of_the_lines(deployment: Deployment, tmp_path: Pa
     producer = deployment.publish_once(log, FORMAT="auto")
 
     deployment.assert_settled(500)
-    assert "FORMAT=auto is common: " in producer.text()
+    assert "FORMAT=auto is common, which is " in producer.text()
     assert deployment.query("SELECT format FROM log_stream") == [("common",)]
     assert deployment.count("rejected_log") == summary.junk
 

@@ -99,7 +99,7 @@ def test_the_format_is_the_one_that_the_lines_fit(
     subject = own_log(log, "web", None, console, may_be_missing=False)
 
     assert (subject.format, subject.is_sample) == (name, False)
-    assert f"Format {name}: " in said(console)
+    assert f"Format: {name} fits " in said(console)
     assert "Most lines fit no format" not in said(console)
 
 
@@ -110,7 +110,7 @@ def test_lines_of_no_known_format_are_warned_of(tmp_path: Path, console: Console
 
     own_log(log, "web", None, console, may_be_missing=False)
 
-    assert "0 of the first 3 lines fit" in said(console)
+    assert "fits none of the first 3 lines" in said(console)
     assert "FORMAT=" in said(console)
 
 

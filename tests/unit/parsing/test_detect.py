@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from datastream.parsing import PRESETS, detect
@@ -15,6 +17,8 @@ LINES = {
     "upstreaminfo": f'{LINE} "-" "Mozilla/5.0" 312 0.042 [shop] [] 192.0.2.5:80 512 0.04 200 a3c1',
     "vhost_combined": f'www.example.com:443 {LINE} "-" "Mozilla/5.0"',
     "proxy": f"{LINE} -",
+    "combined_plus": f'{LINE} "-" "Mozilla/5.0" "-" 0.042 0.040 "www.example.com"',
+    "common_plus": f"{LINE} 0.042 www.example.com",
     "error": "2000/10/10 13:55:36 [error] 31#31: *7 x, client: 192.0.2.7, server: _",
 }
 
@@ -27,7 +31,9 @@ def test_each_format_is_found(name: str) -> None:
     assert detect([line]).name == name
     found = detect([b"", b"hello", *(text.encode() for text in LINES.values()), *[line] * 20])
     assert (found.name, found.is_sure) == (name, True)
-    assert str(found).startswith(f"{name}: {found.fit} of the first 29 lines fit; the next best, ")
+    assert re.match(
+        rf"{name} fits [678]\d\.\d % of the first \d\d lines; the next best, ", str(found)
+    )
     assert found.fit >= 21 > found.next_fit
 
 
@@ -52,3 +58,32 @@ def test_half_of_the_lines_is_not_enough() -> None:
     found = detect([LINES["combined"].encode(), LINES["common"].encode()] * 10)
 
     assert (found.fit, found.is_sure) == (10, False)
+
+
+@pytest.mark.parametrize(
+    ("fit", "unfit", "sureness", "share"),
+    [
+        (1000, 0, "certain", "all of the first 1,000 lines"),
+        (992, 8, "certain", "99.2 % of the first 1,000 lines"),
+        (999, 1, "certain", "99.9 % of the first 1,000 lines"),
+        (900, 100, "likely", "90.0 % of the first 1,000 lines"),
+        (9, 0, "likely", "all of the first 9 lines"),
+        (300, 700, "a guess", "30.0 % of the first 1,000 lines"),
+        (0, 20, "a guess", "none of the first 20 lines"),
+    ],
+)
+def test_how_sure_it_is_is_said_in_words(fit: int, unfit: int, sureness: str, share: str) -> None:
+    """They fit the share, which is all or none only where it is just that."""
+    found = detect([LINES["combined"].encode()] * fit + [b"hello"] * unfit)
+
+    assert found.sureness == sureness
+    assert f"fits {share}; the next best, " in str(found)
+
+
+def test_more_fields_than_a_format_has_are_the_last_resort() -> None:
+    """Its lines are those that no format knows whole."""
+    known = [LINES[name].encode() for name in ("combined", "main")] * 10
+    more = [LINES["combined_plus"].encode()] * 11
+
+    assert detect(known + more)[:2] == ("combined_plus", 11)
+    assert detect(known)[:2] == ("combined", 10)

@@ -35,6 +35,7 @@ VALUES = {
     Kind.INTEGERS: ["200", "502, 200 : 404", "-, 200"],
     Kind.DECIMALS: ["0.001", "0.001, 0.002 : -", "12345678.000"],
     Kind.WORD: ["192.0.2.7", "2001:db8::7", "unix:", "www.example.com", "", "https", "HTTP/1.1"],
+    Kind.REST: ['"-" 0.042 "www.example.com"', "0.042", ""],
     Kind.TEXT: ["Mozilla/5.0 (X11; Linux)", "/a?b=c", "ana", "ana lopez", "a@b.example", ""],
 }
 

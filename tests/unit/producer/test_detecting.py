@@ -30,7 +30,10 @@ def test_the_format_is_found_and_said(tmp_path: Path, caplog: pytest.LogCaptureF
     log = write(tmp_path / "access.log", LINES[:20])
 
     assert detected_format([log], Event(), once=False) == "common"
-    assert "FORMAT=auto is common: 20 of the first 20 lines fit" in caplog.text
+    assert (
+        "FORMAT=auto is common, which is certain: common fits all of the first 20 lines"
+        in caplog.text
+    )
 
 
 def test_too_few_lines_are_waited_for(tmp_path: Path) -> None:

@@ -34,9 +34,11 @@ def detected_format(patterns: Iterable[str], stop: Event, *, once: bool) -> str 
             found = detect(lines)
             if not found.is_sure:
                 raise ConfigError(
-                    f"FORMAT=auto cannot tell the format. Best is {found}. Set FORMAT"
+                    f"FORMAT=auto cannot tell the format. The best guess: {found}. Set FORMAT"
                 )
-            logger.info("FORMAT=auto is %s", str(found))
+            logger.info(
+                "FORMAT=auto is %s, which is %s: %s", found.name, found.sureness, str(found)
+            )
             return found.name
         if once:
             raise ConfigError("FORMAT=auto cannot tell the format: there is no line. Set FORMAT")

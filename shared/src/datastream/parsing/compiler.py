@@ -109,8 +109,11 @@ class AccessFormat:
         return None
 
     def _raw_match(self, text: str) -> re.Match[str] | None:
-        """Return the match of a decoded line whose writer left quotes within values as they are."""
-        if self.escape == "none" or '"' not in text:
+        """Return the match of a decoded line whose writer left quotes within values as they are.
+
+        Beside a rest that may be anything nobody can tell such a quote from the end of a field.
+        """
+        if self.escape == "none" or "rest" in self.variables or '"' not in text:
             return None
         for rules in raw_tries(has_escapes="\\" in text):
             found = self._matcher(rules)(text)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from datastream.parsing.event import ErrorEvent, Unparseable
 from datastream.parsing.formats import NAMES, parser_for
+from datastream.parsing.presets import OPEN_END, PRESETS
 
 #: The setting that asks for this.
 AUTO = "auto"
@@ -14,6 +15,8 @@ AUTO = "auto"
 FEWEST_LINES = 10
 #: More are not looked at.
 MOST_LINES = 1_000
+#: From this share on a format is certain: a few odd lines are in every log.
+_CERTAIN = 0.98
 
 
 class Detected(NamedTuple):
@@ -32,19 +35,44 @@ class Detected(NamedTuple):
         """Whether more than half of the lines fit, and more than fit any other format."""
         return self.fit > self.lines / 2 and self.fit > self.next_fit
 
+    @property
+    def sureness(self) -> str:
+        """How sure that is, in a word or two: `certain`, `likely` or `a guess`."""
+        if not self.is_sure:
+            return "a guess"
+        is_certain = self.fit >= self.lines * _CERTAIN and self.lines >= FEWEST_LINES
+        return "certain" if is_certain else "likely"
+
     def __str__(self) -> str:
-        share = f"{self.fit:,} of the first {self.lines:,} lines fit"
-        return f"{self.name}: {share}; the next best, {self.next_name}, fits {self.next_fit:,}"
+        share, next_share = (_share(fit, self.lines) for fit in (self.fit, self.next_fit))
+        return (
+            f"{self.name} fits {share} of the first {self.lines:,} lines; "
+            f"the next best, {self.next_name}, fits {next_share}"
+        )
+
+
+def _share(part: int, whole: int) -> str:
+    """Return a share in words: all and none only where it is just that."""
+    if not part:
+        return "none"
+    return "all" if part == whole else f"{part * 1000 // whole / 10:.1f} %"
 
 
 def detect(lines: Sequence[bytes]) -> Detected:
     """Return the format that most of the lines fit.
 
     A line whose client is no address fits half-way: it may be another format's that is shifted by
-    a word. Of formats that fit alike the first of NAMES is returned, and is not sure.
+    a word. A format that ends in `$rest` has only the lines that fit no format before it. Of
+    formats that fit alike the first of NAMES is returned, and is not sure.
     """
     lines = lines[:MOST_LINES]
-    fits = {name: [_fit(name, line) for line in lines] for name in NAMES}
+    fits: dict[str, list[str]] = {name: [] for name in NAMES}
+    for line in lines:
+        is_taken = False
+        for name in NAMES:
+            is_open = PRESETS.get(name, "").endswith(OPEN_END)
+            fits[name].append(_NOT if is_open and is_taken else _fit(name, line))
+            is_taken = is_taken or fits[name][-1] is _WHOLE
     whole = {name: found.count(_WHOLE) for name, found in fits.items()}
     any_way = {name: len(lines) - found.count(_NOT) for name, found in fits.items()}
     first, second, *_ = sorted(NAMES, key=lambda name: (-whole[name], -any_way[name]))

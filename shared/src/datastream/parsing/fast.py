@@ -168,6 +168,8 @@ class _Writer:
         if column in ("path", "query"):
             limit = _PART_OF_URL
         kind = kind_of(piece.variable)
+        if kind is Kind.REST and not piece.after:
+            return rf"[^\r]{{0,{limit}}}+"
         without = {Kind.WORD: " ", Kind.TEXTS: " ,", Kind.TIME_ISO: " "}.get(kind, "")
         if column == "user":
             without += ' "'
@@ -179,7 +181,7 @@ class _Writer:
     def _text(self, piece: Piece, opener: str, limit: int, *, without: str, least: int) -> str:
         """Return the pattern of a text up to what follows it, without a character of that."""
         ends = set(without) | set(piece.after[:1] or "\r")
-        if kind_of(piece.variable) not in (Kind.TEXT, Kind.CHAIN, Kind.REQUEST):
+        if kind_of(piece.variable) not in (Kind.TEXT, Kind.CHAIN, Kind.REQUEST, Kind.REST):
             ends |= set(opener[:1])
             # As in pattern.py: a word before a space may hold a quote.
             if ends != {" "}:
@@ -251,7 +253,7 @@ class _Writer:
         }.get(kind, name)
         statement = f"extra[{variable!r}] = {value}"
         if variable not in NEVER_ABSENT:
-            may_be_empty = kind in (Kind.WORD, Kind.CHAIN)
+            may_be_empty = kind in (Kind.WORD, Kind.CHAIN, Kind.REST)
             condition = f'{name} and {name} != "-"' if may_be_empty else self._is_there(name)
             statement = f"if {condition}: {statement}"
         self._code.statements.append(statement)

@@ -100,7 +100,9 @@ def closed_texts(pieces: Sequence[Piece], rules: Rules) -> list[str | None]:
 
 def _closed(piece: Piece, rules: Rules, opener: str, *, is_number_next: bool) -> str | None:
     kind, after = kind_of(piece.variable), piece.after[:1]
-    if kind in (Kind.TEXT, Kind.REQUEST, Kind.CHAIN):
+    if kind is Kind.REST and not after:
+        return ".*+"
+    if kind in (Kind.TEXT, Kind.REQUEST, Kind.CHAIN, Kind.REST):
         return _quoted(rules) if after == '"' and rules.escape != "none" else None
     if rules.is_strict and kind in _STRICT:
         return None if after.isalnum() or after in _IN_NUMBERS else _STRICT[kind]

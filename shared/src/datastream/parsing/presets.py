@@ -9,6 +9,9 @@ _COMMON = '$remote_addr $session $remote_user [$time_local] "$request" $status $
 _MAIN = _COMMON.replace("$session", "-")
 _REFERRER_AND_AGENT = '"$http_referer" "$http_user_agent"'
 
+#: The end of a format that may have more fields than are known.
+OPEN_END = " $rest"
+
 #: The text of each format, as in a log_format. `$session` is the ident field of Apache, which nginx
 #: writes as a dash.
 PRESETS: Mapping[str, str] = MappingProxyType(
@@ -23,5 +26,7 @@ PRESETS: Mapping[str, str] = MappingProxyType(
         ),
         "vhost_combined": f"$server_name:$server_port {_COMMON} {_REFERRER_AND_AGENT}",
         "proxy": f"{_COMMON} -",
+        "combined_plus": f"{_COMMON} {_REFERRER_AND_AGENT}{OPEN_END}",
+        "common_plus": f"{_COMMON}{OPEN_END}",
     }
 )

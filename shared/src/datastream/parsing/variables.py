@@ -14,6 +14,8 @@ class Kind(Enum):
     TEXT = "text"
     #: A text that never holds a space.
     WORD = "word"
+    #: All that follows, to the end of the line, quotes included.
+    REST = "rest"
     #: The request line.
     REQUEST = "request"
     #: `10/Oct/2000:13:55:36 -0700`.
@@ -51,6 +53,7 @@ _KINDS: dict[Kind, str] = {
         ssl_client_sigalg ssl_sigalg ssl_early_data ssl_session_id
         ssl_session_reused ssl_alpn_protocol ssl_ech_status
         """,
+    Kind.REST: "rest",
     Kind.REQUEST: "request",
     Kind.TIME_LOCAL: "time_local",
     Kind.TIME_ISO: "time_iso8601",

@@ -22,7 +22,7 @@ def as_json(log: Path, checked: Checked, detected: Detected | None) -> str:
         "format": checked.format,
         "detected": None
         if detected is None
-        else detected._asdict() | {"is_sure": detected.is_sure},
+        else detected._asdict() | {"is_sure": detected.is_sure, "sureness": detected.sureness},
         "lines": checked.lines,
         "parsed": checked.parsed,
         "rejected": checked.rejected,
@@ -53,7 +53,7 @@ def show(log: Path, checked: Checked, detected: Detected | None) -> None:
     console.soft_wrap = True
     console.print(f"{printable(str(log))} as {printable(checked.format)}")
     if detected is not None:
-        console.print(f"which is a guess. {detected}")
+        console.print(f"which is {detected.sureness}: {detected}")
     console.print(_counts(checked))
     console.print(_fields(checked.format))
     if checked.first_rejected:

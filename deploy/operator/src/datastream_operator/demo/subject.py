@@ -102,7 +102,7 @@ def _fitting(lines: list[bytes], console: Console) -> str:
         console.print("Format combined, as nothing else is said; FORMAT=NAME chooses another")
         return "combined"
     found = parsing.detect(lines)
-    console.print(f"Format {found}")
+    console.print(f"Format: {found}")
     if not found.is_sure:
         console.print(
             f"That is not sure: the formats known by name are {', '.join(parsing.NAMES)}. Lines "
