@@ -12,9 +12,12 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from bench.usage import Meter, of_processes
+from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, MAX_QUEUE_BYTES
 from datastream_operator import sample
 from deployment import Deployment, Service, eventually
 from faults.installation import PATIENCE, assert_stored, dead_letters_of, frozen
@@ -27,9 +30,44 @@ SEED = int(os.environ.get("SOAK_SEED", "1"))
 #: a busy site writes.
 OUTAGE = float(os.environ.get("SOAK_OUTAGE", "300"))
 RATE = 2_000
+#: Lines of a quiet stretch, in which nothing fails: some seconds' work.
+STRETCH = 40_000
 
 MODULES = Deployment.MODULES
+CONSUMERS = MODULES[1:]
+QUEUES = LAKE_QUEUE, CLEAN_QUEUE
 OF = {"broker": "rabbitmq", "database": "mysql"}
+
+
+class Quiet(NamedTuple):
+    """What a quiet stretch came to."""
+
+    #: Out of the queues into the tables of both sides.
+    lines_per_second: float
+    #: By module; in microseconds.
+    cpu_per_line: dict[str, float]
+    #: By consumer.
+    lines_per_commit: dict[str, float]
+
+    def __str__(self) -> str:
+        cpu = ", ".join(f"{name} {spent:.1f}" for name, spent in self.cpu_per_line.items())
+        commits = ", ".join(f"{name} {lines:.0f}" for name, lines in self.lines_per_commit.items())
+        return (
+            f"{self.lines_per_second:,.0f} lines/s; CPU µs a line: {cpu}; lines a commit: {commits}"
+        )
+
+    def compared_with(self, before: Quiet) -> str:
+        """Return how much of each there is now, for one before."""
+        rate = self.lines_per_second / before.lines_per_second
+        cpu = ", ".join(
+            f"{name} {spent / before.cpu_per_line[name]:.2f}"
+            for name, spent in self.cpu_per_line.items()
+        )
+        commits = ", ".join(
+            f"{name} {lines / before.lines_per_commit[name]:.2f}"
+            for name, lines in self.lines_per_commit.items()
+        )
+        return f"lines/s {rate:.2f}; CPU a line: {cpu}; lines a commit: {commits}"
 
 
 class Soak:
@@ -105,7 +143,7 @@ class Soak:
         """Wait until there are messages in the queues, and return how many."""
 
         def queued() -> int:
-            depths = map(self.deployment.queue_depth, ("queue-data-lake", "queue-data-clean"))
+            depths = map(self.deployment.queue_depth, QUEUES)
             messages = sum(depths)
             assert messages > 0
             return messages
@@ -134,6 +172,69 @@ class Soak:
         fault()
         self.say(f"round {number + 1}: {name}, with {queued} messages in the queues")
 
+    def quiet(self, data: bytes) -> Quiet:
+        """Let the log grow by some whole lines, twice, and measure how the second are stored.
+
+        The first ones are for what a process does once: reading in a database of countries,
+        describing user agents. The consumers find all of them in their queues.
+        """
+        self._store(data)
+        return self._store(data)
+
+    def _store(self, data: bytes) -> Quiet:
+        for service in self.services.values():
+            service.wait_ready()
+        lines = data.count(b"\n")
+        producer, *consumers = (self.services[module] for module in MODULES)
+        published = producer.metric("datastream_lines_published_total") + lines
+        commits = {name: commits_of(self.services[name]) for name in CONSUMERS}
+        meter = Meter(
+            {
+                module: of_processes(partial(list, [service.process.pid]))
+                for module, service in self.services.items()
+            }
+        )
+
+        def all_published() -> None:
+            assert producer.metric("datastream_lines_published_total") == published
+
+        with frozen(*(consumer.process.pid for consumer in consumers)):
+            with self.log.open("ab") as log:
+                start = log.tell()
+                log.write(data)
+            eventually(all_published, PATIENCE)
+        begun = time.monotonic()
+        last = start + data.rindex(b"\n", 0, -1) + 1
+        eventually(partial(self._assert_on_both_sides, last), PATIENCE)
+        seconds = time.monotonic() - begun
+        return Quiet(
+            lines / seconds,
+            meter.cpu_us(lines),
+            {name: lines / (commits_of(self.services[name]) - commits[name]) for name in CONSUMERS},
+        )
+
+    def _assert_on_both_sides(self, offset: int) -> None:
+        """Assert that the line at an offset of the log is in raw_log, and parsed or rejected."""
+        raw, clean, rejected = (
+            self.deployment.query(
+                f"SELECT COUNT(*) FROM {table} JOIN log_stream s USING (stream_id)"
+                " WHERE s.path = %s AND line_offset = %s",
+                str(self.log),
+                offset,
+            )[0][0]
+            for table in ("raw_log", "clean_log", "rejected_log")
+        )
+        assert (raw, clean + rejected) == (1, 1)
+
+    def waiting(self) -> dict[str, int]:
+        """Return how many bytes of the log wait to be published, and of messages in each queue."""
+        behind = self.services["producer"].metric("datastream_behind_bytes")
+        broker, vhost = self.deployment.broker, self.deployment.rabbit.vhost
+        queues = {queue: broker._api("GET", f"queues/{vhost}/{queue}") for queue in QUEUES}
+        # A queue that was not used yet tells no size; else it tells that of some seconds ago.
+        sizes = {queue: told.get("message_bytes", 0) for queue, told in queues.items()}
+        return {"the log": int(behind)} | sizes
+
     def close(self) -> None:
         """Close the proxies."""
         self.to_broker.close()
@@ -144,6 +245,32 @@ def seen_again(consumer: Service) -> float:
     """Return how many deliveries were repeated and how many lines were there already."""
     names = "datastream_redeliveries_total", "datastream_lines_duplicate_total"
     return sum(consumer.metric(name) for name in names)
+
+
+def commits_of(consumer: Service) -> float:
+    """Return how many batches a consumer has stored, one commit each."""
+    return consumer.metric("datastream_store_seconds_count")
+
+
+def assert_as_before(before: Quiet, after: Quiet, say: Callable[[str], None]) -> None:
+    """Say how two quiet stretches compare, and assert that batches are as full as they were.
+
+    Time is no matter of a test: a machine has other things to do. A consumer that is stuck with a
+    message at a time has to do with the service alone. While a batch is stored the next one
+    gathers, both out of the messages that a consumer may hold: so a batch is between half of them
+    and all, whichever it happens to be.
+    """
+    say(f"quiet, before: {before}")
+    say(f"quiet, after:  {after}")
+    say(f"for one before: {after.compared_with(before)}")
+    for name in CONSUMERS:
+        assert after.lines_per_commit[name] >= before.lines_per_commit[name] / 2
+
+
+@pytest.fixture
+def stretch(lines: bytes) -> bytes:
+    """Return the lines of a quiet stretch, the same ones each time."""
+    return b"".join(lines.splitlines(keepends=True)[:STRETCH])
 
 
 @pytest.fixture
@@ -168,30 +295,35 @@ def soak(deployment: Deployment, tmp_path: Path, say: Callable[[str], None]) -> 
 
 
 @pytest.mark.timeout(6 * 3600)
-def test_soak(soak: Soak, tmp_path: Path, say: Callable[[str], None]) -> None:
+def test_soak(soak: Soak, stretch: bytes, tmp_path: Path, say: Callable[[str], None]) -> None:
     """Whatever is killed, and whenever: each line is stored once."""
     data = tmp_path / "sample.log"
     sample.write(data, LINES, "combined", seed=SEED)
     say(f"\n{ROUNDS} rounds, {LINES:,} lines, seed {SEED}")
 
-    def written(share: float) -> None:
-        """Let the log be as long as this share of the whole."""
-        until = int(data.stat().st_size * share)
-        with data.open("rb") as source, soak.log.open("ab") as target:
-            source.seek(target.tell())
-            target.write(source.read(until - target.tell()))
+    before = soak.quiet(stretch)
+    with data.open("rb") as source:
 
-    for number in range(ROUNDS):
-        soak.round(number, partial(written, (number + 1) / (ROUNDS + 1)))
-    written(1.0)
+        def written(share: float) -> None:
+            """Let the log have this share of the sample."""
+            until = int(data.stat().st_size * share)
+            with soak.log.open("ab") as target:
+                target.write(source.read(until - source.tell()))
+
+        for number in range(ROUNDS):
+            soak.round(number, partial(written, (number + 1) / (ROUNDS + 1)))
+        written(1.0)
 
     assert_stored(soak.deployment, soak.log, patience=600)
+    after = soak.quiet(stretch)
+    assert_stored(soak.deployment, soak.log)
     soak.count()
     consumers = soak.services["lake_consumer"], soak.services["clean_consumer"]
     again = soak.seen_again + sum(map(seen_again, consumers))
     peaks = {module: f"{peak / 1e6:.0f} MB" for module, peak in soak.memory.items()}
     say(f"all stored once; {again:.0f} deliveries and lines seen again")
     say(f"most memory: {peaks}")
+    assert_as_before(before, after, say)
     assert again > 0
     assert sum(map(dead_letters_of, consumers)) == 0
     assert all(peak < 100e6 for peak in soak.memory.values())
@@ -200,7 +332,7 @@ def test_soak(soak: Soak, tmp_path: Path, say: Callable[[str], None]) -> None:
 @pytest.mark.timeout(6 * 3600)
 @pytest.mark.parametrize("side", ["broker", "database"])
 def test_memory_through_an_outage(
-    soak: Soak, lines: bytes, say: Callable[[str], None], side: str
+    soak: Soak, lines: bytes, stretch: bytes, say: Callable[[str], None], side: str
 ) -> None:
     """It stays flat, however long the outage is: what waits is in the log, or in the queues."""
     proxy = soak.to_broker if side == "broker" else soak.to_database
@@ -214,17 +346,31 @@ def test_memory_through_an_outage(
                 file.flush()
                 time.sleep(min(left, 0.1))  # the rate, and not a wait for anything
 
+    quiet_before = soak.quiet(stretch)
     write(5)
     proxy.refuse()
     write(5)
-    before = soak.resident()
+    before, waiting_before = soak.resident(), soak.waiting()
     write(OUTAGE)
-    after = soak.resident()
+    after, waiting = soak.resident(), soak.waiting()
     proxy.accept()
 
     assert_stored(soak.deployment, soak.log, patience=600)
-    grown = {module: f"{(after[module] - before[module]) / 1e6:+.1f} MB" for module in MODULES}
-    say(f"\n{OUTAGE:.0f} s without the {side} at {RATE:,} lines/s: memory {grown}")
+    quiet_after = soak.quiet(stretch)
+    assert_stored(soak.deployment, soak.log)
+    say(f"\n{OUTAGE:.0f} s without the {side} at {RATE:,} lines/s:")
+    hours = OUTAGE / 3600
+    for module in MODULES:
+        start, end = before[module] / 1e6, after[module] / 1e6
+        hourly = (end - start) / hours
+        say(f"  {module}: {start:.1f} MB of memory, then {end:.1f}: {hourly:+.1f} MB an hour")
+    for place, size in waiting.items():
+        hourly = (size - waiting_before[place]) / hours
+        full = (
+            f", full after {MAX_QUEUE_BYTES / hourly:.1f} h" if place in QUEUES and hourly else ""
+        )
+        say(f"  {place}: {size / 1e6:,.1f} MB wait: {hourly / 1e6:+,.0f} MB an hour{full}")
+    assert_as_before(quiet_before, quiet_after, say)
     assert all(after[module] - before[module] < 10e6 for module in MODULES)
-    for module in MODULES if side == "broker" else MODULES[1:]:
+    for module in MODULES if side == "broker" else CONSUMERS:
         assert soak.services[module].metric("datastream_retries_total", dependency=OF[side]) > 0
