@@ -17,6 +17,8 @@ from producer.files import Identity, LogFile, siblings
 from producer.known import KnownStreams
 from producer.places import Place
 from producer.reader import Limits, StreamReader, Truncated
+from producer.readers import Readers, modified_at
+from producer.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +58,8 @@ class Log:
         self._source = source
         self._is_followed = is_followed
         self._known = KnownStreams(source.name, self.name, source.format, places)
-        #: The rotated files that are being read, oldest first, and the live one.
-        self._rotated: list[StreamReader] = []
-        self._live: StreamReader | None = None
+        self._open = Readers()
+        self._troubles = Troubles(path, once=source.once)
         #: The live file is open, but reading it fails.
         self._is_failing = False
         #: Rotated files that were asked for, and are not taken up yet.
@@ -68,8 +69,6 @@ class Log:
         self._scanned_at = 0.0
         #: When the live file was last looked for (Unix time).
         self._looked_at = 0.0
-        #: The files that cannot be read, and why.
-        self._troubles: dict[str, str] = {}
 
     def take_up(self, seen_at: float, listed: Iterable[str] = ()) -> None:
         """Find the files again that were being read, by their content, and those since then.
@@ -86,10 +85,10 @@ class Log:
         else:
             self._take_up_rotated()
         self._identify()
-        if self._live is None or not self._is_scanned:
+        if self._open.live is None or not self._is_scanned:
             return  # what cannot be found now may be back together with the rest
         for place in unfinished:
-            if place.stream_id not in self._stream_ids():
+            if place.stream_id not in self._open.stream_ids:
                 self._known.finish(place)
                 logger.warning(
                     "The file that was being read is gone; what was not read of it cannot be had",
@@ -125,41 +124,37 @@ class Log:
 
     def close(self) -> None:
         """Close every file."""
-        for reader in self.readers:
-            reader.file.close()
+        self._open.close()
 
     @property
     def readers(self) -> list[StreamReader]:
         """The files that are being read, oldest first."""
-        live = self._live  # asked for once: another thread reads the metrics
-        return [*self._rotated, live] if live else [*self._rotated]
+        return list(self._open)
 
     @property
     def trouble(self) -> str:
         """Why the live file cannot be read just now; empty when it can."""
-        return self._troubles.get(self.path, "")
+        return self._troubles.of(self.path)
 
     @property
     def unread(self) -> dict[str, str]:
         """The files that could not be read, or not to their end, and why."""
         others = {self._folder}
-        if self._live is not None and not self._is_failing:
+        if self._open.live is not None and not self._is_failing:
             others.add(self.path)  # moved away, perhaps, but read
         unread = dict.fromkeys(self._listed - {self.path}, os.strerror(errno.ENOENT))
-        unread |= self._troubles
+        unread |= self._troubles.all()
         return {path: words for path, words in unread.items() if path not in others}
 
     @property
     def behind_bytes(self) -> int:
         """How many bytes are not confirmed."""
-        return sum(reader.behind_bytes for reader in self.readers)
+        return self._open.behind_bytes
 
     @property
     def behind_seconds(self) -> float:
         """For how long there have been bytes that are not confirmed."""
-        now = time.monotonic()
-        waiting = [reader.caught_up_at for reader in self.readers if reader.behind_bytes]
-        return max((now - since for since in waiting), default=0.0)
+        return self._open.behind_seconds
 
     # Which files there are.
 
@@ -168,13 +163,14 @@ class Log:
         looked_at = self._looked_at = time.time()
         try:
             status = Path(self.path).stat()
-            if self._live is None or self._live.file.identity != (status.st_dev, status.st_ino):
+            live = self._open.live
+            if live is None or live.file.identity != (status.st_dev, status.st_ino):
                 self._open_live()
         except OSError as error:
-            self._tell(self.path, error)
+            self._troubles.tell(self.path, error)
             self._looked_at = 0.0  # one may have come and gone
         else:
-            if not self._is_failing and self._troubles.pop(self.path, ""):
+            if not self._is_failing and self._troubles.end(self.path):
                 logger.info("Log can be read now", extra={"path": self.path})
         if not self._is_scanned and looked_at - self._scanned_at >= SCAN_AGAIN:
             self._take_up_rotated()
@@ -185,32 +181,31 @@ class Log:
         Not as long as one has no line: it has no place to be found again by, only its time; and
         nothing tells whether it was filled, copied and truncated.
         """
-        if self._is_scanned and all(reader.is_known for reader in self.readers):
+        if self._is_scanned and all(reader.is_known for reader in self._open):
             self.seen_at = max(self.seen_at, self._looked_at - CLOCK_SLACK)
 
     def _open_live(self) -> None:
         """Open the live file, and first what is left of the one before and of any between."""
         file = LogFile(self.path)
-        if self._live is not None:
+        if self._open.live is not None:
             logger.info(
                 "Log was rotated; reading the old file to its end, then the new one",
-                extra={"path": self.path, "position": self._live.position},
+                extra={"path": self.path, "position": self._open.live.position},
             )
-            self._rotated.append(self._live)
-            self._live = None
+            self._open.rotate()
         self._is_failing = False
         try:
-            place = self._known.place_in(file, self._stream_ids())
+            place = self._known.place_in(file, self._open.stream_ids)
             if place is not None and place.identity == file.identity:
                 # Before a copy of it could be taken for it.
-                self._live = self._resume(file, place)
+                self._open.live = self._resume(file, place)
             self._take_up_rotated(but=file.identity)
-            if self._live is None:
-                place = self._known.place_in(file, self._stream_ids())
-                if place is None or place.stream_id in self._stream_ids():
-                    self._live = self._start(file)
+            if self._open.live is None:
+                place = self._known.place_in(file, self._open.stream_ids)
+                if place is None or place.stream_id in self._open.stream_ids:
+                    self._open.live = self._start(file)
                 else:
-                    self._live = self._resume(file, place)
+                    self._open.live = self._resume(file, place)
         except OSError:
             file.close()
             raise
@@ -225,25 +220,25 @@ class Log:
             return
         except OSError as error:
             self._is_scanned = False
-            self._tell(self._folder, error)
+            self._troubles.tell(self._folder, error)
             return
-        self._troubles.pop(self._folder, None)
+        self._troubles.end(self._folder)
         for sibling in found:
             is_listed = sibling.path in self._listed
             if not is_listed and (sibling.is_being_packed or not self._is_followed):
                 continue
-            if sibling.identity in {but, *(reader.file.identity for reader in self.readers)}:
+            if sibling.identity in {but, *self._open.identities}:
                 continue
             is_new = is_listed or sibling.modified_at > self.seen_at
             self._take_up_one(sibling.path, is_new=is_new)
-            if sibling.path not in self._troubles:
+            if not self._troubles.of(sibling.path):
                 self._listed.discard(sibling.path)
-        self._rotated.sort(key=_modified_at)
+        self._open.sort_rotated()
 
     def _take_up_one(self, path: str, *, is_new: bool) -> None:
         """Read a rotated file if there is anything left to read in it."""
         if not is_new and all(
-            place.stream_id in self._stream_ids() for place in self._known.unfinished()
+            place.stream_id in self._open.stream_ids for place in self._known.unfinished()
         ):
             return
         try:
@@ -253,22 +248,22 @@ class Log:
             return
         except OSError as error:
             self._is_scanned = False
-            self._tell(path, error)
+            self._troubles.tell(path, error)
             return
-        self._troubles.pop(path, None)
+        self._troubles.end(path)
         reader = None
         try:
             reader = self._reader_of(file, is_new=is_new)
         except OSError as error:  # damaged, or not whole yet
-            self._tell(path, error)
+            self._troubles.tell(path, error)
         if reader is None:
             file.close()
         else:
-            self._rotated.append(reader)
+            self._open.add_rotated(reader)
 
     def _reader_of(self, file: LogFile, *, is_new: bool) -> StreamReader | None:
         """Return a reader of what is left to read in a rotated file; None when nothing is."""
-        is_read = self._stream_ids()
+        is_read = self._open.stream_ids
         place = self._known.place_in(file, is_read)
         if place is None:
             if not is_new or self._is_begun(file):
@@ -287,23 +282,13 @@ class Log:
 
     def _is_begun(self, file: LogFile) -> bool:
         """Say whether a file begins with the one line, not whole yet, of one that is read."""
-        for reader in self.readers:
+        for reader in self._open:
             if not reader.is_known:
                 self._first_line(reader)  # reads on
                 part = reader.partial_line
                 if part and file.read(0, len(part)) == part:
                     return True
         return False
-
-    def _tell(self, path: str, error: OSError) -> None:
-        """Tell, once, why something cannot be read."""
-        trouble = error.strerror or str(error)
-        if self._troubles.get(path) != trouble:
-            self._troubles[path] = trouble
-            words = "Log cannot be read" if path == self.path else "Rotated files cannot be read"
-            if not self._source.once:
-                words += ", waiting for it" if path == self.path else ", trying again"
-            logger.warning(words, extra={"path": path, "error": trouble})
 
     # Which streams they are.
 
@@ -319,16 +304,16 @@ class Log:
 
     def _identify(self) -> None:
         """Give every file its stream as soon as it has a line, so that it has a place at once."""
-        if not any(self._first_line(reader) is not None for reader in self.readers):
+        if not any(self._first_line(reader) is not None for reader in self._open):
             return
-        if any(reader.is_known and reader.is_truncated() for reader in self.readers):
+        if any(reader.is_known and reader.is_truncated() for reader in self._open):
             return  # that is dealt with first: what is there now is older
         # While a log was empty nothing told whether it was filled, copied and truncated: what was
         # before comes first, so that generations are counted in the same order by everybody.
         self._take_up_rotated()
         # The live file is the newest one, unless it is moved away and others came since.
         is_away = self._looked_at == 0.0
-        for reader in sorted(self.readers, key=_modified_at) if is_away else self.readers:
+        for reader in sorted(self._open, key=modified_at) if is_away else self._open:
             first_line = self._first_line(reader)
             if first_line is not None:
                 reader.begin(self._known.new(first_line))
@@ -350,9 +335,6 @@ class Log:
             return reader.first_line(is_complete=self._is_over(reader))
         return None
 
-    def _stream_ids(self) -> set[int]:
-        return {reader.stream.stream_id for reader in self.readers if reader.is_known}
-
     # What is in them.
 
     def _next_of(self, reader: StreamReader) -> Slice | None:
@@ -370,7 +352,7 @@ class Log:
         except OSError as error:
             self._failed(reader, error)
             return None
-        if reader is self._live:
+        if reader is self._open.live:
             self._is_failing = False
             if piece is None:
                 # All of it was read, so it was not truncated either.
@@ -382,14 +364,15 @@ class Log:
         if self._source.once or reader.file.is_complete:
             return True
         # While there is nothing in the new file, the server may not have reopened its log.
-        is_replaced = not self._is_followed or (self._live is not None and self._live.is_known)
+        live = self._open.live
+        is_replaced = not self._is_followed or (live is not None and live.is_known)
         is_quiet = time.monotonic() - reader.grew_at > ROTATED_QUIET
-        return reader is not self._live and is_replaced and is_quiet
+        return reader is not live and is_replaced and is_quiet
 
     def _last_of(self, reader: StreamReader) -> Slice | None:
         """Return the unterminated rest of a file that cannot grow any more; else finish with it."""
         piece = reader.rest() if reader.is_known else None
-        if piece is None and reader is not self._live:
+        if piece is None and reader is not self._open.live:
             self._drop(reader)
             if reader.is_known:
                 self._known.finish(reader.place)
@@ -407,41 +390,29 @@ class Log:
         if not reader.is_known:
             # Not even its first line was whole. In a copy it may be.
             part = reader.partial_line
-            if any(other.file.read(0, len(part)) == part for other in self._rotated):
+            if any(other.file.read(0, len(part)) == part for other in self._open.rotated):
                 return None
             reader.begin(self._known.new(part[: self._source.limits.line_bytes]))
-        elif reader.stream.stream_id in self._stream_ids():
+        elif reader.stream.stream_id in self._open.stream_ids:
             return None
         reader.give_up()
         self.note(reader)
         return reader.rest()
 
     def _failed(self, reader: StreamReader, error: OSError) -> None:
-        if reader is self._live:
+        if reader is self._open.live:
             self._is_failing = True
-            self._tell(self.path, error)
+            self._troubles.tell(self.path, error)
             return
         # Its place stays unfinished: the next rotation, or start, tries again from there.
-        self._troubles[reader.file.path] = error.strerror or str(error)
+        trouble = self._troubles.note(reader.file.path, error)
         logger.error(
             "Rotated file cannot be read on; what was read of it is kept",
-            extra={
-                "file": reader.file.path,
-                "error": self._troubles[reader.file.path],
-                "position": reader.position,
-            },
+            extra={"file": reader.file.path, "error": trouble, "position": reader.position},
         )
         self._drop(reader)
 
     def _drop(self, reader: StreamReader) -> None:
         """Close a file, and forget the oldest streams that are not read any more."""
-        reader.file.close()
-        if reader is self._live:
-            self._live = None
-        else:
-            self._rotated.remove(reader)
-        self._known.forget(self._stream_ids())
-
-
-def _modified_at(reader: StreamReader) -> float:
-    return reader.file.modified_at()
+        self._open.drop(reader)
+        self._known.forget(self._open.stream_ids)
