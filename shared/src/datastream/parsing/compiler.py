@@ -21,6 +21,8 @@ from datastream.parsing.remembered import (
     Remembered,
     remembered_address,
     remembered_host,
+    remembered_list_of_decimal,
+    remembered_list_of_text,
 )
 from datastream.parsing.template import template
 from datastream.parsing.values import email_domain, epoch_time, iso_time, utc_time
@@ -176,6 +178,11 @@ _NAMES: Mapping[str, Any] = {
     "hosts": Remembered(remembered_host),
     "iso_times": Remembered(iso_time),
     "local_times": Remembered(utc_time),
+    # Lists of one, the same object each time: a new one for each line would cost the garbage
+    # collector more than all else that the line costs.
+    "lists_of_decimal": Remembered(remembered_list_of_decimal),
+    "lists_of_status": {str(status): [status] for status in range(100, 1000)},
+    "lists_of_text": Remembered(remembered_list_of_text),
     "new": tuple.__new__,
     "statuses": {str(status): status for status in range(100, 1000)},
 }

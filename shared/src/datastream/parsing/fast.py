@@ -246,9 +246,11 @@ class _Writer:
         value = {
             Kind.INTEGER: f"int({name})",
             Kind.DECIMAL: f"float({name})",
-            Kind.TEXTS: f"[{name}]",
-            Kind.INTEGERS: f"[statuses[{name}]]" if variable in _STATUSES else f"[int({name})]",
-            Kind.DECIMALS: f"[float({name})]",
+            Kind.TEXTS: f"lists_of_text[{name}]",
+            Kind.INTEGERS: f"lists_of_status[{name}]"
+            if variable in _STATUSES
+            else f"[int({name})]",
+            Kind.DECIMALS: f"lists_of_decimal[{name}]",
             Kind.CHAIN: f'[item.strip() for item in {name}.split(",")]',
         }.get(kind, name)
         statement = f"extra[{variable!r}] = {value}"

@@ -11,6 +11,7 @@ from datastream.parsing.values import packed_address
 
 _MOST = 4096
 _LONGEST_ADDRESS = 45
+_LONGEST_TEXT = 255
 
 T = TypeVar("T")
 
@@ -45,3 +46,15 @@ def remembered_host(text: str) -> str | None:
     if len(text) > LIMITS["host"]:
         raise ValueError("over the limit")
     return host_of(text)
+
+
+def remembered_list_of_text(text: str) -> list[str]:
+    """Return the text as a list of one. Raises ValueError when it is long."""
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError("too long to be remembered")
+    return [text]
+
+
+def remembered_list_of_decimal(text: str) -> list[float]:
+    """Return the number as a list of one. Raises ValueError when the text is none."""
+    return [float(text)]
