@@ -16,7 +16,8 @@ from datastream.streams import Stream
 
 STREAM = Stream(9, "test", "host", "/var/log/access.log", "combined", 0)
 LINE = (
-    b'192.0.2.7 - - [10/Oct/2026:13:55:36 +0200] "GET /a.css?b=c HTTP/1.1" 200 512'
+    b"192.0.2.7 Xy12 ana@example.org [10/Oct/2026:13:55:36 +0200]"
+    b' "GET http://example.net/a.css?b=c HTTP/1.1" 200 512'
     b' "https://www.google.com/?q=d" "curl/8.5.0"'
 )
 
@@ -50,6 +51,9 @@ def test_each_part_is_on_unless_it_is_left_out(folder: str, off: str) -> None:
             "country": row[-5:-3] if row[-5] else None,
             "referrer": made.referrer and made.referrer("https://www.google.com/"),
             "file_type": row[-2],
+            "url": row[12:16] if any(row[12:16]) else None,
+            "session": row[6],
+            "email": row[9],
         }
 
     all_of_it = given(asked(GEOIP_DIR=folder))
@@ -58,9 +62,27 @@ def test_each_part_is_on_unless_it_is_left_out(folder: str, off: str) -> None:
         "country": ("SE", "Lund"),
         "referrer": ("www.google.com", "search"),
         "file_type": "css",
+        "url": ("http", "example.net", "/a.css", "b=c"),
+        "session": "Xy12",
+        "email": "example.org",
     }
     assert given(asked(GEOIP_DIR=folder, ENRICH=wanted)) == all_of_it | {off: None}
     assert set(given(asked(GEOIP_DIR=folder, ENRICH="none")).values()) == {None}
+
+
+def test_what_is_left_out_leaves_the_rest_of_the_row_as_it_is() -> None:
+    """The user and the URL are there in any case, and the type of the file needs no path."""
+    [whole], [bare] = parsed().clean, parsed(ENRICH="file_type").clean
+
+    assert (bare[7], bare[8], bare[11]) == (
+        *("ana@example.org", True),
+        "http://example.net/a.css?b=c",
+    )
+    assert bare[-2] == "css"
+    changed = {
+        at for at, (before, after) in enumerate(zip(whole, bare, strict=True)) if before != after
+    }
+    assert changed == {6, 9, 12, 13, 14, 15}
 
 
 def test_the_country_is_that_of_the_whole_address(folder: str) -> None:

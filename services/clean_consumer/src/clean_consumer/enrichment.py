@@ -1,19 +1,22 @@
-"""What is added to a line beyond what it says, and what is not kept of it; each part may be off."""
+"""What is taken from a line and added to it, and what is not kept of it; each part may be off."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from typing import Any, TypeAlias
 
 from clean_consumer import privacy
 from clean_consumer.agents import AgentParser
+from clean_consumer.left_out import without_email_domain, without_session, without_url_parts
 from clean_consumer.paths import file_type
 from clean_consumer.places import NOWHERE, Place, Places
 from clean_consumer.privacy import AnyEvent
 from clean_consumer.referrers import ReferrerParser
 from clean_consumer.settings import EnrichmentSettings
+from datastream.parsing import Event
 
 #: From a text to the columns that derive from it.
 Describe: TypeAlias = Callable[[str], Sequence[Any]]
@@ -29,11 +32,20 @@ class Enrichment:
     file_type: Callable[[str], str | None] = lambda _path: None
     #: What is kept of an event, once what needs all of it is done.
     private: tuple[Callable[[AnyEvent], AnyEvent], ...] = ()
+    #: The columns that are fields of the line: all of the event but its last three.
+    columns: Callable[[Event], Sequence[Any]] = itemgetter(slice(-3))
     agent: Describe | None = None
     referrer: Describe | None = None
 
 
-#: Every column of enrichment stays NULL.
+#: The parts that are fields of the line itself, and what leaves each of them out.
+_LEFT_OUT: tuple[tuple[str, Callable[[Event], Event]], ...] = (
+    ("url", without_url_parts),
+    ("session", without_session),
+    ("email", without_email_domain),
+)
+
+#: Nothing is added, and nothing left out.
 NONE = Enrichment()
 
 
@@ -53,6 +65,18 @@ def enrichment(settings: EnrichmentSettings) -> Enrichment:
         place=places.find if places else NONE.place,
         file_type=file_type if "file_type" in parts else NONE.file_type,
         private=tuple(private),
+        columns=_columns([leave_out for part, leave_out in _LEFT_OUT if part not in parts]),
         agent=AgentParser() if "user_agent" in parts else None,
         referrer=ReferrerParser(settings.site_hosts) if "referrer" in parts else None,
     )
+
+
+def _columns(left_out: Sequence[Callable[[Event], Event]]) -> Callable[[Event], Sequence[Any]]:
+    """Return what gives the columns of an event; the default, at its cost, if all are wanted."""
+
+    def columns(event: Event) -> Sequence[Any]:
+        for leave_out in left_out:
+            event = leave_out(event)
+        return NONE.columns(event)
+
+    return columns if left_out else NONE.columns

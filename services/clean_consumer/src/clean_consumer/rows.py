@@ -55,6 +55,7 @@ def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
         raise NotASlice(f"unknown format {piece.stream.format[:64]!r}: {error}") from None
     enrichment.refresh()
     place, file_type, private = enrichment.place, enrichment.file_type, enrichment.private
+    columns = enrichment.columns
     stream_id, flags = piece.stream.stream_id, piece.flags
     parsed = Parsed(piece)
     for offset, line in piece.numbered():
@@ -80,7 +81,7 @@ def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
         parsed.clean.append(
             (
                 *(stream_id, offset, PARSER_VERSION, flags),
-                *event[:-3],
+                *columns(event),
                 *(referrer_id, agent_id, country, city, asn),
                 None if event.path is None else file_type(event.path),
                 event.extra,

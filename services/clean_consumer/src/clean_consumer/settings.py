@@ -8,7 +8,7 @@ from pathlib import Path
 from datastream.config import ConfigError, Environment
 
 #: What can be added, by the word that stands in ENRICH.
-PARTS = ("user_agent", "country", "referrer", "file_type")
+PARTS = ("user_agent", "country", "referrer", "file_type", "url", "session", "email")
 
 
 @dataclass(frozen=True)
