@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -103,6 +106,23 @@ def test_messages_of_all_sorts(rest: str, fields: dict[str, Any]) -> None:
 def test_times_are_local_ones_of_a_zone(form: str, logged: str, utc: str) -> None:
     """The log names no zone; the format does."""
     assert parse(f"{logged} [notice] 1#1: x", form).time == utc
+
+
+def test_zones_are_known_where_the_system_has_none() -> None:
+    """A small image or host may have no zone files; the library brings its own."""
+    code = (
+        "from datastream.parsing import parser_for\n"
+        "print(parser_for('error Europe/Paris')(b'2000/07/10 13:55:36 [error] 1#1: x').time)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONTZPATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout == "2000-07-10 11:55:36.000\n"
 
 
 @pytest.mark.parametrize(
