@@ -85,7 +85,7 @@ test-faults: venv ## Make everything fail, and compare every line | [TESTS=tests
 	@$(BIN)/pytest $(or $(TESTS),tests/faults)
 
 .PHONY: soak
-soak: venv ## Kill random parts 100 times; an hour | [SEED=1]
+soak: venv ## Kill random parts 100 times; 20 minutes | [SEED=1]
 	@SOAK_SEED='$(or $(SEED),1)' $(BIN)/pytest tests/faults/soak.py
 
 .PHONY: soak-short

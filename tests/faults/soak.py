@@ -48,12 +48,15 @@ class Quiet(NamedTuple):
     cpu_per_line: dict[str, float]
     #: By consumer.
     lines_per_commit: dict[str, float]
+    #: How many processes wanted a core, on average over a minute: what is beyond ours is others'.
+    load: float
 
     def __str__(self) -> str:
         cpu = ", ".join(f"{name} {spent:.1f}" for name, spent in self.cpu_per_line.items())
         commits = ", ".join(f"{name} {lines:.0f}" for name, lines in self.lines_per_commit.items())
         return (
-            f"{self.lines_per_second:,.0f} lines/s; CPU µs a line: {cpu}; lines a commit: {commits}"
+            f"{self.lines_per_second:,.0f} lines/s at load {self.load:.1f}; "
+            f"CPU µs a line: {cpu}; lines a commit: {commits}"
         )
 
     def compared_with(self, before: Quiet) -> str:
@@ -211,6 +214,7 @@ class Soak:
             lines / seconds,
             meter.cpu_us(lines),
             {name: lines / (commits_of(self.services[name]) - commits[name]) for name in CONSUMERS},
+            os.getloadavg()[0],
         )
 
     def _assert_on_both_sides(self, offset: int) -> None:
@@ -366,10 +370,9 @@ def test_memory_through_an_outage(
         say(f"  {module}: {start:.1f} MB of memory, then {end:.1f}: {hourly:+.1f} MB an hour")
     for place, size in waiting.items():
         hourly = (size - waiting_before[place]) / hours
-        full = (
-            f", full after {MAX_QUEUE_BYTES / hourly:.1f} h" if place in QUEUES and hourly else ""
-        )
-        say(f"  {place}: {size / 1e6:,.1f} MB wait: {hourly / 1e6:+,.0f} MB an hour{full}")
+        say(f"  {place}: {size / 1e6:,.1f} MB wait: {hourly / 1e6:+,.0f} MB an hour")
+        if place in QUEUES and hourly > 0:
+            say(f"    full after {MAX_QUEUE_BYTES / hourly:.1f} hours")
     assert_as_before(quiet_before, quiet_after, say)
     assert all(after[module] - before[module] < 10e6 for module in MODULES)
     for module in MODULES if side == "broker" else CONSUMERS:
