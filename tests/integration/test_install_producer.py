@@ -53,7 +53,7 @@ class Host:
         }
         with self.settings.open("a") as file:
             file.writelines(f"{name}={value}\n" for name, value in changes.items())
-        self.password.write_text(f"{rabbit.password}\n")
+        self.password.write_text(f"{rabbit.password.read()}\n")
 
     def values(self, setting: str) -> list[str]:
         """Return every value of a setting of the unit, its specifiers resolved for this host."""
