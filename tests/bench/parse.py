@@ -83,6 +83,7 @@ def logs() -> dict[str, list[bytes]]:
     dashed = [line for line in combined if line.split(b" ", 2)[1] == b"-"]
     found["main"] = [line + b' "-"' for line in dashed]
     found["vhost_combined"] = [b"www.example.com:443 " + line for line in combined]
+    found["host_combined"] = [b"www.example.com " + line for line in combined]
     found["combined_plus"] = [line + b' "-" 0.005 0.004' for line in combined]
     found["common_plus"] = [line + b" 0.005" for line in found["common"]]
     upstream = b" 312 0.005 [shop-web-80] [] 192.0.2.5:8080 5120 0.004 200 %032x"

@@ -17,6 +17,7 @@ LINES = {
     "upstreaminfo": f'{LINE} "-" "Mozilla/5.0" 312 0.042 [shop] [] 192.0.2.5:80 512 0.04 200 a3c1',
     "vhost_combined": f'www.example.com:443 {LINE} "-" "Mozilla/5.0"',
     "proxy": f"{LINE} -",
+    "host_combined": f'www.example.com {LINE} "-" "Mozilla/5.0"',
     "combined_plus": f'{LINE} "-" "Mozilla/5.0" "-" 0.042 0.040 "www.example.com"',
     "common_plus": f"{LINE} 0.042 www.example.com",
     "error": "2000/10/10 13:55:36 [error] 31#31: *7 x, client: 192.0.2.7, server: _",
@@ -87,3 +88,13 @@ def test_more_fields_than_a_format_has_are_the_last_resort() -> None:
 
     assert detect(known + more)[:2] == ("combined_plus", 11)
     assert detect(known)[:2] == ("combined", 10)
+
+
+def test_clients_that_are_all_no_addresses_leave_a_doubt() -> None:
+    """They may be names, or the first word of a format that has no name here."""
+    line = LINES["combined"].replace("192.0.2.7", "dial-7.example.net").encode()
+    syslog = b"Oct 10 13:55:36 web1 nginx: " + LINES["combined"].encode()
+
+    assert detect([line] * 20).sureness == "likely"
+    assert detect([line] * 19 + [LINES["combined"].encode()]).sureness == "certain"
+    assert detect([syslog] * 20).sureness == "likely"

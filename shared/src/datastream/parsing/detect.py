@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from datastream.parsing.event import ErrorEvent, Unparseable
 from datastream.parsing.formats import NAMES, parser_for
-from datastream.parsing.presets import OPEN_END, PRESETS
+from datastream.parsing.presets import LAST_RESORTS
 
 #: The setting that asks for this.
 AUTO = "auto"
@@ -29,6 +29,8 @@ class Detected(NamedTuple):
     #: The next best format, and how many lines fit that one.
     next_name: str
     next_fit: int
+    #: How many fit, and have an address as their client.
+    whole: int
 
     @property
     def is_sure(self) -> bool:
@@ -40,7 +42,9 @@ class Detected(NamedTuple):
         """How sure that is, in a word or two: `certain`, `likely` or `a guess`."""
         if not self.is_sure:
             return "a guess"
-        is_certain = self.fit >= self.lines * _CERTAIN and self.lines >= FEWEST_LINES
+        is_certain = (
+            self.fit >= self.lines * _CERTAIN and self.lines >= FEWEST_LINES and self.whole > 0
+        )
         return "certain" if is_certain else "likely"
 
     def __str__(self) -> str:
@@ -62,28 +66,28 @@ def detect(lines: Sequence[bytes]) -> Detected:
     """Return the format that most of the lines fit.
 
     A line whose client is no address fits half-way: it may be another format's that is shifted by
-    a word. A format that ends in `$rest` has only the lines that fit no format before it. Of
+    a word. A last resort has only the lines that fit it better than all formats before it. Of
     formats that fit alike the first of NAMES is returned, and is not sure.
     """
     lines = lines[:MOST_LINES]
-    fits: dict[str, list[str]] = {name: [] for name in NAMES}
-    for line in lines:
-        is_taken = False
-        for name in NAMES:
-            is_open = PRESETS.get(name, "").endswith(OPEN_END)
-            fits[name].append(_NOT if is_open and is_taken else _fit(name, line))
-            is_taken = is_taken or fits[name][-1] is _WHOLE
+    fits = {name: [_fit(name, line) for line in lines] for name in NAMES}
+    for at in range(len(lines)):
+        best = max(fits[name][at] for name in NAMES if name not in LAST_RESORTS)
+        for name in LAST_RESORTS:
+            if fits[name][at] <= best:
+                fits[name][at] = _NOT
+            best = max(best, fits[name][at])
     whole = {name: found.count(_WHOLE) for name, found in fits.items()}
     any_way = {name: len(lines) - found.count(_NOT) for name, found in fits.items()}
     first, second, *_ = sorted(NAMES, key=lambda name: (-whole[name], -any_way[name]))
     next_fit = whole[second] if whole[first] else any_way[second]
-    return Detected(first, any_way[first], len(lines), second, next_fit)
+    return Detected(first, any_way[first], len(lines), second, next_fit, whole[first])
 
 
-_WHOLE, _HALF_WAY, _NOT = "whole", "half-way", "not"
+_NOT, _HALF_WAY, _WHOLE = range(3)
 
 
-def _fit(name: str, line: bytes) -> str:
+def _fit(name: str, line: bytes) -> int:
     try:
         event = parser_for(name)(line)
     except Unparseable:

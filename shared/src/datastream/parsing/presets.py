@@ -9,9 +9,6 @@ _COMMON = '$remote_addr $session $remote_user [$time_local] "$request" $status $
 _MAIN = _COMMON.replace("$session", "-")
 _REFERRER_AND_AGENT = '"$http_referer" "$http_user_agent"'
 
-#: The end of a format that may have more fields than are known.
-OPEN_END = " $rest"
-
 #: The text of each format, as in a log_format. `$session` is the ident field of Apache, which nginx
 #: writes as a dash.
 PRESETS: Mapping[str, str] = MappingProxyType(
@@ -26,7 +23,11 @@ PRESETS: Mapping[str, str] = MappingProxyType(
         ),
         "vhost_combined": f"$server_name:$server_port {_COMMON} {_REFERRER_AND_AGENT}",
         "proxy": f"{_COMMON} -",
-        "combined_plus": f"{_COMMON} {_REFERRER_AND_AGENT}{OPEN_END}",
-        "common_plus": f"{_COMMON}{OPEN_END}",
+        "host_combined": f"$server_name {_COMMON} {_REFERRER_AND_AGENT}",
+        "combined_plus": f"{_COMMON} {_REFERRER_AND_AGENT} $rest",
+        "common_plus": f"{_COMMON} $rest",
     }
 )
+
+#: Formats that lines of others fit too: with a word in the wrong place, or with fields in the rest.
+LAST_RESORTS = ("host_combined", "combined_plus", "common_plus")
