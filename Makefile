@@ -13,6 +13,8 @@ ifdef FORMAT
 override FORMAT := $(value FORMAT)
 export FORMAT
 endif
+# The rows of the fault matrix in which the broker or the database takes part.
+SERVER_FAULTS := $(patsubst %,tests/faults/test_%.py,broker database killed poison)
 SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
 
 ##@ Use it
@@ -81,8 +83,9 @@ test: venv ## Run every test, on private servers of its own | [TESTS=tests/unit]
 	@$(BIN)/pytest $(or $(TESTS),tests/unit tests/contract tests/integration)
 
 .PHONY: test-faults
-test-faults: venv ## Make everything fail, and compare every line | [TESTS=tests/faults]
-	@$(BIN)/pytest $(or $(TESTS),tests/faults)
+test-faults: venv ## Make everything fail; compare every line | [TESTS=tests/faults] [SERVERS=containers]
+	@$(BIN)/pytest $(if $(SERVERS),--servers '$(SERVERS)') \
+	    $(or $(TESTS),$(if $(filter containers,$(SERVERS)),$(SERVER_FAULTS),tests/faults))
 
 .PHONY: soak
 soak: venv ## Kill random parts 100 times; 20 minutes | [SEED=1]

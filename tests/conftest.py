@@ -13,8 +13,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+import containers
 from datastream_operator.local.packages import ensure
 from datastream_operator.local.servers import Broker, Database, both
+from deploy import images
 from deployment import Deployment
 
 # A gate must give the same answer twice: there the examples are always the same ones. Everybody
@@ -24,13 +26,34 @@ hypothesis.settings.register_profile("draw", deadline=None)
 hypothesis.settings.load_profile("gate" if os.environ.get("CI") else "draw")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the command line say what the broker and the database run as."""
+    parser.addoption(
+        "--servers",
+        choices=("processes", "containers"),
+        default="processes",
+        help="what the broker and the database that tests share run as",
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end what was not as in production, and which servers were in containers."""
+    for line in images.said:
+        terminalreporter.write_line(line, yellow=True, bold=True)
+
+
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Broker, Database]]:
+def servers(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[tuple[Broker, Database]]:
     """A private RabbitMQ and a private MySQL-compatible server for the whole run."""
-    with both(
-        tmp_path_factory.mktemp("servers"), ensure(logging.getLogger(__name__).info)
-    ) as running:
-        yield running
+    folder = tmp_path_factory.mktemp("servers")
+    if request.config.getoption("servers") == "containers":
+        with containers.both(folder) as running:
+            yield running
+    else:
+        with both(folder, ensure(logging.getLogger(__name__).info)) as running:
+            yield running
 
 
 @pytest.fixture

@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from datastream_operator import sample
-from deploy.stack import Stack, image_settings, run
-from deployment import eventually
+from deploy import images as images_of
+from deploy.stack import Stack, image_settings
 
-HERE = Path(__file__).parent
-#: Where an engine that was started here has its process's number.
-ENGINE_PID = Path("/run/docker.pid")
-#: What each image is stood in for by, where it cannot be pulled. There is no Grafana in Debian.
-STAND_INS = {
-    "PYTHON_IMAGE": ("python", "local/python:3.13"),
-    "RABBITMQ_IMAGE": ("rabbitmq", "local/rabbitmq:4"),
-    "MYSQL_IMAGE": ("mysql", "local/mysql:9"),
-    "PROMETHEUS_IMAGE": ("prometheus", "local/prometheus"),
-    "MYSQLD_EXPORTER_IMAGE": ("mysqld_exporter", "local/mysqld-exporter"),
-    "NGINX_IMAGE": ("nginx", "local/nginx"),
-}
 #: Lines in the log before anything runs.
 FIRST_LINES = 2_000
 #: A person's own accounts, as the .env of old has them; the passwords are awkward on purpose.
@@ -37,54 +22,18 @@ OWNER = {
     "MYSQL_PASSWORD": '"it\'s a $ecret too; #2 %s"',
 }
 
-said: list[str] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at the end what was not as in production."""
-    for line in said:
-        terminalreporter.write_line(line, yellow=True, bold=True)
-
-
-def _present(image: str) -> bool:
-    """Whether the engine has an image, or can pull it."""
-    if run("docker", "image", "inspect", image).returncode == 0:
-        return True
-    return run("docker", "pull", "--quiet", image).returncode == 0
-
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[None]:
-    """An engine that answers; started, and stopped again, where there is none, or a failure."""
-    is_there = run("docker", "version").returncode == 0 if shutil.which("docker") else False
-    subprocess.run([HERE / "engine"], check=True)
-    yield
-    if not is_there:
-        os.kill(int(ENGINE_PID.read_text()), signal.SIGTERM)
-
-        def ended() -> None:
-            assert not ENGINE_PID.exists()
-
-        eventually(ended)
+    """An engine that answers."""
+    with images_of.engine():
+        yield
 
 
 @pytest.fixture(scope="session")
 def images(engine: None) -> dict[str, str]:
-    """The image for each setting: as set, as pulled, or a stand-in; Grafana's may be missing."""
-    chosen, to_build = {}, []
-    for setting, default in image_settings().items():
-        image = os.environ.get(setting) or default
-        if _present(image):
-            chosen[setting] = image
-        elif setting in STAND_INS:
-            name, chosen[setting] = STAND_INS[setting]
-            to_build.append(name)
-            said.append(f"{image} cannot be pulled: a stand-in from Debian's packages was tested")
-        else:
-            said.append(f"NOT TESTED: {image} cannot be pulled, so the boards were not rendered")
-    if to_build:
-        subprocess.run([HERE / "stand_ins" / "build", *to_build], check=True)
-    return chosen
+    """The image for each setting; Grafana's may be missing."""
+    return images_of.choose(image_settings())
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from containers import ContainerBroker, InContainer
+from datastream_operator.local.server import Server
 from datastream_operator.local.servers import Broker, Database
 from deployment import Deployment, Service, eventually
 
@@ -145,8 +147,17 @@ def frozen(*pids: int) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+@contextmanager
+def paused(server: Server) -> Iterator[None]:
+    """Stop all of a server where it is, and let it go on afterwards."""
+    with server.paused() if isinstance(server, InContainer) else frozen(*server.pids):
+        yield
+
+
 def rabbitmqctl(broker: Broker, *arguments: str) -> str:
     """Run rabbitmqctl on a private broker and return what it says."""
+    if isinstance(broker, ContainerBroker):
+        return broker.execute("rabbitmqctl", "--quiet", *arguments)
     program = broker._programs.rabbitmq_server.with_name("rabbitmqctl")
     done = subprocess.run(
         [program, "--quiet", *arguments],

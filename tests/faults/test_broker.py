@@ -23,6 +23,7 @@ from faults.installation import (
     await_words,
     duplicates_of,
     frozen,
+    paused,
     rabbitmqctl,
     redeliveries_of,
 )
@@ -82,7 +83,7 @@ def test_broker_paused(deployment: Deployment, writer: Writer) -> None:
     producer, lake, clean = start_all(deployment, writer.path)
     writer.start()
     await_stored(deployment, writer.path, 4_000)
-    with frozen(*deployment.broker.pids):
+    with paused(deployment.broker):
         for service in (producer, lake, clean):
             await_metric(service, RETRIES, dependency="rabbitmq")
             assert service.get("/readyz")[0] == 503

@@ -13,6 +13,7 @@ from threading import Barrier
 
 import pytest
 
+from containers import ContainerDatabase
 from datastream.errors import Unavailable
 from datastream.mysql import Session
 from datastream.slices import Slice
@@ -250,7 +251,8 @@ ADD_ROW = "INSERT INTO raw_log (stream_id, line_offset, flags, line) VALUES (%s,
 
 def deadlocks_of(deployment: Deployment) -> int:
     """Return how many deadlocks the server has ended."""
-    return int(deployment.query("SHOW GLOBAL STATUS LIKE %s", "Innodb_deadlocks")[0][1])
+    counter = "SELECT count FROM information_schema.innodb_metrics WHERE name = 'lock_deadlocks'"
+    return int(deployment.query(counter)[0][0])
 
 
 def assert_waits_for_lock(deployment: Deployment) -> None:
@@ -266,7 +268,7 @@ def test_lock_wait_and_deadlock(deployment: Deployment, writer: Writer) -> None:
         database,
         "SET GLOBAL innodb_lock_wait_timeout = 3",
         "CREATE TABLE heavy (number INT PRIMARY KEY)",
-        "INSERT INTO heavy SELECT seq FROM seq_1_to_20000",
+        f"INSERT INTO heavy VALUES {','.join(f'({number})' for number in range(20_000))}",
         "COMMIT",
         schema=deployment.mysql.database,
     )
@@ -341,19 +343,23 @@ def test_statement_over_max_allowed_packet(deployment: Deployment, writer: Write
         await_outage(lake, reason="statement")
         await_words(lake, "raise its max_allowed_packet")
     finally:
-        run_sql(deployment.database, "SET GLOBAL max_allowed_packet = 16777216")
+        run_sql(deployment.database, "SET GLOBAL max_allowed_packet = DEFAULT")
 
     assert_whole(deployment, writer, producer, lake, clean)
+
+
+#: Not killed for it, but told, like a program whose disk is full.
+UNTIL_FULL = ["/bin/sh", "-c", 'trap \'\' XFSZ; exec "$0" "$@"']
+#: Larger than any file of a new server, of either product; the table of the test outgrows it.
+FULL_AT = 40 * 1024**2
 
 
 class SmallDatabase(Database):
     """A server of its own that can be told how large a file may grow, as a disk is full."""
 
     def _command(self, data: Path, *arguments: str) -> list[str]:
-        # Not killed for it, but told, like a program whose disk is full. The redo log is small, so
-        # that the tables are what grows.
-        command = super()._command(data, *arguments, "--innodb-log-file-size=4M")
-        return ["/bin/sh", "-c", 'trap \'\' XFSZ; exec "$0" "$@"', *command]
+        # The redo log is small, so that the tables are what grows.
+        return [*UNTIL_FULL, *super()._command(data, *arguments, "--innodb-log-file-size=4M")]
 
     def limit_files(self, size: int) -> None:
         """Let no file grow beyond a size in bytes, from now on."""
@@ -361,28 +367,47 @@ class SmallDatabase(Database):
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
+class SmallContainerDatabase(ContainerDatabase):
+    """The same in a container."""
+
+    def _options(self) -> list[str]:
+        return [*super()._options(), f"--entrypoint={UNTIL_FULL[0]}"]
+
+    def _arguments(self) -> list[str]:
+        # As above; and each file of the binary log ends before it is too large.
+        own = ["--innodb-redo-log-capacity=32M", "--max-binlog-size=4M"]
+        return [*UNTIL_FULL[1:], *self.entrypoint(), *super()._arguments(), *own]
+
+    def limit_files(self, size: int) -> None:
+        """Let no file grow beyond a size in bytes, from now on."""
+        limit = "unlimited" if size == resource.RLIM_INFINITY else str(size)
+        self.execute("prlimit", "--pid=1", f"--fsize={limit}:unlimited")
+
+
 @pytest.fixture
 def on_small_database(
     servers: tuple[Broker, Database], tmp_path: Path
-) -> Iterator[tuple[Deployment, SmallDatabase]]:
+) -> Iterator[tuple[Deployment, SmallDatabase | SmallContainerDatabase]]:
     """An installation whose database's disk can be full."""
-    programs = servers[0]._programs
-    with (
-        SmallDatabase(tmp_path / "database", programs) as database,
-        closing(Deployment("t_disk_full", servers[0], database, tmp_path)) as made,
-    ):
+    broker, shared = servers
+    small: SmallDatabase | SmallContainerDatabase
+    if isinstance(shared, ContainerDatabase):
+        small = SmallContainerDatabase(tmp_path / "database", shared.image)
+    else:
+        small = SmallDatabase(tmp_path / "database", broker._programs)
+    with small as database, closing(Deployment("t_disk_full", broker, database, tmp_path)) as made:
         yield made, database
 
 
 def test_database_disk_full(
-    on_small_database: tuple[Deployment, SmallDatabase], writer: Writer
+    on_small_database: tuple[Deployment, SmallDatabase | SmallContainerDatabase], writer: Writer
 ) -> None:
     """A table that cannot grow is an outage, until there is room."""
     deployment, database = on_small_database
     producer, lake, clean = start_all(deployment, writer.path)
     await_stored(deployment, writer.path, 2_000)
-    database.limit_files(14 * 1024**2)
-    writer.burst(70_000)
+    database.limit_files(FULL_AT)
+    writer.burst(160_000)
     await_outage(lake)
     await_words(lake, "is full")
     database.limit_files(resource.RLIM_INFINITY)

@@ -1,0 +1,75 @@
+"""An engine, and an image for each setting: as set, as pulled, or a stand-in from Debian."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.stack import run
+from deployment import eventually
+
+HERE = Path(__file__).parent
+#: Where an engine that was started here has its process's number.
+ENGINE_PID = Path("/run/docker.pid")
+#: What each image is stood in for by, where it cannot be pulled. There is no Grafana in Debian.
+STAND_INS = {
+    "PYTHON_IMAGE": ("python", "local/python:3.13"),
+    "RABBITMQ_IMAGE": ("rabbitmq", "local/rabbitmq:4"),
+    "MYSQL_IMAGE": ("mysql", "local/mysql:9"),
+    "PROMETHEUS_IMAGE": ("prometheus", "local/prometheus"),
+    "MYSQLD_EXPORTER_IMAGE": ("mysqld_exporter", "local/mysqld-exporter"),
+    "NGINX_IMAGE": ("nginx", "local/nginx"),
+}
+
+#: What a run must say at its end: what was not as in production.
+said: list[str] = []
+
+
+@contextmanager
+def engine() -> Iterator[None]:
+    """Have an engine that answers for the length of the block.
+
+    Where there is none it is started, and stopped again. Raises CalledProcessError.
+    """
+    is_there = run("docker", "version").returncode == 0 if shutil.which("docker") else False
+    subprocess.run([HERE / "engine"], check=True)
+    try:
+        yield
+    finally:
+        if not is_there:
+            os.kill(int(ENGINE_PID.read_text()), signal.SIGTERM)
+
+            def ended() -> None:
+                assert not ENGINE_PID.exists()
+
+            eventually(ended)
+
+
+def choose(defaults: dict[str, str]) -> dict[str, str]:
+    """Return the image for each setting, by default the one given; Grafana's may be missing."""
+    chosen, to_build = {}, []
+    for setting, default in defaults.items():
+        image = os.environ.get(setting) or default
+        if _present(image):
+            chosen[setting] = image
+        elif setting in STAND_INS:
+            name, chosen[setting] = STAND_INS[setting]
+            to_build.append(name)
+            said.append(f"{image} cannot be pulled: a stand-in from Debian's packages was tested")
+        else:
+            said.append(f"NOT TESTED: {image} cannot be pulled, so the boards were not rendered")
+    if to_build:
+        subprocess.run([HERE / "stand_ins" / "build", *to_build], check=True)
+    return chosen
+
+
+def _present(image: str) -> bool:
+    """Whether the engine has an image, or can pull it."""
+    if run("docker", "image", "inspect", image).returncode == 0:
+        return True
+    return run("docker", "pull", "--quiet", image).returncode == 0
