@@ -201,6 +201,11 @@ class AnyHistory(RuleBasedStateMachine):
             self.log.note(reader)
 
     @rule()
+    def look(self) -> None:
+        """A slice waits for the broker; what is there is opened meanwhile."""
+        self.log.look()
+
+    @rule()
     def save(self) -> None:
         """The checkpoint is written."""
         self.saved = self.log.places(), self.log.seen_at
@@ -252,6 +257,7 @@ def test_histories_that_lost_or_doubled_a_line_once(history: str) -> None:
         "copy_and_truncate": lambda _: machine.copy_and_truncate(),
         "pack": machine.pack,
         "read": machine.read,
+        "look": lambda _: machine.look(),
         "save": lambda _: machine.save(),
         "restart": lambda _: machine.restart(is_clean=False),
     }

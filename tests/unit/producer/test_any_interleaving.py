@@ -151,7 +151,7 @@ class Producers:
             assert self.lines.setdefault((stream.stream_id, offset), line) == line
 
 
-ACTIONS = ("lines", "part", "rotate", "read", "save", "stop", "crash", "crash unconfirmed")
+ACTIONS = ("lines", "part", "rotate", "read", "look", "save", "stop", "crash", "crash unconfirmed")
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(ACTIONS),
@@ -178,6 +178,8 @@ def produce(producers: Producers, action: str, number: int) -> None:
     match action:
         case "read":
             producers.read(number)
+        case "look":
+            producers.tailer.look()
         case "save":
             producers.save()
         case "stop":

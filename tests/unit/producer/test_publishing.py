@@ -307,3 +307,19 @@ def test_what_is_no_outage_gets_out() -> None:
         publisher.publish("lake.test", piece(1))
 
     assert broker.attempts == []
+
+
+def test_an_outage_is_used_to_look_around() -> None:
+    """Before every new attempt, with a session or without one, and not while all is well."""
+    looks: list[int] = []
+    broker = Broker("", "nack", "connection")
+    publisher = PatientPublisher(
+        broker.open, ProducerMetrics(), Event(), lambda: looks.append(len(broker.attempts))
+    )
+    publisher.publish("lake.test", piece(1))
+    while_well = list(looks)
+    publisher.publish("lake.test", piece(2))
+
+    assert while_well == []
+    assert set(looks) == {2, 3}
+    assert broker.published == [("lake.test", 1), ("lake.test", 2)]

@@ -214,3 +214,45 @@ def test_a_line_far_longer_than_a_slice_takes_few_reads(
 
     assert all_lines(Tailer([str(path)], Source("test", "combined", limits), State())) == [line]
     assert len(lengths) < 30
+
+
+def test_a_log_that_is_deleted_before_its_turn(path: Path) -> None:
+    """Whoever waits for the broker looks meanwhile: what was opened is read, in its order."""
+    append(path, b"1")
+    other = path.with_name("access-other.log")
+    tailer = Tailer([str(path), str(other)], FOLLOW, State())
+    slices = tailer.slices()
+    next(slices)
+    for number in (b"2", b"3"):
+        path.unlink()
+        append(path, number)
+        tailer.look()
+    append(other, b"of the other")
+    tailer.look()
+    other.unlink()
+    path.unlink()
+    tailer.confirm()
+
+    assert tailer.open_files == 4
+    assert tailer.behind_bytes == 2 + 2 + 13
+    assert sorted(all_lines(tailer)) == [b"2", b"3", b"of the other"]
+
+
+def test_no_more_files_than_a_few_are_held(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is still there afterwards is read all the same; only what is deleted is not."""
+    monkeypatch.setattr("producer.tailer.OPEN_AT_MOST", 2)
+    append(path, b"1")
+    tailer = Tailer([str(path)], FOLLOW, State())
+    next(tailer.slices())
+    for number in (b"2", b"deleted"):
+        path.unlink()
+        append(path, number)
+        tailer.look()
+    path.rename(rotated(path))
+    append(path, b"4")
+    held = tailer.open_files
+    rotated(path).unlink()
+    tailer.confirm()
+
+    assert held == 2
+    assert all_lines(tailer) == [b"2", b"4"]

@@ -100,7 +100,7 @@ def publish(
     """Publish what the tailer reads, through every outage, and tell the metrics and the person."""
     open_session = partial(Publisher.open, rabbit)
     with (
-        closing(PatientPublisher(open_session, counts, stop)) as publisher,
+        closing(PatientPublisher(open_session, counts, stop, tailer.look)) as publisher,
         shown(tailer.behind_bytes, once=tailer.once) as progress,
     ):
 

@@ -99,6 +99,11 @@ class Log:
         """Read the live file as well, from now on."""
         self._is_followed = True
 
+    def look(self) -> None:
+        """Open the live file when it appeared or was replaced; read none of it."""
+        if self._is_followed:
+            self._look()
+
     def next(self) -> tuple[StreamReader, Slice] | None:
         """Return the next slice and its reader, or None when there is no more for now."""
         before: list[StreamReader] | None = None

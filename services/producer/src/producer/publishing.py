@@ -16,6 +16,9 @@ from datastream.slices import Slice
 
 logger = logging.getLogger(__name__)
 
+#: Seconds between two looks at what must not be missed, while the broker is waited for.
+LOOK_EVERY = 0.2
+
 #: The reasons after which a session goes on: the broker only refused the slice.
 REFUSALS = frozenset({"nack", "returned"})
 
@@ -38,10 +41,13 @@ class PatientPublisher:
         open_session: Callable[[], AbstractContextManager[Session]],
         metrics: ProducerMetrics,
         stop: Event,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
+        """`meanwhile` is called again and again between the attempts of an outage."""
         self._open_session = open_session
         self._metrics = metrics
         self._stop = stop
+        self._meanwhile = meanwhile
         self._context = ExitStack()
         self._session: Session | None = None
         #: Whether it was told that there is a session again.
@@ -97,12 +103,19 @@ class PatientPublisher:
     def _back_off(self, seconds: float) -> None:
         """Wait before the next attempt; a session that is open is kept alive."""
         end = time.monotonic() + seconds
-        while self._session is not None and not self._stop.is_set():
+        while not self._stop.is_set():
+            self._meanwhile()
             left = end - time.monotonic()
             if left <= 0:
                 return
-            try:
-                self._session.wait(min(left, 0.2))
-            except Unavailable:
-                self.close()
-        self._stop.wait(max(0.0, end - time.monotonic()))
+            self._let_pass(min(left, LOOK_EVERY))
+
+    def _let_pass(self, seconds: float) -> None:
+        """Let time pass; the session may be lost by that."""
+        if self._session is None:
+            self._stop.wait(seconds)
+            return
+        try:
+            self._session.wait(seconds)
+        except Unavailable:
+            self.close()

@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at what the patterns stand for.
 EXPAND_EVERY = 1.0
+#: So many files may be open before look() opens no more: what is deleted meanwhile keeps its room
+#: on the disk until it is read.
+OPEN_AT_MOST = 256
 
 
 class NoInput(Exception):
@@ -70,6 +73,21 @@ class Tailer:
         log, reader = self._handed
         reader.confirm()
         log.note(reader)
+
+    def look(self) -> None:
+        """Open what is there now, so that it can be read later even when it is deleted.
+
+        For whoever has to wait before confirm(): slices() looks by itself. Not with Source.once,
+        and no further once OPEN_AT_MOST files are open; those are found later, if they still exist.
+        """
+        if self._source.once:
+            return
+        for log in list(self._logs.values()):
+            if self.open_files >= OPEN_AT_MOST:
+                return
+            log.look()
+        if self.open_files < OPEN_AT_MOST:
+            self._expand()
 
     def state(self) -> State:
         """Return how far all is confirmed, also of the logs that are not read now."""
