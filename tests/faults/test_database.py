@@ -202,6 +202,26 @@ def test_password_changed(
     assert_whole(deployment, writer, producer, lake, clean)
 
 
+def aborted_clients(deployment: Deployment) -> int:
+    """Return how many sessions the server has ended, as it does to one that says nothing."""
+    return int(deployment.query("SHOW GLOBAL STATUS LIKE %s", "Aborted_clients")[0][1])
+
+
+def test_idle_for_longer_than_the_server_allows(deployment: Deployment, writer: Writer) -> None:
+    """A quiet night: the server ends each session for its silence; the morning loses nothing."""
+    producer, lake, clean = start_all(deployment, writer.path)
+    assert_stored(deployment, writer.path)
+    before = aborted_clients(deployment)
+
+    def ended() -> None:
+        assert aborted_clients(deployment) >= before + 2
+
+    eventually(ended, PATIENCE)
+    writer.burst(1_000)
+
+    assert_whole(deployment, writer, producer, lake, clean)
+
+
 def test_database_read_only(deployment: Deployment, writer: Writer) -> None:
     """A server that takes no writes is an outage, not the fault of any line."""
     producer, lake, clean = start_all(deployment, writer.path)

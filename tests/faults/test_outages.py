@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from deployment import Deployment, Service, eventually
@@ -9,6 +10,7 @@ from faults.installation import (
     PATIENCE,
     Writer,
     assert_stored,
+    assert_told,
     await_behind,
     await_metric,
     await_stored,
@@ -110,3 +112,25 @@ def test_the_room_of_deleted_files_is_given_back(
         assert deleted_files(producer) == []
 
     eventually(given_back, PATIENCE)
+
+
+def test_both_servers_away_at_the_start(
+    deployment: Deployment, writer: Writer, to_broker: Proxy, to_database: Proxy
+) -> None:
+    """Nobody gives up: each waits, says so, and begins when the servers are there."""
+    to_broker.refuse()
+    to_database.refuse()
+    ports = {"RABBIT_PORT": str(to_broker.port), "MYSQL_PORT": str(to_database.port)}
+    producer = deployment.start("producer", str(writer.path), **ports)
+    lake = deployment.start("lake_consumer", **ports)
+    clean = deployment.start("clean_consumer", **ports)
+    for service in (producer, lake, clean):
+        await_metric(service, "datastream_retries_total", 5)
+        assert service.get("/readyz")[0] == 503
+        assert service.process.poll() is None
+    writer.burst(1_000)
+    to_broker.accept()
+    to_database.accept()
+
+    assert_stored(deployment, writer.path)
+    assert_told(writer.lines, producer=producer, lake=lake, clean=clean)

@@ -104,6 +104,8 @@ def test_a_row_that_the_database_refuses(deployment: Deployment, writer: Writer)
     assert deployment.raw_lines() == lines
     refused = "SELECT line_offset FROM rejected_log WHERE reason = 'refused'"
     assert deployment.query(refused) == [(before,)]
+    for consumer in (lake, clean):  # not even once: what is the data's fault stays it
+        assert consumer.metric("datastream_retries_total", dependency="mysql") == 0
     assert_told(4_001, producer=producer)
 
 

@@ -285,6 +285,35 @@ def test_a_write_that_was_cut_short(opener: Opener) -> None:
     assert not leftover.exists()
 
 
+def test_it_is_on_the_disk_before_it_takes_its_name(
+    opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut at any moment leaves one that is whole: no zeros, no half, no missing name."""
+    saved = opener()
+    steps = []
+    fsync, replace = os.fsync, Path.replace
+
+    def note_fsync(descriptor: int) -> None:
+        fsync(descriptor)
+        file = Path(f"/proc/self/fd/{descriptor}").readlink()
+        steps.append(("on the disk", file.name, file.read_text() if file.is_file() else ""))
+
+    def note_replace(temporary: Path, file: Path) -> Path:
+        steps.append(("takes its name", temporary.name, temporary.read_text()))
+        return replace(temporary, file)
+
+    monkeypatch.setattr("producer.checkpoint.os.fsync", note_fsync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    saved.save(STATE)
+    content = opener.file.read_text()
+
+    assert steps == [
+        ("on the disk", "checkpoint.json.tmp", content),
+        ("takes its name", "checkpoint.json.tmp", content),
+        ("on the disk", opener.folder.name, ""),
+    ]
+
+
 def test_a_failure_is_tried_again_when_it_is_due(
     opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
