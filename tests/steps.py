@@ -22,13 +22,17 @@ _Node: TypeAlias = Any
 class Steps:
     """Matches a pattern, which may hold what the parsing's patterns hold, and counts."""
 
-    def __init__(self, pattern: str) -> None:
-        self._tree = re._parser.parse(pattern, 0)
+    def __init__(self, pattern: str, flags: int = 0) -> None:
+        self._tree = re._parser.parse(pattern, flags)
         self.taken = 0
 
     def fits(self, text: str) -> bool:
         """Return whether the whole text fits."""
         return any(end == len(text) for end in self._sequence(list(self._tree), 0, text, 0))
+
+    def end(self, text: str, place: int) -> int | None:
+        """Return where a match that begins at a place ends; None where none begins."""
+        return next(self._sequence(list(self._tree), 0, text, place), None)
 
     def _sequence(self, items: list[_Node], at: int, text: str, place: int) -> Iterator[int]:
         """Yield the ends of what the items from `at` on can match, in the engine's order."""
@@ -76,12 +80,21 @@ class Steps:
         elif kind is op.BRANCH:
             for branch in value[1]:
                 yield from self._sequence(list(branch), 0, text, place)
-        elif kind is op.ASSERT:
-            for _ in self._sequence(list(value[1]), 0, text, place):
+        elif kind in (op.ASSERT, op.ASSERT_NOT, op.AT):
+            if self._holds(kind, value, text, place):
                 yield place
-                return
         else:
             yield from self._repeat(kind, value, text, place)
+
+    def _holds(self, kind: _Node, value: _Node, text: str, place: int) -> bool:
+        """Return whether what is asserted of a place, which takes no character, is so."""
+        if kind is op.AT:
+            assert value is op.AT_END_STRING, "another place than the end"
+            return place == len(text)
+        direction, pattern = value
+        begin = place if direction > 0 else place - pattern.getwidth()[0]
+        found = None if begin < 0 else next(self._sequence(list(pattern), 0, text, begin), None)
+        return (found is not None) is (kind is op.ASSERT)
 
     def _repeat(self, kind: _Node, value: _Node, text: str, place: int) -> Iterator[int]:
         least, most, body = value

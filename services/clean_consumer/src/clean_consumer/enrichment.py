@@ -17,9 +17,13 @@ from clean_consumer.privacy import AnyEvent
 from clean_consumer.referrers import ReferrerParser
 from clean_consumer.settings import EnrichmentSettings
 from datastream.parsing import Event
+from datastream.privacy import LineDisguise, but_hashes
+from datastream.privacy_settings import PrivacySettings
 
 #: From a text to the columns that derive from it.
 Describe: TypeAlias = Callable[[str], Sequence[Any]]
+#: From an event to what of it is kept.
+Keep: TypeAlias = Callable[[AnyEvent], AnyEvent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,9 @@ class Enrichment:
     place: Callable[[bytes], Place] = lambda _client: NOWHERE
     file_type: Callable[[str], str | None] = lambda _path: None
     #: What is kept of an event, once what needs all of it is done.
-    private: tuple[Callable[[AnyEvent], AnyEvent], ...] = ()
+    private: tuple[Keep, ...] = ()
+    #: The same of a line that was disguised before it was published.
+    private_again: tuple[Keep, ...] = ()
     #: The columns that are fields of the line: all of the event but its last three.
     columns: Callable[[Event], Sequence[Any]] = itemgetter(slice(-3))
     agent: Describe | None = None
@@ -53,19 +59,13 @@ def enrichment(settings: EnrichmentSettings) -> Enrichment:
     """Return what the settings ask for."""
     parts = settings.parts
     places = Places(settings.geoip_dir) if "country" in parts else None
-    private: list[Callable[[AnyEvent], AnyEvent]] = []
-    if settings.addresses == "truncated":
-        private.append(partial(privacy.without_address, disguise=privacy.truncated))
-    elif settings.addresses == "hashed" and settings.key is not None:
-        private.append(partial(privacy.without_address, disguise=privacy.hashed(settings.key)))
-    if settings.queries == "drop":
-        private.append(privacy.without_query)
     return Enrichment(
         refresh=places.refresh if places else NONE.refresh,
         place=places.find if places else NONE.place,
         file_type=file_type if "file_type" in parts else NONE.file_type,
-        private=tuple(private),
         columns=_columns([leave_out for part, leave_out in _LEFT_OUT if part not in parts]),
+        private=_private(settings.privacy, again=False),
+        private_again=_private(settings.privacy, again=True),
         agent=AgentParser() if "user_agent" in parts else None,
         referrer=ReferrerParser(settings.site_hosts) if "referrer" in parts else None,
     )
@@ -80,3 +80,18 @@ def _columns(left_out: Sequence[Callable[[Event], Event]]) -> Callable[[Event], 
         return NONE.columns(event)
 
     return columns if left_out else NONE.columns
+
+
+def _private(settings: PrivacySettings, *, again: bool) -> tuple[Keep, ...]:
+    disguise = settings.disguise
+    if disguise is not None and again:
+        disguise = but_hashes(disguise)
+    private: list[Keep] = []
+    if disguise is not None:
+        private.append(partial(privacy.without_address, disguise=disguise))
+    if disguise is not None or settings.drops_queries:
+        line = LineDisguise(disguise, drops_queries=settings.drops_queries)
+        private.append(partial(privacy.without_traces, disguise=line))
+    if settings.drops_queries:
+        private.append(privacy.without_query)
+    return tuple(private)

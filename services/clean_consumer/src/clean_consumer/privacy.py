@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
-from hashlib import blake2b, sha256
 from typing import Any, TypeAlias
 
 from datastream.parsing import ErrorEvent, Event
+from datastream.privacy import Disguise, LineDisguise
 
 AnyEvent: TypeAlias = Event | ErrorEvent
-
-#: From an address, 4 or 16 bytes, to what is stored in its place, 4 or 16 bytes.
-Disguise: TypeAlias = Callable[[bytes], bytes]
 
 #: What `extra` may hold of a line that gives addresses away, by the names of nginx's variables.
 ADDRESSES = frozenset(
@@ -32,29 +27,8 @@ ADDRESSES = frozenset(
     ]
 )
 QUERIES = frozenset({"args", "query_string"})
-#: IPv6 addresses for use within a site (RFC 4193): no visitor on the internet has one.
-_LOCAL = b"\xfd"
-
-
-def truncated(client: bytes) -> bytes:
-    """Return the network of an address: the first 24 bits of IPv4, the first 48 of IPv6."""
-    if len(client) == 4:
-        return client[:3] + bytes(1)
-    return client[:6] + bytes(10)
-
-
-def hashed(key: str) -> Disguise:
-    """Return what puts an IPv6 address of fd00::/8 in an address's place, always the same one.
-
-    Whoever does not have the key cannot find the address again by trying all of them.
-    """
-    secret = sha256(key.encode()).digest()
-
-    @lru_cache(maxsize=4096)
-    def disguise(client: bytes) -> bytes:
-        return _LOCAL + blake2b(client, key=secret, digest_size=15).digest()
-
-    return disguise
+#: What an error log says in words of its own, or in the client's.
+_TEXTS = ("message", "request", "referrer")
 
 
 def without_address(event: AnyEvent, disguise: Disguise) -> AnyEvent:
@@ -69,7 +43,7 @@ def without_address(event: AnyEvent, disguise: Disguise) -> AnyEvent:
 def without_query(event: AnyEvent) -> AnyEvent:
     """Return the event with every text cut at its question mark: URL, referrer, `extra`.
 
-    The message of an error log is kept as it is.
+    Not the message of an error log, in which more may follow: see without_traces().
     """
     extra: dict[str, object] | None = None
     if event.extra is not None:
@@ -80,6 +54,22 @@ def without_query(event: AnyEvent) -> AnyEvent:
         return event._replace(url=_cut(event.url), query=None, referrer=referrer, extra=extra)
     request, upstream = _cut(event.request), _cut(event.upstream)
     return event._replace(request=request, upstream=upstream, referrer=referrer, extra=extra)
+
+
+def without_traces(event: AnyEvent, disguise: LineDisguise) -> AnyEvent:
+    """Return an error log's event with its texts disguised; any other as it is.
+
+    Not those about the site's own servers: server, upstream and host.
+    """
+    if not isinstance(event, ErrorEvent):
+        return event
+    texts = {name: _disguised(getattr(event, name), disguise) for name in _TEXTS}
+    extra = event.extra and {k: _disguised(v, disguise) for k, v in event.extra.items()}
+    return event._replace(**texts, extra=extra)
+
+
+def _disguised(value: Any, disguise: LineDisguise) -> Any:  # noqa: ANN401 - as _cut()
+    return disguise(value.encode()).decode() if isinstance(value, str) else value
 
 
 def _is_query(name: str) -> bool:

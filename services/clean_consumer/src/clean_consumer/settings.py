@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from datastream.config import ConfigError, Environment
+from datastream.privacy_settings import PrivacySettings
 
 #: What can be added, by the word that stands in ENRICH.
 PARTS = ("user_agent", "country", "referrer", "file_type", "url", "session", "email")
@@ -18,9 +19,7 @@ class EnrichmentSettings:
     parts: frozenset[str]
     geoip_dir: Path | None
     site_hosts: frozenset[str]
-    addresses: str
-    key: str | None = field(repr=False)
-    queries: str
+    privacy: PrivacySettings
 
     @classmethod
     def read(cls, env: Environment) -> EnrichmentSettings:
@@ -36,17 +35,11 @@ class EnrichmentSettings:
         folder = env.find("GEOIP_DIR")
         if folder is not None and not Path(folder).is_dir():
             raise ConfigError(f"GEOIP_DIR is {folder}; it must be a folder that is there")
-        addresses = env.choice("PRIVACY_ADDRESSES", "full", ("full", "truncated", "hashed"))
-        key = env.find("PRIVACY_KEY")
-        if addresses == "hashed" and key is None:
-            raise ConfigError("PRIVACY_KEY is not set, but PRIVACY_ADDRESSES is hashed")
         return cls(
             parts=parts,
             geoip_dir=None if folder is None else Path(folder),
             site_hosts=_list(env.find("SITE_HOSTS") or ""),
-            addresses=addresses,
-            key=key,
-            queries=env.choice("PRIVACY_QUERIES", "keep", ("keep", "drop")),
+            privacy=PrivacySettings.read(env),
         )
 
 
