@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from datastream.errors import Unavailable
 from datastream.mysql import Session
-from datastream.slices import TRUNCATED, UNTERMINATED, Slice
+from datastream.privacy import LineDisguise, hashed, truncated
+from datastream.slices import DISGUISED, TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from datastream_operator import migrate
 from deployment import Deployment
 from lake_consumer.store import Lake
+from producer.disguising import disguised as producer_disguised
 
 STREAM = Stream(2**63 + 5, "test", "host", "/var/log/access.log", "combined", 0)
 ANOTHER = Stream(7, "test", "host", "/var/log/another.log", "combined", 0)
@@ -169,3 +172,73 @@ def test_a_schema_that_is_missing_is_an_outage(deployment: Deployment, lake: Lak
         lake.check()
     with pytest.raises(Unavailable, match="run the migrations"):
         lake.add([piece(b"a line")])
+
+
+HASHES, NETWORKS = (
+    LineDisguise(disguise, drops_queries=True) for disguise in (hashed("a key"), truncated)
+)
+
+
+def disguised(disguise: LineDisguise, *lines: bytes, position: int = 0, flags: int = 0) -> Slice:
+    """Return the slice that a producer publishes of these lines with PRIVACY_BEFORE=lake."""
+    [one] = producer_disguised(piece(*lines, position=position, flags=flags), disguise)
+    return one
+
+
+def test_disguised_lines_are_stored_where_the_lines_were(
+    deployment: Deployment, lake: Lake
+) -> None:
+    """Longer or shorter, they and those after them are in no conflict; again is a duplicate."""
+    first = disguised(HASHES, b"192.0.2.1 a", b"192.0.2.2 /b?c d")
+    second = disguised(NETWORKS, b"192.0.2.3 e", position=first.end + 1)
+
+    assert lake.add([first]).stored == {"raw_log": 2}
+    assert lake.add([second]).quarantined == []
+    assert lake.add([first, second]).duplicates == 3
+    assert rows(deployment) == [
+        (0, DISGUISED, HASHES(b"192.0.2.1 a")),
+        (12, DISGUISED, HASHES(b"192.0.2.2 /b d")),
+        (29, DISGUISED, b"192.0.2.0 e"),
+    ]
+
+
+def test_after_a_change_of_the_settings_what_is_stored_stays(
+    deployment: Deployment, lake: Lake
+) -> None:
+    """Another disguise, or one after none, is the same line; another log's line is in conflict."""
+    lines = (b"192.0.2.1 /a?b c", b"192.0.2.2 d")
+    lake.add([disguised(HASHES, *lines)])
+    stored = rows(deployment)
+    plain = piece(*lines, stream=ANOTHER)
+    lake.add([plain])
+
+    other = lake.add([disguised(NETWORKS, *lines)])
+    none = lake.add([piece(*lines)])
+    late = lake.add([replace(disguised(HASHES, *lines), stream=ANOTHER)])
+    intruder = lake.add([disguised(HASHES, b"192.0.2.1 /e?b c", b"192.0.2.2 d")])
+
+    assert [(o.duplicates, o.quarantined) for o in (other, none, late)] == [(2, [])] * 3
+    assert [reason for _, reason in intruder.quarantined] == ["identity_conflict"]
+    assert [row for row in rows(deployment) if row[1]] == stored
+    assert [row[1] for row in rows(deployment)[:2]] == [0, 0]
+
+
+def test_the_beginning_of_a_disguised_line_gives_way_to_it(
+    deployment: Deployment, lake: Lake
+) -> None:
+    """Though the beginning was cut within an address."""
+    begun = lake.add([disguised(HASHES, b"a 192.0.2.", flags=UNTERMINATED)])
+    whole = lake.add([disguised(HASHES, b"a 192.0.2.77 b", b"c")])
+    again = lake.add([disguised(HASHES, b"a 192.0.2.", flags=UNTERMINATED)])
+
+    assert begun.stored == {"raw_log": 1}
+    assert (whole.replaced, whole.stored["raw_log"], again.duplicates) == (1, 1, 1)
+    assert rows(deployment)[0] == (0, DISGUISED, HASHES(b"a 192.0.2.77 b"))
+
+
+def test_a_whole_line_is_not_replaced_by_a_longer_one(deployment: Deployment, lake: Lake) -> None:
+    """Its flag says that it is disguised, not that it may go on."""
+    lake.add([disguised(HASHES, b"whole")])
+
+    assert lake.add([disguised(HASHES, b"whole and more")]).quarantined
+    assert rows(deployment) == [(0, DISGUISED, b"whole")]

@@ -9,14 +9,20 @@ from dataclasses import dataclass, replace
 from datastream.errors import NotASlice
 from datastream.streams import Stream
 
-#: The version of the envelope that this code writes. Consumers read this one and the one before,
-#: so that an upgrade with messages in the queue is safe.
-ENVELOPE_VERSION = 1
+#: The newest version of the envelope. Consumers read this one and the one before, so that an
+#: upgrade with messages in the queue is safe. Version 2 is written for disguised lines alone: who
+#: has none needs no newer consumer.
+ENVELOPE_VERSION = 2
 
 #: Bits of a line's flags. The last line of a file that has no newline:
 UNTERMINATED = 1
 #: The head of a line that was longer than the limit:
 TRUNCATED = 2
+#: A line as it may be kept, without addresses or query strings; its length need not be the line's.
+DISGUISED = 4
+
+#: A line that may go on where it ends here; it is alone in its slice.
+INCOMPLETE = UNTERMINATED | TRUNCATED
 
 #: The greatest number that a header can hold.
 GREATEST = 2**63 - 1
@@ -33,7 +39,7 @@ _NUMBERS = {
     "version": GREATEST,
     "position": GREATEST,
     "lines": MOST_LINES,
-    "flags": UNTERMINATED | TRUNCATED,
+    "flags": INCOMPLETE | DISGUISED,
     "generation": 2**32 - 1,
     "read_at_ms": GREATEST,
 }
@@ -41,9 +47,9 @@ _NUMBERS = {
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Consecutive whole lines of one stream, byte for byte.
+    """Consecutive whole lines of one stream, byte for byte unless they are disguised.
 
-    A flagged line is alone in its slice, so the flags are the slice's.
+    A line that is INCOMPLETE is alone in its slice, so the flags are the slice's.
     """
 
     stream: Stream
@@ -53,12 +59,21 @@ class Slice:
     body: bytes
     #: How many lines the body holds.
     lines: int
-    #: UNTERMINATED, TRUNCATED or 0.
+    #: Some of UNTERMINATED, TRUNCATED and DISGUISED, or 0.
     flags: int
     #: When it was read from the file: milliseconds since the epoch.
     read_at_ms: int
     #: A person chose its format anew: rows that the same parser made under another one give way.
     reformat: bool = False
+    #: How long each line is in its stream, in bytes, where that is not how long it is here.
+    lengths: tuple[int, ...] | None = None
+
+    @property
+    def end(self) -> int:
+        """The byte offset in the stream behind the last line: that of its newline."""
+        if self.lengths is None:
+            return self.position + len(self.body)
+        return self.position + sum(self.lengths) + self.lines - 1
 
     @property
     def message_id(self) -> str:
@@ -68,9 +83,15 @@ class Slice:
     def numbered(self) -> Iterator[tuple[int, bytes]]:
         """Yield each line with its byte offset in the stream."""
         offset = self.position
-        for line in self.body.split(b"\n"):
+        lines = self.body.split(b"\n")
+        if self.lengths is None:
+            for line in lines:
+                yield offset, line
+                offset += len(line) + 1
+            return
+        for line, length in zip(lines, self.lengths, strict=True):
             yield offset, line
-            offset += len(line) + 1
+            offset += length + 1
 
     def halves(self) -> tuple[Slice, Slice]:
         """Return two slices with half of the lines each. Raises ValueError on a single line."""
@@ -79,21 +100,24 @@ class Slice:
         first = self.lines // 2
         parts = self.body.split(b"\n", first)
         head, tail = b"\n".join(parts[:-1]), parts[-1]
-        return (
-            replace(self, body=head, lines=first),
-            replace(
-                self,
-                body=tail,
-                lines=self.lines - first,
-                position=self.position + len(head) + 1,
-            ),
+        lengths = self.lengths
+        half = replace(
+            self, body=head, lines=first, lengths=None if lengths is None else lengths[:first]
+        )
+        return half, replace(
+            self,
+            body=tail,
+            lines=self.lines - first,
+            position=half.end + 1,
+            lengths=None if lengths is None else lengths[first:],
         )
 
     def headers(self) -> dict[str, int | str]:
         """Return what travels beside the body."""
         stream = self.stream
+        is_new = self.flags & DISGUISED or self.lengths is not None
         return {
-            "version": ENVELOPE_VERSION,
+            "version": ENVELOPE_VERSION if is_new else 1,
             # In hexadecimal: the integers of an AMQP header are signed.
             "stream": f"{stream.stream_id:016x}",
             "position": self.position,
@@ -108,6 +132,8 @@ class Slice:
             # Left out as a rule, and no reason for another version: who does not know it parses
             # the lines all the same.
             **({"reformat": 1} if self.reformat else {}),
+            # As text: each is a few bytes of the one frame that all headers must fit into.
+            **({} if self.lengths is None else {"lengths": " ".join(map(str, self.lengths))}),
         }
 
 
@@ -121,27 +147,44 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
         raise NotASlice("the message has no headers")
     numbers = {name: _number(headers, name, most) for name, most in _NUMBERS.items()}
     texts = {name: _text(headers, name, limit) for name, limit in LIMITS.items()}
-    if numbers["version"] != ENVELOPE_VERSION:
-        raise NotASlice(f"envelope version {numbers['version']} is not {ENVELOPE_VERSION}")
+    version, flags = numbers["version"], numbers["flags"]
+    if version not in (ENVELOPE_VERSION, ENVELOPE_VERSION - 1):
+        raise NotASlice(f"envelope version {version} is newer than {ENVELOPE_VERSION}, or none")
+    if version == 1 and (flags & DISGUISED or "lengths" in headers):
+        raise NotASlice("disguised lines, in an envelope of version 1")
     if len(body) > MOST_BYTES:
         raise NotASlice(f"the body holds more than {MOST_BYTES} bytes")
     found = body.count(b"\n") + 1
     if found != numbers["lines"]:
         raise NotASlice(f"the body holds {found} lines, the headers say {numbers['lines']}")
-    if numbers["flags"] and found != 1:
-        raise NotASlice("a flagged line is not alone in its slice")
-    if numbers["position"] + len(body) > GREATEST:
-        raise NotASlice("the body reaches beyond the greatest position")
-    stream = Stream(stream_id=_stream(headers), generation=numbers["generation"], **texts)
-    return Slice(
-        stream=stream,
+    if flags & INCOMPLETE and found != 1:
+        raise NotASlice("a line that may go on is not alone in its slice")
+    piece = Slice(
+        stream=Stream(stream_id=_stream(headers), generation=numbers["generation"], **texts),
         position=numbers["position"],
         body=body,
         lines=found,
-        flags=numbers["flags"],
+        flags=flags,
         read_at_ms=numbers["read_at_ms"],
         reformat=headers.get("reformat") == 1,
+        lengths=_lengths(headers, found),
     )
+    if piece.end > GREATEST:
+        raise NotASlice("the body reaches beyond the greatest position")
+    return piece
+
+
+def _lengths(headers: Mapping[str, object], lines: int) -> tuple[int, ...] | None:
+    if "lengths" not in headers:
+        return None
+    text = headers["lengths"]
+    # Of each at most 7 digits: of a longer line no more is read.
+    if not isinstance(text, str) or not re.fullmatch("[0-9]{1,7}(?: [0-9]{1,7})*+", text):
+        raise NotASlice("the header lengths is not numbers with a space between them")
+    lengths = tuple(map(int, text.split(" ")))
+    if len(lengths) != lines:
+        raise NotASlice(f"the header lengths has {len(lengths)} numbers for {lines} lines")
+    return lengths
 
 
 def _number(headers: Mapping[str, object], name: str, most: int) -> int:

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from datastream.config import ConfigError, Environment
 from datastream.errors import NotASlice
-from datastream.slices import MOST_BYTES, MOST_LINES, TRUNCATED, UNTERMINATED, Slice, decode
+from datastream.slices import (
+    DISGUISED,
+    MOST_BYTES,
+    MOST_LINES,
+    TRUNCATED,
+    UNTERMINATED,
+    Slice,
+    decode,
+)
 from datastream.streams import Stream
 from producer.settings import ProducerSettings
 
@@ -56,7 +64,7 @@ def test_halves_are_the_whole(lines: list[bytes]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"version": 2},
+        {"version": 3},
         {"version": None},
         {"position": -1},
         {"position": 2**63},
@@ -99,6 +107,16 @@ def test_halves_are_the_whole(lines: list[bytes]) -> None:
         {"host": "x" * 256},
         {"path": "x" * 1025},
         {"format": "x" * 4097},
+        {"lengths": "3 3"},
+        {"version": 2, "lengths": "3"},
+        {"version": 2, "lengths": "3 3 3"},
+        {"version": 2, "lengths": "3 -3"},
+        {"version": 2, "lengths": "3 \u0663"},
+        {"version": 2, "lengths": "3 12345678"},
+        {"version": 2, "lengths": 3},
+        {"version": 2, "flags": 5},
+        {"version": 2, "flags": 8},
+        {"version": 2, "lengths": "3 4", "position": 2**63 - 8},
     ],
     ids=str,
 )
@@ -206,3 +224,43 @@ def test_a_format_chosen_anew_travels(reformat: bool) -> None:
     assert ("reformat" in sent.headers()) is reformat
     assert decode(sent.headers(), sent.body) == sent
     assert {half.reformat for half in sent.halves()} == {reformat}
+
+
+def test_who_disguises_nothing_needs_no_newer_consumer() -> None:
+    """The envelope is the one before, header by header."""
+    assert piece([b"one"]).headers()["version"] == 1
+    assert "lengths" not in piece([b"one"]).headers()
+    assert piece([b"one"], flags=DISGUISED).headers()["version"] == 2
+
+
+@settings(deadline=None)
+@given(
+    lines=st.lists(st.tuples(st.binary(max_size=9), st.integers(0, 9_999_999)), min_size=1),
+    position=st.integers(0, 2**40),
+)
+def test_disguised_lines_keep_the_offsets_that_they_had(
+    lines: list[tuple[bytes, int]], position: int
+) -> None:
+    """On their way, whole and halved, however long they are now."""
+    texts = [line.replace(b"\n", b"") for line, _ in lines]
+    lengths = tuple(length for _, length in lines)
+    sent = replace(piece(texts, position, DISGUISED), lengths=lengths)
+    offsets = [position + sum(lengths[:n]) + n for n in range(len(lines))]
+
+    assert decode(sent.headers(), sent.body) == sent
+    assert list(sent.numbered()) == list(zip(offsets, texts, strict=True))
+    assert sent.end == offsets[-1] + lengths[-1]
+    if len(lines) > 1:
+        first, second = sent.halves()
+        assert [*first.numbered(), *second.numbered()] == list(sent.numbered())
+        assert (first.end + 1, second.end) == (second.position, sent.end)
+        assert decode(second.headers(), second.body) == second
+
+
+def test_the_headers_of_the_largest_slice_fit_into_a_frame() -> None:
+    """All of them go in one, of 128 KiB: RabbitMQ closes the connection over a larger one."""
+    lengths = (MOST_BYTES,) * MOST_LINES
+    stream = Stream(2**64 - 1, "\U0001f600" * 255, "h" * 255, "\U0001f600" * 1024, "x" * 4096, 0)
+    largest = Slice(stream, 0, b"\n" * (MOST_LINES - 1), MOST_LINES, DISGUISED, 0, lengths=lengths)
+
+    assert sum(len(f"{k}{v}".encode()) + 16 for k, v in largest.headers().items()) < 128 * 1024

@@ -19,7 +19,7 @@ from datastream.parsing import (
     Unparseable,
     parser_for,
 )
-from datastream.slices import TRUNCATED, Slice
+from datastream.slices import DISGUISED, TRUNCATED, Slice
 
 #: A row of a table, in the order of its columns.
 Row = tuple[Any, ...]
@@ -54,9 +54,9 @@ def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
     except FormatError as error:
         raise NotASlice(f"unknown format {piece.stream.format[:64]!r}: {error}") from None
     enrichment.refresh()
-    place, file_type, private = enrichment.place, enrichment.file_type, enrichment.private
-    columns = enrichment.columns
+    place, file_type, columns = enrichment.place, enrichment.file_type, enrichment.columns
     stream_id, flags = piece.stream.stream_id, piece.flags
+    private = enrichment.private_again if flags & DISGUISED else enrichment.private
     parsed = Parsed(piece)
     for offset, line in piece.numbered():
         try:

@@ -14,6 +14,7 @@ from clean_consumer.tables import CLEAN_AND_REJECTED, ERROR_AND_REJECTED, PRESEN
 from datastream.consuming import Outcome, add_bisected
 from datastream.errors import RowRefused, Unavailable
 from datastream.mysql import Session, StreamLog, Transaction
+from datastream.slices import INCOMPLETE
 
 
 class _Span(NamedTuple):
@@ -118,7 +119,7 @@ def _in_turn(batch: Iterable[Parsed]) -> list[list[Parsed]]:
         if piece.reformat:
             reformatted.setdefault((piece.flags, piece.stream.format), []).append(parsed)
         else:
-            others[not piece.flags].append(parsed)
+            others[not piece.flags & INCOMPLETE].append(parsed)
     return [part for part in (*others, *reformatted.values()) if part]
 
 
@@ -138,7 +139,7 @@ _Presence = dict[tuple[int, int], tuple[tuple[int, bool], LiteralString]]
 
 def _rank(parser_version: int, flags: int) -> tuple[int, bool]:
     """Return what makes a row better than another of its key: a newer parser, a whole line."""
-    return parser_version, not flags
+    return parser_version, not flags & INCOMPLETE
 
 
 def _present(transaction: Transaction, batch: Iterable[Parsed]) -> _Presence:
@@ -155,7 +156,7 @@ def _spans(batch: Iterable[Parsed]) -> Iterator[_Span]:
     span: _Span | None = None
     for parsed in batch:
         piece = parsed.piece
-        last = piece.position + len(piece.body)
+        last = piece.end
         if span and span.stream_id == piece.stream.stream_id and piece.position <= span.last + 1:
             span = span._replace(last=max(last, span.last))
             continue

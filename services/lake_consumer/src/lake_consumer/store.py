@@ -9,7 +9,8 @@ from operator import attrgetter
 from datastream.consuming import Outcome, add_bisected
 from datastream.inserts import Insert, binaries, numbers
 from datastream.mysql import Session, StreamLog, Transaction
-from datastream.slices import Slice
+from datastream.privacy import skeleton
+from datastream.slices import DISGUISED, INCOMPLETE, Slice
 
 ADD_LINES = Insert(
     """
@@ -24,9 +25,10 @@ STORED_LINES = """
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
 
-#: The line that is stored before a position, and where it ends.
+#: The line that is stored before a position, and where it ends; of a disguised one (its flag is 4)
+#: nobody knows that.
 LINE_BEFORE = """
-    SELECT line_offset + LENGTH(line) FROM raw_log
+    SELECT line_offset + IF(flags & 4, 0, LENGTH(line)) FROM raw_log
     WHERE stream_id = %s AND line_offset < %s ORDER BY line_offset DESC LIMIT 1
 """
 
@@ -108,7 +110,7 @@ def _check_beginnings(transaction: Transaction, slices: Iterable[Slice]) -> None
             before >= piece.position for (before,) in transaction.select(LINE_BEFORE, begin)
         ):
             conflicts.append(piece)
-        end = piece.stream.stream_id, piece.position + len(piece.body) + 1
+        end = piece.stream.stream_id, piece.end + 1
     if conflicts:
         raise _Conflict(conflicts)
 
@@ -118,29 +120,38 @@ def _compare(transaction: Transaction, slices: Iterable[Slice]) -> int:
 
     Equal is a duplicate. A stored line that was only a beginning (no newline yet, or over a limit
     that was lower then) is replaced by the one that goes on from it. A beginning of the stored
-    line is an older look at it. Raises _Conflict for anything else.
+    line is an older look at it. A line that differs in its disguise alone, as after a change of
+    the settings, is a duplicate: what is stored stays. Raises _Conflict for anything else.
     """
     replaced = 0
     conflicts = []
     for piece in slices:
-        key = piece.stream.stream_id, piece.position, piece.position + len(piece.body)
+        key = piece.stream.stream_id, piece.position, piece.end
         stored = {
             offset: (flags, line) for offset, flags, line in transaction.select(STORED_LINES, key)
         }
         for offset, line in piece.numbered():
             stored_flags, stored_line = stored[offset]
-            if (stored_flags, stored_line) == (piece.flags, line):
+            is_alike = not (stored_flags ^ piece.flags) & INCOMPLETE
+            if stored_line == line and is_alike:
                 continue
-            if stored_flags and line.startswith(stored_line):
+            if stored_flags & INCOMPLETE and line.startswith(stored_line):
                 replaced += transaction.execute(
                     COMPLETE_LINE, (piece.stream.stream_id, offset, piece.flags, line)
                 )
-            elif not (piece.flags and stored_line.startswith(line)):
+            elif piece.flags & INCOMPLETE and stored_line.startswith(line):
+                continue
+            elif not (is_alike and _is_same(stored_flags | piece.flags, stored_line, line)):
                 conflicts.append(piece)
                 break
     if conflicts:
         raise _Conflict(conflicts)
     return replaced
+
+
+def _is_same(flags: int, stored: bytes, line: bytes) -> bool:
+    """Say whether two lines that differ are one line, of which either is disguised, or both are."""
+    return bool(flags & DISGUISED) and skeleton(stored) == skeleton(line)
 
 
 def _halves(piece: Slice) -> tuple[Slice, Slice] | None:
