@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,9 @@ from clean_consumer.enrichment import Enrichment, enrichment
 from clean_consumer.rows import Parsed, parse, referrer_id_of
 from clean_consumer.settings import PARTS, EnrichmentSettings
 from datastream.config import ConfigError, Environment
-from datastream.slices import Slice
+from datastream.privacy import hashed
+from datastream.privacy_settings import PrivacySettings
+from datastream.slices import DISGUISED, Slice
 from datastream.streams import Stream
 
 STREAM = Stream(9, "test", "host", "/var/log/access.log", "combined", 0)
@@ -124,3 +128,39 @@ def test_a_setting_that_is_wrong_is_named(settings: dict[str, str], words: str) 
 def test_the_key_is_shown_nowhere() -> None:
     """A settings object may end up in a log."""
     assert "secret" not in repr(EnrichmentSettings.read(Environment({"PRIVACY_KEY": "secret"})))
+
+
+@pytest.mark.parametrize("addresses", ["truncated", "hashed"])
+@pytest.mark.parametrize(
+    "line", [LINE, LINE.replace(b"192.0.2.7", b"2001:db8:1:2::7"), b"no, 192.0.2.7"]
+)
+def test_a_line_that_was_disguised_before_gives_the_same_row(addresses: str, line: bytes) -> None:
+    """A hash is not hashed again; with this producer or with that one, a visitor is the same."""
+    settings = {
+        "ENRICH": "none",
+        "PRIVACY_ADDRESSES": addresses,
+        "PRIVACY_KEY": "k",
+        "PRIVACY_QUERIES": "drop",
+    }
+    made = asked(**settings)
+    disguise = PrivacySettings.read(Environment(settings)).line_disguise
+    assert disguise is not None
+    whole = Slice(STREAM, 0, line, 1, 0, read_at_ms=0)
+    kept = replace(whole, body=disguise(line), flags=DISGUISED, lengths=(len(line),))
+
+    before, after = parse(whole, made), parse(kept, made)
+
+    assert [(*row[:3], *row[4:]) for row in after.clean + after.rejected] == [
+        (*row[:3], *row[4:]) for row in before.clean + before.rejected
+    ]
+    assert after.referrers == before.referrers
+
+
+def test_who_is_within_the_site_is_hashed_too() -> None:
+    """An address of fd00::/8 in a line that was not disguised is a visitor's."""
+    line = LINE.replace(b"192.0.2.7", b"fd00::1")
+    made = asked(PRIVACY_ADDRESSES="hashed", PRIVACY_KEY="k")
+
+    row = parse(Slice(STREAM, 0, line, 1, 0, read_at_ms=0), made).clean[0]
+
+    assert row[5] == hashed("k")(ip_address("fd00::1").packed)

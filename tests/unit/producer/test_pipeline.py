@@ -155,3 +155,17 @@ def test_what_there_is_at_the_start_is_remembered_before_anything_is_published()
         steps.run()
 
     assert steps.steps[:3] == ["state", "save", "lake.test 0"]
+
+
+def test_a_slice_may_be_published_as_several() -> None:
+    """Both sides get all of them before the slice is confirmed."""
+    steps = Steps(ONE)
+    pipeline.run(steps, steps, steps, steps.published, Event(), lambda _piece: [ONE, TWO])
+
+    assert steps.steps[2:7] == [
+        "lake.test 0",
+        "lake.test 5",
+        "clean.test 0",
+        "clean.test 5",
+        "confirm",
+    ]

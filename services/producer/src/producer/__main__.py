@@ -15,6 +15,7 @@ from datastream.arguments import moment, stream_number
 from datastream.config import Environment, RabbitSettings, ServiceSettings
 from datastream.errors import Unavailable
 from datastream.parsing import AUTO
+from datastream.privacy import LineDisguise
 from datastream.rabbitmq import Publisher
 from datastream.service import start
 from datastream.shutdown import stop_on_signals
@@ -22,6 +23,7 @@ from datastream.slices import TRUNCATED, Slice
 from producer import pipeline
 from producer.checkpoint import Checkpoint, StateError, StateInUse
 from producer.detecting import detected_format
+from producer.disguising import disguised
 from producer.progress import shown
 from producer.publishing import PatientPublisher
 from producer.rewind import NotThere, Wanted, Writing, rewind
@@ -53,7 +55,7 @@ def run(arguments: argparse.Namespace, env: Environment) -> int:
         ):
             counts.watch(tailer)
             counts.tailing(is_tailing=tailer.is_tailing)
-            publish(tailer, rabbit, checkpoint, counts, stop)
+            publish(tailer, rabbit, checkpoint, counts, stop, settings.disguise)
     except (StateError, StateInUse, NoInput) as error:
         logger.error(str(error))  # noqa: TRY400 - the message says all
         return {StateError: EX_DATAERR, StateInUse: EX_TEMPFAIL, NoInput: EX_NOINPUT}[type(error)]
@@ -96,6 +98,7 @@ def publish(
     checkpoint: Checkpoint,
     counts: metrics.ProducerMetrics,
     stop: Event,
+    disguise: LineDisguise | None = None,
 ) -> None:
     """Publish what the tailer reads, through every outage, and tell the metrics and the person."""
     open_session = partial(Publisher.open, rabbit)
@@ -113,7 +116,11 @@ def publish(
                 progress.add(piece)
 
         try:
-            pipeline.run(tailer, publisher, checkpoint, published, stop)
+            if disguise is None:
+                pipeline.run(tailer, publisher, checkpoint, published, stop)
+            else:
+                prepare = partial(disguised, disguise=disguise)
+                pipeline.run(tailer, publisher, checkpoint, published, stop, prepare)
         except Unavailable:
             # Asked to stop during an outage: the slice in hand is read again at the next start.
             logger.info("Stopped while RabbitMQ was unavailable")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datastream.paths import printable
+from datastream.privacy import skeleton
 from datastream.slices import Slice
 from producer.files import Identity, LogFile, siblings
 from producer.known import KnownStreams
@@ -41,6 +42,8 @@ class Source:
     limits: Limits
     #: Read to the end and no further; a last line without its newline is sent as it stands.
     once: bool = False
+    #: Lines are disguised before they are published: nor may a stream's id give its first one away.
+    is_disguised: bool = False
 
 
 class Log:
@@ -321,7 +324,8 @@ class Log:
         for reader in sorted(self._open, key=modified_at) if is_away else self._open:
             first_line = self._first_line(reader)
             if first_line is not None:
-                reader.begin(self._known.new(first_line))
+                named = skeleton(first_line) if self._source.is_disguised else first_line
+                reader.begin(self._known.new(named))
                 self.note(reader)
                 logger.info(
                     "Reading from the beginning",

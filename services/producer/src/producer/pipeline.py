@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from threading import Event
 from typing import Protocol
 
@@ -53,11 +53,13 @@ def run(
     checkpoint: Checkpoint,
     published: Callable[[Slice | None], None],
     stop: Event,
+    prepare: Callable[[Slice], Sequence[Slice]] = lambda piece: (piece,),
 ) -> None:
     """Publish slice after slice until there is no more or `stop` is set.
 
     `published` is told each slice that is safe, and None while there is nothing to read. The
-    state is remembered whatever happens. Raises Unavailable when stopped during an outage.
+    state is remembered whatever happens. `prepare` gives the slices, one as a rule, as which a
+    slice is published. Raises Unavailable when stopped during an outage.
     """
     # Before the first slice, which may wait long: from now on no file of these logs is an old one.
     checkpoint.save(tailer.state())
@@ -66,8 +68,10 @@ def run(
             if stop.is_set():
                 return
             if piece is not None:
+                parts = prepare(piece)
                 for side in (LAKE_KEY, CLEAN_KEY):
-                    publisher.publish(routing_key(side, piece.stream.source), piece)
+                    for part in parts:
+                        publisher.publish(routing_key(side, piece.stream.source), part)
                 tailer.confirm()
             published(piece)
             checkpoint.save_if_due(tailer.state)

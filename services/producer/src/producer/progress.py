@@ -34,7 +34,7 @@ class _Bar:
     def add(self, piece: Slice) -> None:
         self._lines += piece.lines
         self._bar.set_postfix_str(f"{self._lines:,} lines", refresh=False)
-        self._bar.update(len(piece.body) + (not piece.flags))
+        self._bar.update(piece.end - piece.position + (not piece.flags))
 
 
 class _Telling:

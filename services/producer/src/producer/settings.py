@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from datastream.config import ConfigError, Environment
 from datastream.format_setting import read_format
+from datastream.privacy import LineDisguise
+from datastream.privacy_settings import PrivacySettings, is_before_lake
 from datastream.slices import LIMITS, MOST_BYTES, MOST_LINES
 from producer.log import Source
 from producer.reader import Limits
 
 KIB = 1024
+#: Variables whose values are query strings or addresses and do not look it.
+_UNSEEN = re.compile(r"\$\{?(?:args|query_string|arg_\w+|binary_remote_addr)\b")
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,8 @@ class ProducerSettings:
     patterns: list[str]
     source: Source
     state_dir: Path
+    #: What is done to each line before it is published; None: it is published as it is.
+    disguise: LineDisguise | None = None
 
     @classmethod
     def read(cls, env: Environment, patterns: list[str], *, once: bool) -> ProducerSettings:
@@ -44,6 +51,7 @@ class ProducerSettings:
         if not source.isprintable() or "#" in source or len(source.encode()) > 100:
             # It stands in routing keys, of which the broker takes 255 bytes.
             raise ConfigError("SOURCE must be up to 100 bytes of printable text without #")
+        disguise = _disguise(env)
         return cls(
             patterns=paths,
             source=Source(
@@ -56,6 +64,26 @@ class ProducerSettings:
                     line_bytes=env.number("MAX_LINE_BYTES", MOST_BYTES, 64, MOST_BYTES),
                 ),
                 once=once or once_set,
+                is_disguised=disguise is not None,
             ),
             state_dir=Path(env.text("STATE_DIR", "state")),
+            disguise=disguise,
         )
+
+
+def _disguise(env: Environment) -> LineDisguise | None:
+    """Return what is done to each line with PRIVACY_BEFORE=lake. Raises ConfigError."""
+    if not is_before_lake(env):
+        return None
+    settings = PrivacySettings.read(env)
+    if settings.line_disguise is None:
+        raise ConfigError(
+            "PRIVACY_BEFORE is lake, but PRIVACY_ADDRESSES is full and PRIVACY_QUERIES is keep"
+        )
+    found = _UNSEEN.search(read_format(env))
+    if found is not None:
+        raise ConfigError(
+            f"FORMAT has {found[0]}, which PRIVACY_BEFORE=lake cannot find in a line: take it out "
+            "of the log_format"
+        )
+    return settings.line_disguise
