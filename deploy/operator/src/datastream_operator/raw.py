@@ -7,17 +7,28 @@ from collections.abc import Iterable, Iterator
 from typing import LiteralString, NamedTuple
 
 from datastream.mysql import Session
-from datastream.slices import GREATEST, TRUNCATED, Slice
+from datastream.slices import DISGUISED, GREATEST, INCOMPLETE, TRUNCATED, Slice
 from datastream.streams import Stream
 
 #: Lines looked up at once, and the most that one slice holds: what a producer sends by default.
 PAGE = 1_000
 SLICE_BYTES = 256 * 1024
 
-LINES = """
-    SELECT line_offset, flags, LENGTH(line) FROM raw_log
-    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s ORDER BY line_offset LIMIT %s
+#: How long a line is in its log. A disguised one (its flag is 4) is stored with another length:
+#: it ends where the next one begins.
+LENGTH = """
+    COALESCE(
+        IF(raw_log.flags & 4, (
+            SELECT MIN(later.line_offset) - 1 - raw_log.line_offset FROM raw_log AS later
+            WHERE later.stream_id = raw_log.stream_id AND later.line_offset > raw_log.line_offset
+        ), NULL),
+        LENGTH(raw_log.line)
+    )
 """
+LINES = """
+    SELECT line_offset, flags, {length} FROM raw_log
+    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s ORDER BY line_offset LIMIT %s
+""".replace("{length}", LENGTH)
 TEXTS = """
     SELECT line_offset, line FROM raw_log
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s ORDER BY line_offset
@@ -29,6 +40,7 @@ class Line(NamedTuple):
 
     offset: int
     flags: int
+    #: In the log, in bytes.
     length: int
 
 
@@ -72,13 +84,17 @@ def chain(session: Session, stream: int, first: int, stop: int = GREATEST) -> It
 
 
 def groups(found: Iterable[Line]) -> Iterator[list[Line]]:
-    """Cut lines into groups that are a slice each: consecutive, of bounded size, flagged alone."""
+    """Cut lines into groups that are a slice each: consecutive, of bounded size, of equal flags."""
     group: list[Line] = []
     size = 0
     for line in found:
         if group:
             last = group[-1]
-            follows = line.offset == last.offset + last.length + 1 and not line.flags | last.flags
+            follows = (
+                line.offset == last.offset + last.length + 1
+                and line.flags == last.flags
+                and not line.flags & INCOMPLETE
+            )
             if not follows or len(group) == PAGE or size + line.length > SLICE_BYTES:
                 yield group
                 group, size = [], 0
@@ -98,5 +114,7 @@ def slice_of(session: Session, stored_as: int, stream: Stream, group: list[Line]
     with session.transaction() as transaction:
         rows = transaction.select(TEXTS, (stored_as, first, last))
         texts = [text for offset, text in rows if offset in wanted]
+    body, flags = b"\n".join(texts), group[0].flags
+    lengths = tuple(line.length for line in group) if flags & DISGUISED else None
     read_at_ms = time.time_ns() // 1_000_000
-    return Slice(stream, first, b"\n".join(texts), len(texts), group[0].flags, read_at_ms)
+    return Slice(stream, first, body, len(texts), flags, read_at_ms, lengths=lengths)

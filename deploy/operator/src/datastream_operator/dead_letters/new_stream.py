@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from datastream.mysql import Session
-from datastream.slices import GREATEST, TRUNCATED, Slice
+from datastream.slices import DISGUISED, GREATEST, TRUNCATED, Slice
 from datastream.streams import Stream, stream_id
 from datastream_operator import raw
 from datastream_operator.refused import Refused
@@ -36,7 +36,7 @@ class Intruder:
 
     def add(self, piece: Slice) -> None:
         """Add a dead letter."""
-        self.parts.add((piece.position, piece.position + len(piece.body) + 1))
+        self.parts.add((piece.position, piece.end + 1))
         self.lines.add((piece.position, hash(piece.body.partition(b"\n")[0])))
         self.hosts.add(piece.stream.host)
         if self.first is None or piece.position < self.first.position:
@@ -86,7 +86,7 @@ def new_stream(session: Session, intruder: Intruder) -> Stream:
 
 def _is_free(session: Session, number: int, piece: Slice) -> bool:
     """Say whether no stream has a number, or the one that an earlier attempt has begun."""
-    key = number, piece.position, piece.position + len(piece.body)
+    key = number, piece.position, piece.end
     with session.transaction() as transaction:
         if not list(transaction.select(IS_KNOWN, (number,))):
             return True
@@ -109,7 +109,12 @@ def filled(session: Session, intruder: Intruder, stream: Stream) -> Iterator[Sli
             if not _arrives(session, claimed, begin, end):
                 yield f"bytes {begin:,} to {end:,} of it are neither stored nor dead letters"
                 continue
-        for group in raw.groups(raw.chain(session, claimed, begin, end)):
+        lines = list(raw.chain(session, claimed, begin, end))
+        if any(line.flags & DISGUISED for line in lines):
+            # Each ends where the next one begins, of whichever log that is.
+            yield f"of the lines stored from byte {begin:,} on nobody can tell whose they are"
+            continue
+        for group in raw.groups(lines):
             yield raw.slice_of(session, claimed, stream, group)
 
 

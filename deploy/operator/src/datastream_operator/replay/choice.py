@@ -18,19 +18,19 @@ STREAMS = """
 LAST = "SELECT MAX(line_offset) FROM raw_log WHERE stream_id = %s"
 
 LINES = """
-    SELECT line_offset, flags, LENGTH(line) FROM raw_log
+    SELECT line_offset, flags, {length} FROM raw_log
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s AND stored_at >= %s
     ORDER BY line_offset LIMIT %s
-"""
+""".replace("{length}", raw.LENGTH)
 REJECTED_LINES = """
-    SELECT rejected_log.line_offset, raw_log.flags, LENGTH(raw_log.line)
+    SELECT rejected_log.line_offset, raw_log.flags, {length}
     FROM rejected_log STRAIGHT_JOIN raw_log
         ON raw_log.stream_id = rejected_log.stream_id
         AND raw_log.line_offset = rejected_log.line_offset
     WHERE rejected_log.stream_id = %s AND rejected_log.line_offset BETWEEN %s AND %s
     AND raw_log.stored_at >= %s
     ORDER BY rejected_log.line_offset LIMIT %s
-"""
+""".replace("{length}", raw.LENGTH)
 
 SET_FORMAT = "UPDATE log_stream SET format = %s WHERE stream_id = %s"
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from datastream.config import Environment, MysqlSettings
 from datastream.mysql import Session
+from datastream.privacy import LineDisguise
+from datastream.privacy_settings import PrivacySettings, is_before_lake
 from datastream_operator.lines import Extent, Unreadable
 from datastream_operator.progress import bar
 from datastream_operator.text import printable, printable_bytes
@@ -25,7 +27,8 @@ clean_log and rejected_log together one row for each. Of a log that is being wri
 held at the start is compared. Rotated files are streams of their own: 'access.log*' is a history.
 
 It reads SOURCE and the account OPERATOR_MYSQL_* (or MYSQL_*), which needs SELECT alone. The path
-must be the one under which the producer read the log.
+must be the one under which the producer read the log. With PRIVACY_BEFORE=lake it needs the
+producer's PRIVACY_* too: lines are compared as they may be kept.
 """
 
 EXIT_CODES = """\
@@ -52,24 +55,27 @@ def run(arguments: argparse.Namespace) -> int:
     """Compare the logs with the tables; return the exit code. Raises ConfigError, Unavailable."""
     env = Environment.load()
     source, settings = env.text("SOURCE"), MysqlSettings.read(env, "OPERATOR")
+    disguise = PrivacySettings.read(env).line_disguise if is_before_lake(env) else None
     codes = [EX_OK]
     taken: set[int] = set()
     try:
         with closing(Session(settings, "datastream verify")) as session:
             for log in files_of(arguments.logs):
-                codes.append(_verify(session, source, log, taken))
+                codes.append(_verify(session, source, log, taken, disguise))
     except Unreadable as error:
         sys.stderr.write(f"datastream: {printable(str(error))}\n")
         return EX_NOINPUT
     return EX_DIFFERENT if EX_DIFFERENT in codes else max(codes)
 
 
-def _verify(session: Session, source: str, log: Path, taken: set[int]) -> int:
+def _verify(
+    session: Session, source: str, log: Path, taken: set[int], disguise: LineDisguise | None
+) -> int:
     """Compare one file, say what was found, and return the exit code."""
     name = printable(str(log))
     look = Look.at(log)
     extent = look.extent
-    stream = stream_of(session, source, log, extent, taken)
+    stream = stream_of(session, source, log, extent, taken, disguise)
     if stream is not None:
         taken.add(stream.number)
     elif extent.lines:
@@ -79,7 +85,8 @@ def _verify(session: Session, source: str, log: Path, taken: set[int]) -> int:
         )
         return EX_DIFFERENT
     with bar(log.name, extent.end) as seen:
-        found = _Found(differences(Stored(session, stream), log, extent, seen=seen))
+        stored = Stored(session, stream)
+        found = _Found(differences(stored, log, extent, seen=seen, disguise=disguise))
     if look.is_over():
         _say(f"{name}: rotated or truncated while it was compared: verify it again")
         return EX_TEMPFAIL

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from datastream.slices import MOST_BYTES, TRUNCATED, UNTERMINATED
+from datastream.privacy import LineDisguise, skeleton
+from datastream.slices import DISGUISED, INCOMPLETE, MOST_BYTES, TRUNCATED, UNTERMINATED
 from datastream_operator.lines import Extent, is_gzip, numbered_lines
 from datastream_operator.verify.tables import PARSED_TABLES, Rows, Stored
 
@@ -90,18 +91,20 @@ def differences(
     extent: Extent,
     patience: float = PATIENCE,
     seen: Callable[[int], None] = lambda offset: None,
+    disguise: LineDisguise | None = None,
 ) -> Iterator[Difference]:
     """Yield where a log and its rows differ; nothing when the tables hold the log, exactly.
 
     What the log held at `extent` must be there. What was written to it since then may be or not;
     what is must be equal. `patience` is how long (seconds, in all) is waited for rows that may be
-    on their way; `seen` is told the offset that was reached. Raises Unreadable and Unavailable.
+    on their way; `seen` is told the offset that was reached; `disguise` is what
+    the producer did to the lines that are flagged so. Raises Unreadable and Unavailable.
     """
     raw, parsed = _Missing("raw_log"), _Missing(PARSED)
     end, number = -1, 1
     for piece in _pieces(log):
         rows, patience = _look(stored, piece, extent, end + 1, patience)
-        yield from _differing(piece, rows, extent, raw, parsed)
+        yield from _differing(piece, rows, extent, raw, parsed, disguise)
         end, number = piece.last, piece.number + len(piece.lines)
         seen(end)
     yield from raw.end(is_lag=True)
@@ -140,7 +143,12 @@ def _look(
 
 
 def _differing(
-    piece: _Piece, rows: Rows, extent: Extent, raw: _Missing, parsed: _Missing
+    piece: _Piece,
+    rows: Rows,
+    extent: Extent,
+    raw: _Missing,
+    parsed: _Missing,
+    disguise: LineDisguise | None,
 ) -> Iterator[Difference]:
     number = piece.number
     for offset in sorted(piece.lines.keys() | rows.raw.keys() | rows.parsed.keys()):
@@ -153,10 +161,12 @@ def _differing(
             continue
         here = number, offset, line
         number += 1
-        if row and not _is_beginning(row, line, offset, extent):
+        kept, row = _as_kept(line, row, disguise)
+        if row and not _is_beginning(row, kept, offset, extent):
             yield from raw.end(is_lag=False)
-            if not _holds(row, line, offset, extent):
-                yield Difference("raw_log holds another line", *here, stored=row[1])
+            if not _holds(row, kept, offset, extent):
+                words = _differing_words(row, line)
+                yield Difference(words, *here, stored=row[1])
         elif offset < extent.end:
             raw.add(*here)
         yield from _differing_tables(tables, here, extent, parsed)
@@ -173,11 +183,32 @@ def _differing_tables(
         yield Difference(f"the line has a row in {' and in '.join(tables)}", *here)
 
 
+def _as_kept(
+    line: bytes, row: tuple[int, bytes] | None, disguise: LineDisguise | None
+) -> tuple[bytes, tuple[int, bytes] | None]:
+    """Return a line as its row may hold it, and the row: both disguised, if that one is."""
+    if row is None or disguise is None or not row[0] & DISGUISED:
+        return line, row
+    kept = disguise(line, is_cut=row[0] & INCOMPLETE == UNTERMINATED)
+    return (kept if kept == row[1] else disguise(line)), row
+
+
+def _differing_words(row: tuple[int, bytes], line: bytes) -> str:
+    """Say how a row differs from a line that it does not hold."""
+    flags, stored = row
+    if flags & DISGUISED and skeleton(line) == skeleton(stored):
+        return (
+            "raw_log holds the line as PRIVACY_BEFORE=lake left it, but PRIVACY_ADDRESSES, _KEY or"
+            " _QUERIES were not what they are here"
+        )
+    return "raw_log holds another line"
+
+
 def _is_beginning(row: tuple[int, bytes], line: bytes, offset: int, extent: Extent) -> bool:
     """Say whether a row is the beginning alone of a line that was all there at `extent`."""
     flags, stored = row
     return (
-        flags == UNTERMINATED
+        flags & INCOMPLETE == UNTERMINATED
         and len(stored) < len(line)
         and line.startswith(stored)
         and offset + len(stored) < extent.end
@@ -188,7 +219,9 @@ def _holds(row: tuple[int, bytes], line: bytes, offset: int, extent: Extent) -> 
     """Say whether a row holds a line, which may have gone on since it was read, by whomever."""
     flags, stored = row
     if flags & TRUNCATED:
-        return len(line) > len(stored) and line.startswith(stored)
+        # Of a disguised line, what was cut off may be dropped all the same.
+        is_longer = len(line) > len(stored) or flags & DISGUISED
+        return bool(is_longer) and line.startswith(stored)
     if flags & UNTERMINATED:
         return line.startswith(stored)
     is_last = offset + len(line) >= extent.end

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from datastream.mysql import Session
 from datastream.paths import expand, log_path
+from datastream.privacy import LineDisguise
 from datastream_operator.lines import Extent, Missing, is_gzip, measure, opened
 from datastream_operator.text import printable
 from datastream_operator.verify.compare import differences
@@ -31,7 +32,12 @@ def files_of(patterns: Iterable[str]) -> list[Path]:
 
 
 def stream_of(
-    session: Session, source: str, log: Path, extent: Extent, taken: set[int]
+    session: Session,
+    source: str,
+    log: Path,
+    extent: Extent,
+    taken: set[int],
+    disguise: LineDisguise | None = None,
 ) -> StreamRow | None:
     """Return the stream that a file is: of those that begin alike, the one that agrees furthest.
 
@@ -45,14 +51,19 @@ def stream_of(
         ]
     if len(streams) < 2:
         return next(iter(streams), None)
-    return _furthest(session, log, extent, streams)
+    return _furthest(session, log, extent, streams, disguise)
 
 
 def _furthest(
-    session: Session, log: Path, extent: Extent, streams: Sequence[StreamRow]
+    session: Session,
+    log: Path,
+    extent: Extent,
+    streams: Sequence[StreamRow],
+    disguise: LineDisguise | None,
 ) -> StreamRow:
     def agreement(stream: StreamRow) -> float:
-        first = next(differences(Stored(session, stream), log, extent, patience=0), None)
+        found = differences(Stored(session, stream), log, extent, patience=0, disguise=disguise)
+        first = next(found, None)
         return float("inf") if first is None else first.offset
 
     return max(streams, key=agreement)  # of several the oldest: files come oldest first too

@@ -10,6 +10,8 @@ from typing import Any, LiteralString, Protocol
 
 from datastream.mysql import Session, Value
 from datastream.paths import log_path, printable
+from datastream.privacy import skeleton
+from datastream.slices import DISGUISED, INCOMPLETE
 from datastream.streams import stream_id
 from datastream_operator.lines import Missing, numbered_lines
 
@@ -79,13 +81,18 @@ def find_streams(database: Database, source: str, log: Path) -> list[StreamRow]:
 
 
 def _begins_with(database: Database, stream: StreamRow, source: str, line: bytes) -> bool:
-    if stream.number == stream_id(source, stream.path, line, stream.generation):
-        return True
+    # That of a log that is disguised before it is published is made of the line's skeleton.
+    for named in (line, skeleton(line)):
+        if stream.number == stream_id(source, stream.path, named, stream.generation):
+            return True
     # Its name was made of less: of a line without its newline yet, or over the limit.
     stored = next(database.select(FIRST_LINE, (stream.number,)), None)
-    return stored is not None and (
-        stored[1] == line or (stored[0] != 0 and line.startswith(stored[1]))
-    )
+    if stored is None:
+        return False
+    flags, text = stored
+    if flags & DISGUISED and skeleton(text) == skeleton(line):
+        return True
+    return bool(text == line or (flags & INCOMPLETE and line.startswith(text)))
 
 
 @dataclass(frozen=True, slots=True)
