@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import LiteralString, NamedTuple
 
 from datastream.mysql import Session
-from datastream.slices import DISGUISED, GREATEST, INCOMPLETE, TRUNCATED, Slice
+from datastream.slices import DISGUISED, GREATEST, INCOMPLETE, MOST_BYTES, TRUNCATED, Slice
 from datastream.streams import Stream
 
 #: Lines looked up at once, and the most that one slice holds: what a producer sends by default.
@@ -115,6 +115,6 @@ def slice_of(session: Session, stored_as: int, stream: Stream, group: list[Line]
         rows = transaction.select(TEXTS, (stored_as, first, last))
         texts = [text for offset, text in rows if offset in wanted]
     body, flags = b"\n".join(texts), group[0].flags
-    lengths = tuple(line.length for line in group) if flags & DISGUISED else None
+    lengths = tuple(min(line.length, MOST_BYTES) for line in group) if flags & DISGUISED else None
     read_at_ms = time.time_ns() // 1_000_000
     return Slice(stream, first, body, len(texts), flags, read_at_ms, lengths=lengths)

@@ -109,12 +109,11 @@ def filled(session: Session, intruder: Intruder, stream: Stream) -> Iterator[Sli
             if not _arrives(session, claimed, begin, end):
                 yield f"bytes {begin:,} to {end:,} of it are neither stored nor dead letters"
                 continue
-        lines = list(raw.chain(session, claimed, begin, end))
-        if any(line.flags & DISGUISED for line in lines):
-            # Each ends where the next one begins, of whichever log that is.
-            yield f"of the lines stored from byte {begin:,} on nobody can tell whose they are"
-            continue
-        for group in raw.groups(lines):
+        for group in raw.groups(raw.chain(session, claimed, begin, end)):
+            if group[0].flags & DISGUISED:
+                # Each ends where the next one begins, of whichever log that is.
+                yield f"whose the disguised lines from byte {group[0].offset:,} on are is not known"
+                break
             yield raw.slice_of(session, claimed, stream, group)
 
 
