@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from queue import SimpleQueue
 from types import FrameType
 
 logger = logging.getLogger(__name__)
@@ -21,11 +22,14 @@ GRACE = 8.0
 def stop_on_signals() -> Iterator[threading.Event]:
     """Give an event that SIGTERM or SIGINT sets; leave within GRACE seconds of it.
 
-    The first signal asks: the handler only sets the event, and restores the handlers from before,
-    so that a second one ends the process at once. A dependency that hangs cannot hold the process
+    The first signal asks: a thread sets the event, and the handlers from before are back, so that a
+    second one ends the process at once. A dependency that hangs cannot hold the process
     back: what is unconfirmed or unacknowledged then is sent or delivered again at the next start.
     """
     stop = threading.Event()
+    # An event has a lock, which the thread that a signal interrupts may hold just then: it would
+    # wait for itself. A SimpleQueue may be written to at any moment.
+    asked: SimpleQueue[None] = SimpleQueue()
     done = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -34,11 +38,12 @@ def stop_on_signals() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
     def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+        asked.put(None)
         restore()
 
     def leave_in_time() -> None:
-        stop.wait()
+        asked.get()
+        stop.set()
         if not done.wait(GRACE):
             logger.warning(
                 "A dependency hangs, leaving without it; what it has not confirmed is sent again",
@@ -54,5 +59,6 @@ def stop_on_signals() -> Iterator[threading.Event]:
         yield stop
     finally:
         done.set()
+        asked.put(None)
         stop.set()
         restore()

@@ -27,21 +27,37 @@ print("done", flush=True)
 
 def stopped(grace: float, takes: float, signals: int) -> tuple[int, str]:
     """Return exit code and output of a process that is sent so many SIGTERMs."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", STOPPED, str(grace), str(takes)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    output = process.stdout.readline()
-    for _ in range(signals):
-        process.send_signal(signal.SIGTERM)
-        output += process.stdout.readline()
-    output += process.communicate(timeout=30)[0]
-    return process.returncode, output
+    ) as process:
+        assert process.stdout is not None
+        output = process.stdout.readline()
+        for _ in range(signals):
+            process.send_signal(signal.SIGTERM)
+            output += process.stdout.readline()
+        # Not communicate(), which knows nothing of what readline() has read ahead.
+        output += process.stdout.read()
+        return process.wait(timeout=30), output
 
 
 def test_the_first_signal_asks() -> None:
     """What is in hand is finished."""
     assert stopped(grace=20, takes=0, signals=1) == (0, "running\nstopping\ndone\n")
+
+
+def test_a_signal_that_comes_at_any_moment_is_heard() -> None:
+    """A main thread that waits for the event holds its lock for a moment at a time."""
+    code = f"""
+import signal
+from datastream import shutdown
+with shutdown.stop_on_signals() as stop:
+    with stop._cond:
+        signal.raise_signal({int(signal.SIGTERM)})
+    stop.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", code], timeout=30, check=False)
+
+    assert done.returncode == 0
 
 
 def test_the_second_signal_is_not_swallowed() -> None:
@@ -61,7 +77,7 @@ def test_a_signal_sets_the_event_and_gives_way(number: signal.Signals) -> None:
     with stop_on_signals() as stop:
         asked_early = stop.is_set()
         signal.raise_signal(number)
-        asked, handlers = stop.is_set(), [signal.getsignal(one) for one in BOTH]
+        asked, handlers = stop.wait(30), [signal.getsignal(one) for one in BOTH]
 
     assert not asked_early
     assert asked
