@@ -208,7 +208,7 @@ def aborted_clients(deployment: Deployment) -> int:
 
 
 def test_idle_for_longer_than_the_server_allows(deployment: Deployment, writer: Writer) -> None:
-    """A quiet night: the server ends each session for its silence; the morning loses nothing."""
+    """The server ends each session for its silence, and the next line loses nothing."""
     producer, lake, clean = start_all(deployment, writer.path)
     assert_stored(deployment, writer.path)
     before = aborted_clients(deployment)

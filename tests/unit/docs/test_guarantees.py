@@ -42,3 +42,17 @@ def test_every_test_of_a_fault_is_in_the_page() -> None:
     }
 
     assert tests - named == set()
+
+
+def test_the_arithmetic_is_that_of_the_figures() -> None:
+    """How long a turn takes follows from what was measured last."""
+    figures = (PAGE.parent / "performance.md").read_text(encoding="utf-8")
+    found = re.search(r"^backlog: from the file to both tables +([\d,]+)", figures, re.MULTILINE)
+    assert found
+    page = PAGE.read_text(encoding="utf-8")
+    turn = round(1_000_000 / int(found[1].replace(",", "")))
+
+    assert f"stores {found[1]} lines/s in" in page
+    assert f"= **{turn} ms**" in page
+    assert (1_000 // turn - 1) * turn < 1_000
+    assert f"({1_000 // turn - 1} \N{MULTIPLICATION SIGN} {turn} ms = " in page

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from datastream.config import Environment
 from datastream.paths import expand, log_path
 from datastream.slices import Slice
+from producer.files import LogFile
 from producer.log import Source
 from producer.places import Place, State
 from producer.reader import Limits
+from producer.settings import ProducerSettings
 from producer.tailer import NoInput, Tailer
 
 LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
@@ -299,3 +302,41 @@ def test_closed_files(tmp_path: Path) -> None:
 
     assert during == before + 1
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize(
+    "line", [b"x" * 251, b"", b"x" * 100 * 1024**2], ids=["usual", "empty", "huge"]
+)
+def test_a_turn_is_bounded_in_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes
+) -> None:
+    """With the limits that are the default: what the page on guarantees reckons with."""
+    limits = ProducerSettings.read(Environment({"SOURCE": "test"}), [], once=False).source.limits
+    backlog = log_of(tmp_path, "a.log", *[line] * (8 * 1024**2 // (len(line) + 1) or 1))
+    other = log_of(tmp_path, "b.log")
+    tailer = Tailer([f"{tmp_path}/*.log"], Source("test", "combined", limits), State())
+    reads: list[int] = []
+    read = LogFile.read
+
+    def note(file: LogFile, offset: int, length: int) -> bytes:
+        data = read(file, offset, length)
+        reads.append(len(data))
+        return data
+
+    monkeypatch.setattr(LogFile, "read", note)
+    slices = tailer.slices()
+    others = 0
+    for number in range(12):
+        with other.open("ab") as file:
+            file.write(b"fresh %d\n" % number)
+        reads.clear()
+        piece = next(slices)
+        assert piece is not None
+        if piece.stream.path == str(backlog):
+            assert piece.lines <= 1_000
+            assert len(piece.body) <= (256 if len(line) < 1_000 else 1_024) * 1024
+        others += piece.stream.path == str(other)
+        assert sum(reads) <= (1 if len(line) < 1_000 else 20) * 1024**2
+        tailer.confirm()
+
+    assert others >= 5

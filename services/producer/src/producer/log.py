@@ -353,7 +353,7 @@ class Log:
             if not reader.is_known:
                 reader.first_line(is_complete=is_over)  # raises what there is to raise
                 return None if reader.partial_line or not is_over else self._last_of(reader)
-            piece = reader.next()
+            piece = reader.next(may_pause=not is_over)
             if piece is None and is_over:
                 piece = self._last_of(reader)
         except Truncated:
@@ -363,7 +363,7 @@ class Log:
             return None
         if reader is self._open.live:
             self._is_failing = False
-            if piece is None:
+            if piece is None and not reader.is_paused:
                 # All of it was read, so it was not truncated either.
                 self._saw_all()
         return piece

@@ -11,6 +11,9 @@ from datastream.streams import Stream
 from producer.files import LogFile
 from producer.places import MARKER_BYTES, PREFIX_BYTES, Place, fingerprint
 
+#: Bytes of a line over the limit that are passed over before others get their turn.
+PASSED_OVER = 16 * 1024**2
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -55,6 +58,8 @@ class StreamReader:
         #: Inside a line whose head is sent and whose rest is not.
         self._skipping = False
         self._rest_sent = False
+        #: The last next() ended inside such a line for the sake of other logs: there is more.
+        self.is_paused = False
         self._is_gone = False
         self._read_at_ms = 0
         self._prefix = file.read(0, min(PREFIX_BYTES, self.position))
@@ -106,16 +111,20 @@ class StreamReader:
             return self.file.read(self._unread - before, before) != self._tail
         return False
 
-    def next(self) -> Slice | None:
+    def next(self, *, may_pause: bool = False) -> Slice | None:
         """Return the next slice, or None while there is no whole line.
 
-        Raises Truncated and OSError.
+        Also None, where that is allowed, after passing over so much of a line over the limit that
+        other logs should have their turn. Raises Truncated and OSError.
         """
         if self._skipping:
             self._skip()
+        begin = self._unread
+        self.is_paused = False
         try:
-            while not self._is_enough() and self._fill():
-                pass
+            while not self.is_paused and not self._is_enough() and self._fill():
+                read = self._unread - begin
+                self.is_paused = may_pause and self._skipping and read >= PASSED_OVER
         except Truncated:
             # What was read before that is whole lines of this stream all the same.
             piece = self._cut()
