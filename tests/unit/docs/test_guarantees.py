@@ -9,7 +9,7 @@ from pathlib import Path
 TESTS = Path(__file__).parents[2]
 PAGE = TESTS.parent / "docs" / "guarantees.md"
 NAMED = re.compile(r"`(\w[\w/]*\.py)::(\w+)`")
-ROW = re.compile(r"^\| (?!fault \||-)", re.MULTILINE)
+ROW = re.compile(r"^\| (?!fault \||what others lose \||-)", re.MULTILINE)
 
 
 def names_in(file: Path) -> set[str]:
@@ -29,6 +29,19 @@ def test_every_row_names_a_test_that_exists() -> None:
     assert [row for row, found in zip(rows, proofs, strict=True) if len(found) != 1] == []
     for ((file, test),) in proofs:
         assert test in names_in(TESTS / file), f"{file}::{test}"
+
+
+def test_what_others_lose_is_shown_test_by_test() -> None:
+    """One complaint and one test a row; none is there twice."""
+    page = PAGE.read_text(encoding="utf-8")
+    section = page.partition("\n## What others lose")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in section.splitlines() if ROW.match(line)]
+
+    assert len(rows) > 35
+    assert {len(row) for row in rows} == {2}
+    assert len({complaint for complaint, _ in rows}) == len(rows)
+    for _, test in rows:
+        assert NAMED.fullmatch(test.strip()), test
 
 
 def test_every_test_of_a_fault_is_in_the_page() -> None:
