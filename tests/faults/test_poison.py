@@ -79,7 +79,8 @@ def test_a_row_that_the_database_refuses(deployment: Deployment, writer: Writer)
     """The batch is halved until it stands alone; the others are stored."""
     run_sql(
         deployment.database,
-        "ALTER TABLE raw_log ADD CONSTRAINT no_poison CHECK (line NOT LIKE '%poison%')",
+        # In MySQL the name of a constraint is the schema's.
+        "ALTER TABLE raw_log ADD CONSTRAINT no_poison_in_raw CHECK (line NOT LIKE '%poison%')",
         "ALTER TABLE clean_log ADD CONSTRAINT no_poison CHECK (path NOT LIKE '%poison%')",
         schema=deployment.mysql.database,
     )
