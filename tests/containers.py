@@ -145,6 +145,8 @@ class ContainerBroker(InContainer, broker.Broker):
         return [
             "--hostname=rabbitmq",  # part of where the data lies
             "--user=rabbitmq",
+            # As in docker-compose.yml: an idle scheduler sleeps at once.
+            "--env=RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+sbwt none +sbwtdcpu none +sbwtdio none",
             self._mounted("rabbitmq.conf", settings, "/etc/rabbitmq/conf.d/50-test.conf"),
             self._mounted("enabled_plugins", plugins, "/etc/rabbitmq/enabled_plugins"),
         ]

@@ -427,7 +427,8 @@ def test_database_disk_full(
     producer, lake, clean = start_all(deployment, writer.path)
     await_stored(deployment, writer.path, 2_000)
     database.limit_files(FULL_AT)
-    writer.burst(160_000)
+    for _ in range(24_000):
+        writer.insert(b"x" * 2_000 + b"\n")
     await_outage(lake)
     await_words(lake, "is full")
     database.limit_files(resource.RLIM_INFINITY)
