@@ -10,7 +10,7 @@ import pytest
 from datastream_operator import sample
 from deployment import Deployment
 from faults.installation import Writer
-from faults.proxy import Proxy
+from faults.proxy import DatabaseProxy, Proxy
 
 #: Enough for the longest test at its writer's speed.
 SAMPLE_LINES = 300_000
@@ -45,5 +45,5 @@ def to_broker(deployment: Deployment) -> Iterator[Proxy]:
 @pytest.fixture
 def to_database(deployment: Deployment) -> Iterator[Proxy]:
     """A proxy to the database."""
-    with Proxy(deployment.database.host, deployment.database.port) as proxy:
+    with DatabaseProxy(deployment.database.host, deployment.database.port) as proxy:
         yield proxy

@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Self
 
+from pymysql.constants import CLIENT
+
 from datastream_operator.local.ports import LOOPBACK, free_port
 
 #: Close with a reset instead of in good order, as a firewall or a power cut does.
@@ -227,3 +229,24 @@ class Proxy:
             pass
         link.passes.wait()
         link.cut()
+
+
+class DatabaseProxy(Proxy):
+    """The same before a database. It sees what is said, for it takes the offer of TLS away."""
+
+    def _pump_back(self, link: Link) -> None:
+        with suppress(OSError):
+            greeting = without_tls(link.server.recv(65536))
+            link.passes.wait()
+            link.client.sendall(greeting)
+        super()._pump_back(link)
+
+
+def without_tls(greeting: bytes) -> bytes:
+    """Return the greeting of a database without its offer of TLS; anything else as it is."""
+    changed = bytearray(greeting)
+    # After the header of 4 bytes comes the protocol's version: an error has none.
+    if greeting[4:5] == b"\x0a":
+        # After the server's version, up to a NUL: thread, salt, NUL, flags.
+        changed[greeting.index(0, 5) + 15] &= ~(CLIENT.SSL >> 8)
+    return bytes(changed)

@@ -21,7 +21,7 @@ from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, MAX_QUEUE_BYTES
 from datastream_operator import sample
 from deployment import Deployment, Service, eventually
 from faults.installation import PATIENCE, assert_stored, dead_letters_of, frozen
-from faults.proxy import Proxy
+from faults.proxy import DatabaseProxy, Proxy
 
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "100"))
 LINES = int(os.environ.get("SOAK_LINES", "1000000"))
@@ -82,7 +82,7 @@ class Soak:
         self.say = say
         self.random = random.Random(SEED)  # noqa: S311 - no secret: the seed repeats a run
         self.to_broker = Proxy(deployment.broker.host, deployment.broker.port)
-        self.to_database = Proxy(deployment.database.host, deployment.database.port)
+        self.to_database = DatabaseProxy(deployment.database.host, deployment.database.port)
         self.services: dict[str, Service] = {}
         #: The most memory that any process of a module had, in bytes.
         self.memory = dict.fromkeys(MODULES, 0)

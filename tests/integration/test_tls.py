@@ -14,7 +14,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from pymysql.constants import CLIENT
 
 from certificates import Authority
 from datastream.config import MysqlSettings, RabbitSettings, Secret
@@ -29,6 +28,7 @@ from datastream_operator.local.packages import ensure
 from datastream_operator.local.ports import free_port
 from datastream_operator.local.servers import Broker, Database
 from deployment import Deployment, eventually
+from faults.proxy import without_tls
 
 #: The name that the servers' certificates are for, and an address they can be reached at too.
 NAME, ANOTHER_NAME = "localhost", "127.0.0.1"
@@ -240,10 +240,7 @@ def offer_taken_away(database: Database) -> Iterator[int]:
             except OSError:
                 return
             with client, socket.create_connection((database.host, database.port)) as server:
-                greeting = bytearray(server.recv(4096))
-                # After header and protocol the version, up to a NUL; thread, salt, NUL, flags.
-                greeting[greeting.index(0, 5) + 15] &= ~(CLIENT.SSL >> 8)
-                client.sendall(greeting)
+                client.sendall(without_tls(server.recv(4096)))
                 client.recv(4096)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
