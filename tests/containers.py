@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from datastream_operator.local import broker, database
 from datastream_operator.local.ports import free_port
-from datastream_operator.local.server import START_TIMEOUT, Server, secret
+from datastream_operator.local.server import Server, secret
 from deploy import images
-from deploy.stack import docker, run
+from deploy.stack import PATIENCE, docker, run
 from deployment import eventually
 
 #: The newest of both, whatever docker-compose.yml names: the processes are the oldest.
@@ -65,7 +65,7 @@ class InContainer(Server):
             assert state == "running", self.said()
             assert self._answers(), self.said()
 
-        eventually(ready, START_TIMEOUT)
+        eventually(ready, PATIENCE)
 
     def restart(self) -> None:
         """Stop it if it runs, and start it again."""
