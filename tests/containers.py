@@ -26,7 +26,11 @@ class InContainer(Server):
 
     #: The ports that it listens on inside, in the order of `_ports`.
     inner_ports: ClassVar[tuple[int, ...]]
-    image: str
+
+    def __init__(self, folder: Path, image: str) -> None:
+        Server.__init__(self, folder)  # not the product's: it needs no programs of this machine
+        self.image = image
+        self.container = f"datastream-test-{uuid.uuid4().hex[:8]}"
 
     @abstractmethod
     def _options(self) -> list[str]:
@@ -37,18 +41,12 @@ class InContainer(Server):
         return []
 
     @property
-    def container(self) -> str:
-        """The container's name."""
-        return f"datastream-test-{self._suffix}"
-
-    @property
     def pids(self) -> list[int]:
         """Of no use: a fault is done to the container, by `pause`, `kill` and `execute`."""
         raise NotImplementedError
 
     def launch(self) -> None:
         """Make the container and start it, but do not wait: `wait_until_ready` must follow."""
-        self._suffix = uuid.uuid4().hex[:8]
         self.folder.mkdir(parents=True)
         self._prepare()
         self._choose_ports()
@@ -58,14 +56,18 @@ class InContainer(Server):
         docker("run", *named, *published, *self._options(), self.image, *self._arguments())
 
     def wait_until_ready(self) -> None:
-        """Return once it serves."""
+        """Return once it serves. On any failure nothing is left running."""
 
         def ready() -> None:
             state = docker("inspect", "--format={{.State.Status}}", self.container).strip()
             assert state == "running", self.said()
             assert self._answers(), self.said()
 
-        eventually(ready, PATIENCE)
+        try:
+            eventually(ready, PATIENCE)
+        except BaseException:
+            self.stop()
+            raise
 
     def restart(self) -> None:
         """Stop it if it runs, and start it again."""
@@ -118,11 +120,6 @@ class ContainerBroker(InContainer, broker.Broker):
 
     inner_ports = (5672, 15672)
 
-    def __init__(self, folder: Path, image: str) -> None:
-        Server.__init__(self, folder)  # of the programs of this machine it needs none
-        self.image = image
-        self.management_port = 0
-
     def _prepare(self) -> None:
         self.password = secret(self.folder / "password")
 
@@ -156,10 +153,6 @@ class ContainerDatabase(InContainer, database.Database):
     """A MySQL in a container, as it is by default: it writes a binary log."""
 
     inner_ports = (3306,)
-
-    def __init__(self, folder: Path, image: str) -> None:
-        Server.__init__(self, folder)  # of the programs of this machine it needs none
-        self.image = image
 
     def _prepare(self) -> None:
         self.password = secret(self.folder / "password")
