@@ -14,7 +14,7 @@ override FORMAT := $(value FORMAT)
 export FORMAT
 endif
 # The rows of the fault matrix in which the broker or the database takes part.
-SERVER_FAULTS := $(patsubst %,tests/faults/test_%.py,broker database killed poison)
+SERVER_FAULTS := $(patsubst %,tests/faults/test_%.py,broker conflict database killed outages poison)
 SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
 
 ##@ Use it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -173,6 +174,11 @@ class ContainerDatabase(InContainer, database.Database):
         ]
 
 
+def number(version: str) -> tuple[int, ...]:
+    """Return a version as numbers: `4.3.6-1` is (4, 3, 6)."""
+    return tuple(map(int, re.findall(r"[0-9]+", version.partition("-")[0])))
+
+
 @contextmanager
 def both(folder: Path) -> Iterator[tuple[ContainerBroker, ContainerDatabase]]:
     """Run a broker and a database in containers for the length of the block."""
@@ -188,6 +194,9 @@ def both(folder: Path) -> Iterator[tuple[ContainerBroker, ContainerDatabase]]:
             for server in running:
                 server.wait_until_ready()
             rabbitmq, mysql = (server.version for server in running)
+            # An older image under the same name would show nothing new.
+            assert number(rabbitmq) >= (4, 3), rabbitmq
+            assert number(mysql) >= (9,), mysql
             images.said.append(f"The servers were containers: RabbitMQ {rabbitmq}, MySQL {mysql}")
             yield running
         finally:

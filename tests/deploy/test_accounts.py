@@ -69,12 +69,15 @@ def test_a_line_that_is_whole_stays_as_it_is_whoever_asks(stack: Stack) -> None:
         0
     ]
     beginning = (stream, 2**40, 1, b"GET /")
+    disguised = (stream, 2**41, 4, b"GET /")
     with stack.connect("lake") as connection, connection.cursor() as cursor:
         cursor.execute(INSERT_LINE, beginning)
+        cursor.execute(INSERT_LINE, disguised)
         changed = [
             cursor.execute("CALL complete_line(%s, %s, %s, %s)", asked)
             for asked in (
                 (stream, offset, 0, line + b" and more"),
+                (stream, 2**41, 4, b"GET / HTTP/1.1"),
                 (stream, 2**40, 0, b"POST / HTTP/1.1"),
                 (stream, 2**40, 0, b"GET / HTTP/1.1\x00\xff"),
             )
@@ -83,7 +86,7 @@ def test_a_line_that_is_whole_stays_as_it_is_whoever_asks(stack: Stack) -> None:
         completed = cursor.fetchone()
         connection.rollback()
 
-    assert changed == [0, 0, 1]
+    assert changed == [0, 0, 0, 1]
     assert completed == (0, b"GET / HTTP/1.1\x00\xff")
 
 

@@ -257,8 +257,8 @@ def test_queue_deleted(deployment: Deployment, writer: Writer, side: str) -> Non
     run_topology(deployment)
     producer.wait_ready()
     assert producer.terminate() == 0
-    for file in (deployment.folder / "state").iterdir():
-        file.unlink()
+    rewound = deployment.operate("rewind", STATE_DIR=str(deployment.folder / "state"))
+    assert rewound.returncode == 0, rewound.stderr
     producer = deployment.start("producer", str(writer.path))
 
     assert_stored(deployment, writer.path)

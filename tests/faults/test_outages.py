@@ -82,7 +82,7 @@ def test_the_room_of_deleted_files_is_given_back(
         "producer",
         "import producer.log, producer.tailer\n"
         "producer.log.ROTATED_QUIET = 0.5\n"
-        "producer.tailer.OPEN_AT_MOST = 4",
+        "producer.tailer.OPEN_AT_MOST = 3",
         LOG_PATH=str(writer.path),
         RABBIT_PORT=str(to_broker.port),
     )

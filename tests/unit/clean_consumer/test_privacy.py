@@ -37,6 +37,18 @@ def test_without_the_address_nothing_else_gives_it_away() -> None:
     assert rest.extra == {"pipe": "."}
 
 
+def test_what_follows_the_fields_of_a_format_holds_no_address() -> None:
+    """The rest of a line is text of any sort: addresses are looked for in it."""
+    line = (LINE % b"192.0.2.7") + b' "203.0.113.9, 198.51.100.3" 0.005'
+    found = access_parser("combined_plus")(line)
+    assert found.extra is not None
+
+    kept = privacy.without_traces(found, LineDisguise(truncated, drops_queries=False))
+
+    assert found.extra["rest"] == '"203.0.113.9, 198.51.100.3" 0.005'
+    assert kept.extra == {"rest": '"203.0.113.0, 198.51.100.0" 0.005'}
+
+
 def test_a_line_of_an_error_log_is_treated_alike() -> None:
     """Its address, its request, its upstream and its referrer."""
     line = (

@@ -19,3 +19,12 @@ def test_disguised_lines_go_together_as_far_as_they_follow_on_one_another() -> N
     found = list(groups([one, two, before_gap, after_gap, plain, cut, last]))
 
     assert found == [[one, two], [before_gap], [after_gap], [plain], [cut], [last]]
+
+
+def test_disguised_lines_of_a_slice_are_few_bytes_of_their_log() -> None:
+    """As they may be stored with many times as much, and a slice has a bound."""
+    one = Line(0, DISGUISED, 10_000)
+    two = Line(10_001, DISGUISED, 10_000)
+
+    assert list(groups([one, two])) == [[one], [two]]
+    assert len(list(groups([one._replace(flags=0), two._replace(flags=0)]))) == 1

@@ -96,5 +96,16 @@ def test_clients_that_are_all_no_addresses_leave_a_doubt() -> None:
     syslog = b"Oct 10 13:55:36 web1 nginx: " + LINES["combined"].encode()
 
     assert detect([line] * 20).sureness == "likely"
-    assert detect([line] * 19 + [LINES["combined"].encode()]).sureness == "certain"
+    assert detect([line] * 10 + [LINES["combined"].encode()] * 90).sureness == "likely"
+    assert detect([line] + [LINES["combined"].encode()] * 99).sureness == "certain"
     assert detect([syslog] * 20).sureness == "likely"
+
+
+@pytest.mark.parametrize("first", ["192.0.2.9,", "2001:db8::9,", "192.0.2.9"])
+def test_an_address_before_the_client_is_no_host(first: str) -> None:
+    """Of lines with two addresses in front nothing is certain: each format shifts their columns."""
+    line = f"{first} {LINES['combined']}".encode()
+
+    assert detect([line] * 20).sureness != "certain"
+    assert detect([line] * 20 + [LINES["combined"].encode()] * 180).name == "combined"
+    assert detect([line] * 20 + [LINES["combined"].encode()] * 180).sureness == "likely"

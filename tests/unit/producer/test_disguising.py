@@ -80,6 +80,7 @@ def test_the_settings() -> None:
         ({"PRIVACY_ADDRESSES": "hashed"}, "PRIVACY_KEY is not set"),
         ({"PRIVACY_BEFORE": "broker"}, "must be one of clean, lake"),
         ({"FORMAT": "log_format x '$time_local $args';"}, r"FORMAT has \$args"),
+        ({"FORMAT": "log_format x '$time_local $Args';"}, r"FORMAT has \$Args"),
     ):
         with pytest.raises(ConfigError, match=words):
             read(lake | change)
@@ -94,3 +95,16 @@ def test_a_stream_s_id_does_not_give_its_first_line_away(tmp_path: Path) -> None
 
     number = followed.pieces[0].stream.stream_id
     assert number == stream_id("test", str(log), skeleton(b"192.0.2.1 a?d c"), 0)
+
+
+def test_nor_does_that_of_a_first_line_that_was_truncated(tmp_path: Path) -> None:
+    """What was there of it is all that the stream will ever have."""
+    log = tmp_path / "access.log"
+    log.write_bytes(b"192.0.2.77 a")
+    followed = Followed(log, replace(ONCE, once=False, is_disguised=True))
+    followed.read()
+    log.write_bytes(b"")
+    followed.read()
+
+    number = followed.pieces[0].stream.stream_id
+    assert number == stream_id("test", str(log), skeleton(b"192.0.2.77 a"), 0)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,21 @@ def written(path: Path, content: bytes = b"x\n", modified_at: float = 1_000_000.
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     os.utime(path, (modified_at, modified_at))
     return path
+
+
+def test_many_files_may_be_open() -> None:
+    """As many as the system allows the process, whatever the limit it began with."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    code = f"""
+import resource
+from producer.files import allow_many_files
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, {most}))
+allow_many_files()
+print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) == most
 
 
 @pytest.mark.parametrize(

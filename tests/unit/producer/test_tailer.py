@@ -11,7 +11,7 @@ import pytest
 
 from datastream.config import Environment
 from datastream.paths import expand, log_path
-from datastream.slices import Slice
+from datastream.slices import TRUNCATED, Slice
 from producer.files import LogFile
 from producer.log import Source
 from producer.places import Place, State
@@ -304,6 +304,20 @@ def test_closed_files(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+def noted_reads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list to which every read of a file will add how many bytes it gave."""
+    reads: list[int] = []
+    read = LogFile.read
+
+    def note(file: LogFile, offset: int, length: int) -> bytes:
+        data = read(file, offset, length)
+        reads.append(len(data))
+        return data
+
+    monkeypatch.setattr(LogFile, "read", note)
+    return reads
+
+
 @pytest.mark.parametrize(
     "line", [b"x" * 251, b"", b"x" * 100 * 1024**2], ids=["usual", "empty", "huge"]
 )
@@ -315,15 +329,7 @@ def test_a_turn_is_bounded_in_bytes(
     backlog = log_of(tmp_path, "a.log", *[line] * (8 * 1024**2 // (len(line) + 1) or 1))
     other = log_of(tmp_path, "b.log")
     tailer = Tailer([f"{tmp_path}/*.log"], Source("test", "combined", limits), State())
-    reads: list[int] = []
-    read = LogFile.read
-
-    def note(file: LogFile, offset: int, length: int) -> bytes:
-        data = read(file, offset, length)
-        reads.append(len(data))
-        return data
-
-    monkeypatch.setattr(LogFile, "read", note)
+    reads = noted_reads(monkeypatch)
     slices = tailer.slices()
     others = 0
     for number in range(12):
@@ -340,3 +346,26 @@ def test_a_turn_is_bounded_in_bytes(
         tailer.confirm()
 
     assert others >= 5
+
+
+def test_a_turn_inside_a_compressed_line_is_bounded_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that cannot grow any more gives way to others as well."""
+    packed = tmp_path / "a.log.1.gz"
+    packed.write_bytes(gzip.compress(b"x" * 100 * 1024**2 + b"\n", compresslevel=1))
+    other = log_of(tmp_path, "b.log")
+    tailer = Tailer([str(packed), str(other)], FOLLOW, State())
+    slices = tailer.slices()
+    head = next(slices)
+    assert head is not None
+    assert head.flags == TRUNCATED
+    reads = noted_reads(monkeypatch)
+    for number in range(2):
+        tailer.confirm()
+        with other.open("ab") as file:
+            file.write(b"fresh %d\n" % number)
+        reads.clear()
+        piece = next(piece for piece in slices if piece is not None)
+        assert piece.body == b"fresh %d" % number
+        assert sum(reads) <= 20 * 1024**2

@@ -22,6 +22,11 @@ ADDRESSES = frozenset(
         "http_x_forwarded_for",
         "http_x_real_ip",
         "http_x_client_ip",
+        "http_x_cluster_client_ip",
+        "http_x_envoy_external_address",
+        "http_x_original_forwarded_for",
+        "http_client_ip",
+        "http_fastly_client_ip",
         "http_true_client_ip",
         "http_cf_connecting_ip",
     ]
@@ -62,7 +67,10 @@ def without_traces(event: AnyEvent, disguise: LineDisguise) -> AnyEvent:
     Not those about the site's own servers: server, upstream and host.
     """
     if not isinstance(event, ErrorEvent):
-        return event
+        rest = (event.extra or {}).get("rest")
+        if rest is None:
+            return event
+        return event._replace(extra={**(event.extra or {}), "rest": _disguised(rest, disguise)})
     texts = {name: _disguised(getattr(event, name), disguise) for name in _TEXTS}
     extra = event.extra and {k: _disguised(v, disguise) for k, v in event.extra.items()}
     return event._replace(**texts, extra=extra)

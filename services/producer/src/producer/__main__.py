@@ -24,6 +24,7 @@ from producer import pipeline
 from producer.checkpoint import Checkpoint, StateError, StateInUse
 from producer.detecting import detected_format
 from producer.disguising import disguised
+from producer.files import allow_many_files
 from producer.progress import shown
 from producer.publishing import PatientPublisher
 from producer.rewind import NotThere, Wanted, Writing, rewind
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 def run(arguments: argparse.Namespace, env: Environment) -> int:
     """Publish until the end of the logs, or until asked to stop; return the exit code."""
+    allow_many_files()
     settings = ProducerSettings.read(env, arguments.paths, once=arguments.once)
     rabbit = RabbitSettings.read(env, "PRODUCER")
     service = ServiceSettings.read(env, DEFAULT_METRICS_PORT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import resource
 import stat
 import zlib
 from contextlib import suppress
@@ -19,6 +20,16 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 #: Device and inode: which file it is, whatever its name.
 Identity = tuple[int, int]
+
+
+def allow_many_files() -> None:
+    """Let this process open as many files as it may: each file of a history is open until read.
+
+    The usual limit is 1,024, kept low for the sake of programs that use select(), as this does not.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # not here, or not that many
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Sibling(NamedTuple):

@@ -324,8 +324,7 @@ class Log:
         for reader in sorted(self._open, key=modified_at) if is_away else self._open:
             first_line = self._first_line(reader)
             if first_line is not None:
-                named = skeleton(first_line) if self._source.is_disguised else first_line
-                reader.begin(self._known.new(named))
+                reader.begin(self._known.new(self._named(first_line)))
                 self.note(reader)
                 logger.info(
                     "Reading from the beginning",
@@ -335,6 +334,10 @@ class Log:
                         "format": self._source.format,
                     },
                 )
+
+    def _named(self, line: bytes) -> bytes:
+        """Return what a stream's id is made of."""
+        return skeleton(line) if self._source.is_disguised else line
 
     def _first_line(self, reader: StreamReader) -> bytes | None:
         """Return the first line of a file without a stream, when it is there."""
@@ -353,8 +356,8 @@ class Log:
             if not reader.is_known:
                 reader.first_line(is_complete=is_over)  # raises what there is to raise
                 return None if reader.partial_line or not is_over else self._last_of(reader)
-            piece = reader.next(may_pause=not is_over)
-            if piece is None and is_over:
+            piece = reader.next(may_pause=not self._source.once)
+            if piece is None and is_over and not reader.is_paused:
                 piece = self._last_of(reader)
         except Truncated:
             return self._truncated(reader)
@@ -401,7 +404,7 @@ class Log:
             part = reader.partial_line
             if any(other.file.read(0, len(part)) == part for other in self._open.rotated):
                 return None
-            reader.begin(self._known.new(part[: self._source.limits.line_bytes]))
+            reader.begin(self._known.new(self._named(part[: self._source.limits.line_bytes])))
         elif reader.stream.stream_id in self._open.stream_ids:
             return None
         reader.give_up()

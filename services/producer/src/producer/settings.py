@@ -17,7 +17,7 @@ from producer.reader import Limits
 
 KIB = 1024
 #: Variables whose values are query strings or addresses and do not look it.
-_UNSEEN = re.compile(r"\$\{?(?:args|query_string|arg_\w+|binary_remote_addr)\b")
+_UNSEEN = re.compile(r"\$\{?(?:args|query_string|arg_\w+|binary_remote_addr)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

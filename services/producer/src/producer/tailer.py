@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at what the patterns stand for.
 EXPAND_EVERY = 1.0
-#: So many files may be open before look() opens no more: what is deleted meanwhile keeps its room
-#: on the disk until it is read.
+#: So many replaced files may be open before look() opens no more, and so many files in all before
+#: it takes up no new logs: what is deleted meanwhile keeps its room on the disk until it is read.
 OPEN_AT_MOST = 256
 
 
@@ -78,14 +78,18 @@ class Tailer:
         """Open what is there now, so that it can be read later even when it is deleted.
 
         For whoever has to wait before confirm(): slices() looks by itself. Not with Source.once,
-        and no further once OPEN_AT_MOST files are open; those are found later, if they still exist.
+        and no further than OPEN_AT_MOST allows; those are found later, if they still exist.
         """
         if self._source.once:
             return
-        for log in list(self._logs.values()):
-            if self.open_files >= OPEN_AT_MOST:
+        logs = list(self._logs.values())
+        replaced = sum(max(0, len(log.readers) - 1) for log in logs)
+        for log in logs:
+            if replaced >= OPEN_AT_MOST:
                 return
+            before = len(log.readers)
             log.look()
+            replaced += len(log.readers) - before
         if self.open_files < OPEN_AT_MOST:
             self._expand()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -42,9 +43,7 @@ class Detected(NamedTuple):
         """How sure that is, in a word or two: `certain`, `likely` or `a guess`."""
         if not self.is_sure:
             return "a guess"
-        is_certain = (
-            self.fit >= self.lines * _CERTAIN and self.lines >= FEWEST_LINES and self.whole > 0
-        )
+        is_certain = self.whole >= self.lines * _CERTAIN and self.lines >= FEWEST_LINES
         return "certain" if is_certain else "likely"
 
     def __str__(self) -> str:
@@ -84,6 +83,9 @@ def detect(lines: Sequence[bytes]) -> Detected:
     return Detected(first, any_way[first], len(lines), second, next_fit, whole[first])
 
 
+#: A name, or an address in brackets, and a port.
+_HOST = re.compile(r"(?![0-9.]+(?::|\Z))(?:[0-9A-Za-z_.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+
 _NOT, _HALF_WAY, _WHOLE = range(3)
 
 
@@ -92,4 +94,11 @@ def _fit(name: str, line: bytes) -> int:
         event = parser_for(name)(line)
     except Unparseable:
         return _NOT
-    return _WHOLE if isinstance(event, ErrorEvent) or event.client else _HALF_WAY
+    if isinstance(event, ErrorEvent):
+        return _WHOLE
+    # A word too many in front: an address where the host is, or dashes in the user.
+    is_shifted = (event.user or "").strip(" -") == "" and event.user not in (None, "")
+    if name in ("host_combined", "vhost_combined"):
+        word = line.partition(b" ")[0].decode(errors="replace")
+        is_shifted = is_shifted or _HOST.fullmatch(word) is None
+    return _WHOLE if event.client and not is_shifted else _HALF_WAY

@@ -196,12 +196,13 @@ def is_one_value(text: str) -> bool:
     opened, is_torn = 0, False
     at = text.find('"')
     while at >= 0:
+        is_after = at == 0 or text[at - 1] in _BETWEEN
+        if is_after and is_torn:
+            return False
         if at + 1 == len(text) or text[at + 1] in _BETWEEN:
             is_torn = is_torn or not opened
             opened = max(opened - 1, 0)
-        elif at == 0 or text[at - 1] in _BETWEEN:
-            if is_torn:
-                return False
+        elif is_after:
             opened += 1
         at = text.find('"', at + 1)
     return True

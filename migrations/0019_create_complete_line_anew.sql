@@ -1,0 +1,18 @@
+-- depends: 0018_drop_complete_line
+-- The one change that a stored line may see: a beginning (1, without its newline yet; 2, over a
+-- limit) is replaced by a line that goes on from it. Whoever may call this needs no right to update
+-- raw_log, and has none.
+
+CREATE PROCEDURE IF NOT EXISTS complete_line(
+    IN of_stream BIGINT UNSIGNED,
+    IN at_offset BIGINT UNSIGNED,
+    IN new_flags TINYINT UNSIGNED,
+    IN new_line MEDIUMBLOB
+)
+SQL SECURITY DEFINER
+UPDATE raw_log
+SET flags = new_flags, line = new_line
+WHERE stream_id = of_stream
+    AND line_offset = at_offset
+    AND flags & 3 <> 0
+    AND LEFT(new_line, LENGTH(line)) = line
