@@ -8,7 +8,7 @@ from datastream.parsing import Event
 def without_url_parts(event: Event) -> Event:
     """Return the event without scheme, host, path and query of its URL; the URL stays.
 
-    A scheme or host that the line names beside the URL stays too.
+    A scheme or host that the line names beside a URL without one stays too.
     """
     url = event.url or ""
     is_absolute = not url.startswith("/") and ("://" in url or event.method == "CONNECT")
