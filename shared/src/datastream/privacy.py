@@ -148,6 +148,7 @@ class LineDisguise:
         is_run_into = (
             before == b"//"
             or before[-1:] in (b"\\", b"%")
+            or after[:1] == b"["
             or (before[1:] == b":" and before[:1] in b"0123456789ABCDEFabcdef:.")
             or (
                 after[:1] in (b":", b".") and after[1:] and after[1:] in b"0123456789ABCDEFabcdef:."
