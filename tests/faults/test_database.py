@@ -169,24 +169,18 @@ def test_idle_session_ended_by_the_server(deployment: Deployment, writer: Writer
         assert service.metric(RETRIES, dependency="mysql") == 1
 
 
-def test_password_changed(
-    deployment: Deployment, writer: Writer, to_database: Proxy, tmp_path: Path
-) -> None:
+def test_password_changed(deployment: Deployment, writer: Writer, tmp_path: Path) -> None:
     """The consumers say so and keep what they have; once the file has the new one they go on."""
     file = tmp_path / "password"
     file.write_text("secret\n")
-    env = {
-        "MYSQL_PORT": str(to_database.port),
-        "MYSQL_PASSWORD": "",
-        "MYSQL_PASSWORD_FILE": str(file),
-    }
+    env = {"MYSQL_PASSWORD": "", "MYSQL_PASSWORD_FILE": str(file)}
     producer = deployment.start("producer", str(writer.path), MAX_SLICE_LINES="50")
     lake = deployment.start("lake_consumer", **env)
     clean = deployment.start("clean_consumer", **env)
     writer.start()
     await_stored(deployment, writer.path, 2_000)
     deployment.database.create(deployment.mysql.database, deployment.mysql.user, "new")
-    to_database.cut()
+    end_sessions(deployment)
     await_outage(lake, clean, reason="statement")
     for consumer in (lake, clean):
         await_words(consumer, "check MYSQL_USER and MYSQL_PASSWORD")

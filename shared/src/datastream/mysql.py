@@ -82,6 +82,12 @@ def connect(settings: MysqlSettings, **options: Any) -> Any:
         )
     except Unusable as error:
         raise _no_session(settings, str(error), "tls") from error
+    except (
+        RuntimeError
+    ) as error:  # the driver's, which lacks a package to encrypt a password itself
+        raise _no_session(
+            settings, "it takes the password over TLS alone, and offers none: see MYSQL_TLS", "tls"
+        ) from error
     except pymysql.MySQLError as error:
         failure = _tls_failure(error, settings)
         if failure is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
+import pymysql
 import pytest
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -14,7 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from certificates import Authority
-from datastream.config import ConfigError, Environment, MysqlSettings, RabbitSettings
+from datastream import mysql
+from datastream.config import ConfigError, Environment, MysqlSettings, RabbitSettings, Secret
+from datastream.errors import Unavailable
 from datastream.tls import TlsSettings
 
 ACCOUNTS = {
@@ -240,3 +243,20 @@ def test_a_server_that_hangs_up_without_a_word(authority: Authority) -> None:
     assert TlsSettings("MYSQL", cert=cert, key=key).hung_up() == (
         "check that it accepts the certificate of MYSQL_TLS_CERT"
     )
+
+
+def test_a_server_that_takes_the_password_over_tls_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And offers none: the driver has another way for which no image has the package."""
+
+    def connect(**_settings: object) -> None:
+        raise RuntimeError("'cryptography' package is required")
+
+    monkeypatch.setattr(pymysql, "connect", connect)
+    settings = MysqlSettings("db", 3306, "logs", "lake", Secret("secret"))
+
+    with pytest.raises(
+        Unavailable, match="db:3306: it takes the password over TLS alone"
+    ) as caught:
+        mysql.connect(settings)
+
+    assert caught.value.reason == "tls"
