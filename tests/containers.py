@@ -44,7 +44,8 @@ class InContainer(Server):
     @property
     def pids(self) -> list[int]:
         """Of no use: a fault is done to the container, by `pause`, `kill` and `execute`."""
-        raise NotImplementedError
+        # Who asks would signal processes of this machine that are not the server's.
+        raise NotImplementedError("a container has no processes of this machine")
 
     def launch(self) -> None:
         """Make the container and start it, but do not wait: `wait_until_ready` must follow."""
@@ -133,7 +134,7 @@ class ContainerBroker(InContainer, broker.Broker):
     def _options(self) -> list[str]:
         port, management_port = self.inner_ports
         settings = broker.SETTINGS.format(
-            host="0.0.0.0",  # noqa: S104  # of the container alone
+            host="0.0.0.0",  # noqa: S104 - of the container alone
             port=port,
             management_port=management_port,
             user=self.user,

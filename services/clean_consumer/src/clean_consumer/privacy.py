@@ -62,21 +62,22 @@ def without_query(event: AnyEvent) -> AnyEvent:
 
 
 def without_traces(event: AnyEvent, disguise: LineDisguise) -> AnyEvent:
-    """Return an error log's event with its texts disguised; any other as it is.
+    """Return the event with those texts disguised that may hold anything.
 
-    Not those about the site's own servers: server, upstream and host.
+    Of an access log's, what followed the fields of its format. Of an error log's, all but those
+    about the site's own servers: server, upstream and host.
     """
     if not isinstance(event, ErrorEvent):
-        rest = (event.extra or {}).get("rest")
-        if rest is None:
+        if event.extra is None or "rest" not in event.extra:
             return event
-        return event._replace(extra={**(event.extra or {}), "rest": _disguised(rest, disguise)})
+        rest = _disguised(event.extra["rest"], disguise)
+        return event._replace(extra=event.extra | {"rest": rest})
     texts = {name: _disguised(getattr(event, name), disguise) for name in _TEXTS}
     extra = event.extra and {k: _disguised(v, disguise) for k, v in event.extra.items()}
     return event._replace(**texts, extra=extra)
 
 
-def _disguised(value: Any, disguise: LineDisguise) -> Any:  # noqa: ANN401 - as _cut()
+def _disguised(value: Any, disguise: LineDisguise) -> Any:  # noqa: ANN401 - a text, or anything else as it is
     return disguise(value.encode()).decode() if isinstance(value, str) else value
 
 
