@@ -166,15 +166,20 @@ class LineDisguise:
         if (whole := self._in_run(before, run, skipped, after)) is not None:
             return whole
         # Not one address: those between addresses of IPv4, which are seen to later.
+        if skipped > 0:
+            # What belongs to the word or the escape before would hide an address that follows it.
+            run, before, skipped = run[skipped:], (before + run[:skipped])[-2:], 0
+        passed = found[0][: len(found[0]) - len(run)]
         parts, at = [], 0
-        for ipv4 in _IPV4.finditer(run, max(skipped, 0)):
+        for ipv4 in _IPV4.finditer(run):
             part = run[at : ipv4.start()]
             parts += [self._in_run(before, part, skipped, ipv4[0][:1]) or part, ipv4[0]]
             at = ipv4.end()
             before, skipped = b"", -1 if run.startswith(b"::", at) else 0
         if not parts:
-            return run
-        return b"".join(parts) + (self._in_run(before, run[at:], skipped, after) or run[at:])
+            return found[0]
+        last = self._in_run(before, run[at:], skipped, after) or run[at:]
+        return b"".join((passed, *parts, last))
 
     def _in_run(self, before: bytes, run: bytes, skipped: int, after: bytes) -> bytes | None:
         """Return a run with the one address that it is but for its ends; None when it is none."""

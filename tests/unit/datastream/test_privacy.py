@@ -145,6 +145,7 @@ def test_query_strings_are_dropped(line: bytes, kept: bytes) -> None:
 @given(LINES)
 @example(b"\\2001:db8::1")
 @example(b"192.0.2.77[")
+@example(rb"\x22192.0.2.77:2001:db8::1")
 @example(b"192.0.2.77::ffff:192.0.2.9")
 @example(b"::192.0.2.77host:")
 @example(b'"?"::ffff:192.0.2.9')
