@@ -1,6 +1,6 @@
 """Rows as SQL text: the one place where values become part of a statement.
 
-Column by column, and through the driver's own escaping: a sixth of the time that the driver's
+Column by column, and through the driver's own escaping: a fifth of the time that the driver's
 executemany takes value by value.
 """
 

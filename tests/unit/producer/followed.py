@@ -1,4 +1,4 @@
-"""A log under test, with everything that it has handed out."""
+"""Logs under test, with everything that they have handed out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datastream.slices import Slice
 from producer.log import Log, Source
 from producer.places import Place
 from producer.reader import Limits
+from producer.tailer import Tailer
 
 LIMITS = Limits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
 FOLLOW = Source("test", "combined", LIMITS)
@@ -74,3 +75,14 @@ def append(path: Path, *lines: bytes) -> None:
 def rotated(path: Path, suffix: int | str = 1) -> Path:
     """Return the path of a rotated file."""
     return path.with_name(f"{path.name}.{suffix}")
+
+
+def all_lines(tailer: Tailer) -> list[bytes]:
+    """Hand out and confirm everything, until there is no more for now."""
+    lines = []
+    for piece in tailer.slices():
+        if piece is None:
+            break
+        tailer.confirm()
+        lines += piece.body.split(b"\n")
+    return lines

@@ -14,7 +14,7 @@ from producer.log import Source
 from producer.places import State
 from producer.reader import Limits
 from producer.tailer import Tailer
-from unit.producer.followed import append, rotated
+from unit.producer.followed import all_lines, append, rotated
 
 LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
 FOLLOW = Source("test", "combined", LIMITS)
@@ -24,17 +24,6 @@ FOLLOW = Source("test", "combined", LIMITS)
 def path(tmp_path: Path) -> Path:
     """The path of a log that is not there yet."""
     return tmp_path / "access.log"
-
-
-def all_lines(tailer: Tailer) -> list[bytes]:
-    """Hand out and confirm everything, until there is no more for now."""
-    lines = []
-    for piece in tailer.slices():
-        if piece is None:
-            break
-        tailer.confirm()
-        lines += piece.body.split(b"\n")
-    return lines
 
 
 def numbered(name: bytes, lines: int) -> list[bytes]:

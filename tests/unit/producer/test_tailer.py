@@ -18,21 +18,11 @@ from producer.places import Place, State
 from producer.reader import Limits
 from producer.settings import ProducerSettings
 from producer.tailer import NoInput, Tailer
+from unit.producer.followed import all_lines
 
 LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
 FOLLOW = Source("test", "combined", LIMITS)
 ONCE = Source("test", "combined", LIMITS, once=True)
-
-
-def all_lines(tailer: Tailer) -> list[bytes]:
-    """Hand out and confirm everything, until there is no more for now."""
-    lines = []
-    for piece in tailer.slices():
-        if piece is None:
-            break
-        tailer.confirm()
-        lines += piece.body.split(b"\n")
-    return lines
 
 
 def log_of(folder: Path, name: str, *lines: bytes) -> Path:

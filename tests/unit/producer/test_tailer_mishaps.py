@@ -14,7 +14,7 @@ from producer.log import Source
 from producer.places import State
 from producer.reader import Limits
 from producer.tailer import NoInput, Tailer
-from unit.producer.followed import append, rotated
+from unit.producer.followed import all_lines, append, rotated
 
 LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
 FOLLOW = Source("test", "combined", LIMITS)
@@ -36,17 +36,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     for module in ("log", "reader", "tailer"):
         monkeypatch.setattr(f"producer.{module}.time", made)
     return made
-
-
-def all_lines(tailer: Tailer) -> list[bytes]:
-    """Hand out and confirm everything, until there is no more for now."""
-    lines = []
-    for piece in tailer.slices():
-        if piece is None:
-            break
-        tailer.confirm()
-        lines += piece.body.split(b"\n")
-    return lines
 
 
 def changed(path: Path, at: float) -> None:

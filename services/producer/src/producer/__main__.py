@@ -117,12 +117,9 @@ def publish(
                 counts.published(piece.lines, len(piece.body), truncated=truncated)
                 progress.add(piece)
 
+        prepare = partial(disguised, disguise=disguise) if disguise else pipeline.as_it_is
         try:
-            if disguise is None:
-                pipeline.run(tailer, publisher, checkpoint, published, stop)
-            else:
-                prepare = partial(disguised, disguise=disguise)
-                pipeline.run(tailer, publisher, checkpoint, published, stop, prepare)
+            pipeline.run(tailer, publisher, checkpoint, published, stop, prepare)
         except Unavailable:
             # Asked to stop during an outage: the slice in hand is read again at the next start.
             logger.info("Stopped while RabbitMQ was unavailable")

@@ -47,13 +47,18 @@ class Checkpoint(Protocol):
         """Write the state."""
 
 
+def as_it_is(piece: Slice) -> Sequence[Slice]:
+    """Return the one slice that a slice is published as."""
+    return (piece,)
+
+
 def run(
     tailer: Slices,
     publisher: Publisher,
     checkpoint: Checkpoint,
     published: Callable[[Slice | None], None],
     stop: Event,
-    prepare: Callable[[Slice], Sequence[Slice]] = lambda piece: (piece,),
+    prepare: Callable[[Slice], Sequence[Slice]] = as_it_is,
 ) -> None:
     """Publish slice after slice until there is no more or `stop` is set.
 
