@@ -325,7 +325,8 @@ class Queue(Generic[Prepared]):
         """Return function(*arguments), run on the worker thread.
 
         Meanwhile this thread serves the broker and prepares the next batch. Raises what the
-        function raises, and Unavailable when the session ends, after the function has ended.
+        function raises, and Unavailable when the session ends, after the function has ended. The
+        connection is closed before: what this consumer holds is free for others at once.
         """
         future: Future[T] = self._worker.submit(function, *arguments)
         future.add_done_callback(self._wake)
@@ -333,6 +334,10 @@ class Queue(Generic[Prepared]):
             while not future.done():
                 if not self._grow():
                     self._serve()
+        except Unavailable:
+            with suppress(pika.exceptions.AMQPError, OSError):
+                self._connection.close()
+            raise
         finally:
             wait([future])
         return future.result()
