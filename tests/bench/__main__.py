@@ -14,6 +14,7 @@ from bench.results import Results, Scenario, write_scenarios
 from bench.rows import size
 from bench.servers import ROOT, Servers, running
 from bench.targets import judged
+from datastream_operator.local.errors import CannotServe, DidNotStart
 
 RATES = (1_000, 10_000)
 STEADY_SECONDS = 20.0
@@ -96,4 +97,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (CannotServe, DidNotStart) as error:
+        sys.exit(f"bench: {error}")

@@ -21,6 +21,7 @@ from bench.corpus import Log, write
 from bench.guarded import MARK, PARTS
 from bench.installation import installed
 from bench.servers import ROOT, running
+from datastream_operator.local.errors import CannotServe, DidNotStart
 from deployment import Deployment
 
 BASELINE = Path(__file__).with_name("baseline.json")
@@ -127,4 +128,7 @@ def _run(deployment: Deployment, log: Log, rounds: int, *prefix: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (CannotServe, DidNotStart) as error:
+        sys.exit(f"bench: {error}")

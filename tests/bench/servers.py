@@ -13,9 +13,12 @@ from subprocess import Popen
 
 from bench.usage import Reader, of_processes
 from datastream_operator.local import processes
+from datastream_operator.local.errors import CannotServe
 from datastream_operator.local.packages import Programs, ensure
 from datastream_operator.local.server import secret
 from datastream_operator.local.servers import Broker, Database
+from deploy import images
+from deploy.stack import image_settings
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / "deploy/mysql/datastream.cnf"
@@ -45,6 +48,10 @@ class ContainedDatabase(PrivateDatabase):
     # Started by the engine and not by us: the client waits for it, and passes signals on.
     files = "/var/lib/mysql-files"
     container = f"datastream-bench-{os.getpid()}"
+
+    def __init__(self, folder: Path, programs: Programs, image: str) -> None:
+        super().__init__(folder, programs)
+        self.image = image
 
     def stop(self) -> None:
         """Stop it and remove the container with its data."""
@@ -80,7 +87,7 @@ class ContainedDatabase(PrivateDatabase):
         command = [
             *("docker", "run", "--rm"),
             *(f"{name}={value}" for name, value in options.items()),
-            _image(),
+            self.image,
             f"--port={self.port}",
             f"--bind-address={self.host}",
             "--innodb-buffer-pool-size=512M",
@@ -110,11 +117,15 @@ class Servers:
 
 @contextmanager
 def running(kind: str, folder: Path) -> Iterator[Servers]:
-    """Run a broker and a database, `mariadb` or `mysql`, for the length of the block."""
+    """Run a broker and a database, `mariadb` or `mysql`, for the length of the block.
+
+    Where no mysqld of Oracle's is installed, MySQL is a container, and an engine is started for it
+    if none answers. Raises CannotServe and DidNotStart.
+    """
     programs = ensure()
-    broker = Broker(folder / "rabbitmq", programs)
-    database = _database(kind, folder / "database", programs)
     with ExitStack() as started:
+        broker = Broker(folder / "rabbitmq", programs)
+        database = _database(kind, folder / "database", programs, started)
         for server in (broker, database):
             server.launch()
             started.callback(server.stop)
@@ -123,23 +134,18 @@ def running(kind: str, folder: Path) -> Iterator[Servers]:
         yield Servers(broker, database)
 
 
-def _database(kind: str, folder: Path, programs: Programs) -> PrivateDatabase:
+def _database(kind: str, folder: Path, programs: Programs, started: ExitStack) -> PrivateDatabase:
     if kind == "mariadb":
         return PrivateDatabase(folder, programs)
     own = shutil.which("mysqld", path="/usr/sbin:/usr/local/sbin:/usr/libexec:/usr/bin")
     if own and "mariadb" not in str(Path(own).resolve()):
         return PrivateDatabase(folder, replace(programs, database=Path(own)))
-    if not shutil.which("docker"):
-        raise SystemExit("DB=mysql needs Oracle's mysqld, or a Docker engine")
-    return ContainedDatabase(folder, programs)
-
-
-def _image() -> str:
-    """Return the image of MySQL: the one that was asked for, or is here, or that is deployed."""
-    asked = os.environ.get("MYSQL_IMAGE")
-    stand_in = "local/mysql:9"
-    is_here = _docker("image", "inspect", stand_in).returncode == 0
-    return asked or (stand_in if is_here else "mysql:8.4")
+    try:
+        started.enter_context(images.engine())
+        chosen = images.choose({"MYSQL_IMAGE": image_settings()["MYSQL_IMAGE"]})
+    except subprocess.CalledProcessError as error:  # its script has said why
+        raise CannotServe("DB=mysql needs Oracle's mysqld, or a Docker engine") from error
+    return ContainedDatabase(folder, programs, chosen["MYSQL_IMAGE"])
 
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -109,6 +109,19 @@ def test_every_query_of_the_boards_returns_rows_to_their_account(stack: Stack) -
     assert empty == []
 
 
+def test_batches_go_to_the_binary_log_from_memory(stack: Stack, log: Path) -> None:
+    """The server's cache for it holds the largest batches: none takes the way over a file."""
+    lines = [line + b"\n" for line in lines_of(log)][:20_000]
+
+    with log.open("ab") as file:
+        file.writelines(lines)
+    stack.assert_settled(sum(1 for _ in lines_of(log)))
+
+    status = dict(stack.query("SHOW GLOBAL STATUS LIKE 'Binlog_cache%'"))
+    assert int(status["Binlog_cache_use"]) > 0
+    assert int(status["Binlog_cache_disk_use"]) == 0
+
+
 def test_the_demo_s_web_server_is_followed(
     images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
