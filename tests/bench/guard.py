@@ -132,3 +132,5 @@ if __name__ == "__main__":
         sys.exit(main())
     except (CannotServe, DidNotStart) as error:
         sys.exit(f"bench: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)  # what a shell says of Ctrl-C

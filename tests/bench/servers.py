@@ -12,6 +12,7 @@ from pathlib import Path
 from subprocess import Popen
 
 from bench.usage import Reader, of_processes
+from datastream_operator.demo.interruption import interruptible
 from datastream_operator.local import processes
 from datastream_operator.local.errors import CannotServe
 from datastream_operator.local.packages import Programs, ensure
@@ -120,10 +121,11 @@ def running(kind: str, folder: Path) -> Iterator[Servers]:
     """Run a broker and a database, `mariadb` or `mysql`, for the length of the block.
 
     Where no mysqld of Oracle's is installed, MySQL is a container, and an engine is started for it
-    if none answers. Raises CannotServe and DidNotStart.
+    if none answers. Within the block SIGTERM and SIGHUP raise KeyboardInterrupt too: so whoever
+    started services ends them. Raises CannotServe and DidNotStart.
     """
     programs = ensure()
-    with ExitStack() as started:
+    with interruptible(), ExitStack() as started:
         broker = Broker(folder / "rabbitmq", programs)
         database = _database(kind, folder / "database", programs, started)
         for server in (broker, database):
