@@ -40,8 +40,9 @@ def measure(
         begin = time.monotonic()
         os.link(log.path, running.log)
         while tables.last() < log.last:
+            running.check()
             if time.monotonic() - begin > PATIENCE:
-                raise TimeoutError(running.lake.text() + running.clean[0].text())
+                raise TimeoutError(f"not stored within {PATIENCE:.0f} s")
             time.sleep(LOOK_EVERY)
 
         def stored() -> None:

@@ -32,6 +32,7 @@ class Running:
         self.lake = deployment.start("lake_consumer")
         self.clean = [deployment.start("clean_consumer") for _ in range(clean)]
         self.producer = deployment.start("producer", str(self.log), **producer)
+        self._services = (self.producer, self.lake, *self.clean)
         for service in (self.lake, *self.clean):
             service.wait_ready()
         self._parts: dict[str, Reader] = {
@@ -56,9 +57,15 @@ class Running:
         )
         return int(lake), int(clean)
 
+    def check(self) -> None:
+        """Raise RuntimeError with what it said when a service has ended."""
+        for service in self._services:
+            if service.process.poll() is not None:
+                raise RuntimeError(f"a service has ended:\n{service.text()}")
+
     def stop(self) -> None:
         """End every service and return once they have ended."""
-        for service in (self.producer, self.lake, *self.clean):
+        for service in self._services:
             service.terminate()
 
 
