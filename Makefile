@@ -105,11 +105,11 @@ test-deploy: venv ## Test the containers; makes an engine if need be
 
 .PHONY: bench
 bench: venv ## Measure it against this machine's own limit | [DB=mysql]
-	@PYTHONPATH=tests $(BIN)/python -m bench --database '$(or $(DB),mariadb)'
+	@PYTHONPATH=tests $(BIN)/python -m bench --db '$(or $(DB),mariadb)'
 
 .PHONY: bench-full
 bench-full: venv ## The same and every scenario; an hour | [DB=mysql]
-	@PYTHONPATH=tests $(BIN)/python -m bench --database '$(or $(DB),mariadb)' --full
+	@PYTHONPATH=tests $(BIN)/python -m bench --db '$(or $(DB),mariadb)' --full
 
 .PHONY: bench-parse
 bench-parse: venv ## Measure parsing, for every preset and custom formats

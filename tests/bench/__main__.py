@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import platform
 import sys
 import tempfile
 from pathlib import Path
@@ -10,11 +11,12 @@ from pathlib import Path
 from bench import backlog, ceiling, full, naive, report, steady, syslog
 from bench.corpus import write
 from bench.installation import installed
-from bench.results import Results, Scenario, write_scenarios
+from bench.results import Backlog, Results, write_scenarios
 from bench.rows import size
 from bench.servers import ROOT, Servers, running
 from bench.targets import judged
 from datastream_operator.local.errors import CannotServe, DidNotStart
+from deploy import images
 
 RATES = (1_000, 10_000)
 STEADY_SECONDS = 20.0
@@ -31,33 +33,33 @@ def say(text: str) -> None:
 def measure(servers: Servers, folder: Path, lines: int) -> Results:
     """Measure what `make bench` does: the baselines, a backlog, and the steady rates."""
     results = Results(database=servers.description)
-    say(f"RabbitMQ {servers.broker.version}, {results.database}")
+    python = platform.python_version()
+    say(f"RabbitMQ {servers.broker.version}, {results.database}, Python {python}")
     log = write(folder / "backlog.log", lines)
     say(f"Backlog: {lines:,} lines of {log.line_bytes:.0f} bytes")
     with installed(servers, folder) as deployment:
-        found = backlog.measure(deployment, servers, log)
-        results.backlogs_lines_per_s["1"] = found.lines_per_s
-        results.cpu_us_per_line = found.cpu_us_per_line
-        results.peak_mb = found.peak_mb
+        results.backlog_by_clean_consumers["1"] = backlog.measure(deployment, servers, log)
         results.bytes_per_line = {"the log": log.line_bytes} | {
             table: size(servers.database, deployment.mysql.database, table) / lines
             for table in ceiling.TABLES
         }
         say("Ceiling: LOAD DATA of the same rows")
-        results.ceiling_lines_per_s = ceiling.measure(deployment, servers.database)
+        ceilings = ceiling.measure(deployment, servers.database)
+        results.ceilings_lines_per_s = [found.lines_per_s for found in ceilings]
+        results.ceiling_cpu_us_per_line = ceilings[0].cpu_us_per_line
         say("Naive design: a message a line, a commit a row")
         some = write(folder / "naive.log", NAIVE_LINES)
         results.peers["naive"] = naive.measure(deployment, some)
     say("Backlog: the same with two clean consumers")
     with installed(servers, folder) as deployment:
         found = backlog.measure(deployment, servers, log, clean=2)
-        results.backlogs_lines_per_s["2"] = found.lines_per_s
+        results.backlog_by_clean_consumers["2"] = found
     say("rsyslog: imfile to ommysql")
     results.peers["rsyslog"] = _rsyslog(servers, folder)
     for rate in RATES:
         say(f"Steady: {rate:,} lines/s for {STEADY_SECONDS:.0f} s")
         with installed(servers, folder) as deployment:
-            latency = steady.measure(deployment, servers, rate, STEADY_SECONDS).latency_ms
+            latency = steady.measure(deployment, servers, rate, STEADY_SECONDS)
         results.latency_ms[str(rate)] = latency
     return results
 
@@ -74,24 +76,27 @@ def _rsyslog(servers: Servers, folder: Path) -> float | None:
 def main() -> int:
     """Measure, print the report and write the figures to .run."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
-    parser.add_argument("--database", choices=("mariadb", "mysql"), default="mariadb")
+    parser.add_argument("--db", choices=("mariadb", "mysql"), default="mariadb")
     parser.add_argument("--lines", type=int, default=1_000_000, help="lines of the backlog")
     parser.add_argument("--full", action="store_true", help="all scenarios")
     arguments = parser.parse_args()
     output = ROOT / ".run"
     output.mkdir(exist_ok=True)
-    scenarios: list[Scenario] = []
+    scenarios: dict[str, Backlog] = {}
     # On the disk, where a commit costs what it costs; /tmp may be in memory.
     with tempfile.TemporaryDirectory(prefix="bench-", dir=output) as name:
         folder = Path(name)
-        with running(arguments.database, folder) as servers:
+        with running(arguments.db, folder) as servers:
+            for said in images.said:
+                say(said)
             results = measure(servers, folder, arguments.lines)
             results.write(output / "bench.json")
             if arguments.full:
-                for scenario in full.scenarios(servers, folder):
-                    say(f"{scenario.name}: {scenario.lines_per_s:,.0f} lines/s")
-                    scenarios.append(scenario)
-                write_scenarios(scenarios, output / "bench-full.json")
+                for name, found in full.scenarios(servers, folder):
+                    say(f"{name}: {found.lines_per_s:,.0f} lines/s")
+                    scenarios[name] = found
+                    # After each: they take long, and the next one may fail.
+                    write_scenarios(scenarios, results, output / "bench-full.json")
     sys.stdout.write(report.lines_of(results, scenarios, judged(results, scenarios)))
     return 0
 

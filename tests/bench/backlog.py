@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing
-from dataclasses import dataclass
 
 from bench.corpus import Log
 from bench.installation import Running
+from bench.results import Backlog
 from bench.servers import Servers
 from bench.tables import Tables
 from deployment import Deployment, eventually
@@ -16,17 +16,6 @@ from deployment import Deployment, eventually
 #: Seconds in which a backlog of any size must be stored.
 PATIENCE = 3600.0
 LOOK_EVERY = 0.02
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """How fast a log was stored, and what that took."""
-
-    lines_per_s: float
-    cpu_us_per_line: dict[str, float]
-    peak_mb: dict[str, float]
-    #: Batches that were stored again because of another consumer's locks.
-    locked: int
 
 
 def measure(
@@ -54,7 +43,7 @@ def measure(
     result = Backlog(
         log.lines / seconds,
         meter.cpu_us(log.lines),
-        meter.peak_mb(),
+        meter.peak_mb() | {"clean": meter.largest_mb("clean")},
         sum(
             int(s.metric("datastream_retries_total", dependency="mysql", reason="lock"))
             for s in (running.lake, *running.clean)

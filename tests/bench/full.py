@@ -9,38 +9,40 @@ from bench import backlog
 from bench.ceiling import TABLES
 from bench.corpus import write
 from bench.installation import installed
-from bench.results import Scenario
+from bench.results import Backlog
 from bench.rows import export, load
 from bench.servers import Servers
-from bench.targets import CONSUMERS, ROWS
+from bench.targets import ROWS
 from datastream_operator.sample.lines import FORMATS
 
 #: Lines of each scenario, and of the one in which each line is a message.
 LINES = 200_000
 SINGLE_LINES = 20_000
+#: Of the scenarios that are compared with one another to a tenth.
+COMPARED_LINES = 600_000
 #: Rows that are put into the tables at a time, and how often.
 PORTION = 100_000
 PORTIONS = {ROWS[0]: 0, "100,000 rows there": 1, "1,000,000 rows there": 10, ROWS[1]: 200}
 
 
-def scenarios(servers: Servers, folder: Path) -> Iterator[Scenario]:
-    """Measure one scenario after the other, each in an installation of its own."""
-    log = write(folder / "part.log", LINES, skip=PORTION)
-    for count, name in ((1, CONSUMERS[0]), (2, CONSUMERS[1]), (4, "4 clean consumers")):
+def scenarios(servers: Servers, folder: Path) -> Iterator[tuple[str, Backlog]]:
+    """Measure one scenario after the other, each in an installation of its own, and name it."""
+    log = write(folder / "part.log", LINES)
+    for count in (1, 2, 4):
         with installed(servers, folder) as deployment:
             found = backlog.measure(deployment, servers, log, clean=count)
-        yield Scenario(name, **vars(found))
+        yield f"{count} clean consumer{'s' if count > 1 else ''}", found
 
     for form in FORMATS:
         formatted = write(folder / f"{form}.log", LINES, form=form)
         with installed(servers, folder) as deployment:
             found = backlog.measure(deployment, servers, formatted, FORMAT=form)
-        yield Scenario(f"format {form}", **vars(found))
+        yield f"format {form}", found
 
     single = write(folder / "single.log", SINGLE_LINES)
     with installed(servers, folder) as deployment:
         found = backlog.measure(deployment, servers, single, MAX_SLICE_LINES="1")
-    yield Scenario("slices of one line", **vars(found))
+    yield "slices of one line", found
 
     earlier = write(folder / "earlier.log", PORTION)
     with installed(servers, folder) as deployment:
@@ -48,6 +50,7 @@ def scenarios(servers: Servers, folder: Path) -> Iterator[Scenario]:
         portion = {
             table: export(servers.database, deployment.mysql.database, table) for table in TABLES
         }
+    log = write(folder / "compared.log", COMPARED_LINES, skip=PORTION)
     for name, portions in PORTIONS.items():
         with installed(servers, folder) as deployment:
             for generation in range(1, portions + 1):
@@ -55,4 +58,4 @@ def scenarios(servers: Servers, folder: Path) -> Iterator[Scenario]:
                     schema = deployment.mysql.database
                     load(servers.database, schema, table, file, generation=generation)
             found = backlog.measure(deployment, servers, log)
-        yield Scenario(name, **vars(found))
+        yield name, found

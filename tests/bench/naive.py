@@ -15,6 +15,8 @@ from datastream.rabbitmq import connect
 from deployment import Deployment, lines_of
 
 TABLES = ("raw_log", "clean_log")
+#: Seconds in which the next message must come.
+PATIENCE = 60.0
 
 
 def measure(deployment: Deployment, log: Log) -> float:
@@ -69,8 +71,10 @@ def _consume(deployment: Deployment, table: str, rows: Sequence[tuple[Any, ...]]
         database.cursor() as cursor,
     ):
         channel = broker.channel()
-        messages = channel.consume(f"naive_{table}")
+        messages = channel.consume(f"naive_{table}", inactivity_timeout=PATIENCE)
         for row, (method, _, _) in zip(rows, messages, strict=False):
+            if method is None:
+                raise TimeoutError("nothing is published any more")
             cursor.execute(insert, row)
             database.commit()
             channel.basic_ack(method.delivery_tag)

@@ -5,45 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from bench.figures import ratio
-from bench.results import Results, Scenario
+from bench.results import Backlog, Results
 from bench.targets import Target
 
+PEERS = {
+    "naive": "naive: a message a line, a commit a row",
+    "rsyslog": "rsyslog: imfile to ommysql, lines unparsed",
+}
 WORDS = {True: "met", False: "missed", None: "-"}
 
 
-def lines_of(results: Results, scenarios: Iterable[Scenario], targets: Iterable[Target]) -> str:
+def lines_of(results: Results, scenarios: Mapping[str, Backlog], targets: Iterable[Target]) -> str:
     """Return the whole report."""
     parts = [_rates(results), _parts(results), _bytes(results), _latencies(results)]
-    scenarios = list(scenarios)
     if scenarios:
-        parts.append(_scenarios(scenarios))
+        parts.append(_scenarios(scenarios, results.ceiling_lines_per_s))
     parts.append(_targets(targets))
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def _rates(results: Results) -> Iterator[str]:
-    yield f"{'':<46}{'lines/s':>10}{'of the ceiling':>16}"
-    rates: dict[str, float | None] = {
-        "ceiling: LOAD DATA, both tables at once": results.ceiling_lines_per_s,
-        **{
-            f"backlog: file to tables, clean consumers: {count}": rate
-            for count, rate in results.backlogs_lines_per_s.items()
-        },
-        "naive: a message a line, a commit a row": results.peers["naive"],
-        "rsyslog: imfile to ommysql, lines unparsed": results.peers["rsyslog"],
-    }
-    for name, rate in rates.items():
-        if rate is None:
+    ceiling = results.ceiling_lines_per_s
+    yield f"{'':<46}{'lines/s':>10}{'of the ceiling':>16}{'cores busy':>12}"
+    for time, rate in enumerate(results.ceilings_lines_per_s):
+        name = "" if time else "ceiling: LOAD DATA, both tables at once"
+        yield f"{name:<46}{rate:>10,.0f}{_share(rate, ceiling)}"
+    for count, found in results.backlog_by_clean_consumers.items():
+        name = f"backlog: file to tables, clean consumers: {count}"
+        share = _share(found.lines_per_s, ceiling)
+        yield f"{name:<46}{found.lines_per_s:>10,.0f}{share}{found.cores:>12.2f}"
+    for peer, name in PEERS.items():
+        reached = results.peers[peer]
+        if reached is None:
             yield f"{name:<46}{'not installed':>26}"
         else:
-            share = ratio(rate, results.ceiling_lines_per_s)
-            yield f"{name:<46}{rate:>10,.0f}{'' if share is None else f'{share:>16.3f}'}"
+            yield f"{name:<46}{reached:>10,.0f}{_share(reached, ceiling)}"
 
 
 def _parts(results: Results) -> Iterator[str]:
-    yield f"{'one clean consumer':<24}{'CPU µs a line':>16}{'peak MB':>10}"
-    for name, cpu in results.cpu_us_per_line.items():
-        yield f"{name:<24}{cpu:>16.1f}{results.peak_mb[name]:>10.0f}"
+    ceiling = results.ceiling_cpu_us_per_line
+    yield f"{'one clean consumer':<24}{'CPU µs a line':>16}{'of the ceiling':>16}{'peak MB':>10}"
+    yield f"{'ceiling: database':<24}{ceiling:>16.1f}{_share(ceiling, ceiling)}"
+    for name, cpu in results.with_one.cpu_us_per_line.items():
+        peak = results.with_one.peak_mb[name]
+        yield f"{name:<24}{cpu:>16.1f}{_share(cpu, ceiling)}{peak:>10.0f}"
 
 
 def _bytes(results: Results) -> Iterator[str]:
@@ -59,11 +64,16 @@ def _latencies(results: Results) -> Iterator[str]:
         yield f"{name:<24}" + "".join(f"{found[key]:>8.0f}" for key in ("p50", "p99", "max"))
 
 
-def _scenarios(scenarios: Iterable[Scenario]) -> Iterator[str]:
-    yield f"{'scenario':<28}{'lines/s':>10}   CPU µs a line"
-    for scenario in scenarios:
-        cpu = _short(scenario.cpu_us_per_line)
-        yield f"{scenario.name:<28}{scenario.lines_per_s:>10,.0f}   {cpu}"
+def _scenarios(scenarios: Mapping[str, Backlog], ceiling: float) -> Iterator[str]:
+    yield f"{'scenario':<28}{'lines/s':>10}{'of the ceiling':>16}   CPU µs a line"
+    for name, found in scenarios.items():
+        share, cpu = _share(found.lines_per_s, ceiling), _short(found.cpu_us_per_line)
+        yield f"{name:<28}{found.lines_per_s:>10,.0f}{share}   {cpu}"
+
+
+def _share(value: float, ceiling: float) -> str:
+    share = ratio(value, ceiling)
+    return f"{'-' if share is None else f'{share:.3f}':>16}"
 
 
 def _short(figures: Mapping[str, float]) -> str:

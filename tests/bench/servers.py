@@ -19,7 +19,7 @@ from datastream_operator.local.packages import Programs, ensure
 from datastream_operator.local.server import secret
 from datastream_operator.local.servers import Broker, Database
 from deploy import images
-from deploy.stack import image_settings
+from deploy.stack import docker, image_settings, run
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = ROOT / "deploy/mysql/datastream.cnf"
@@ -56,8 +56,10 @@ class ContainedDatabase(PrivateDatabase):
 
     def stop(self) -> None:
         """Stop it and remove the container with its data."""
-        super().stop()
-        _docker("rm", "--force", "--volumes", self.container)
+        try:
+            super().stop()
+        finally:
+            run("docker", "rm", "--force", "--volumes", self.container)
 
     @property
     def usage(self) -> Reader:
@@ -65,7 +67,7 @@ class ContainedDatabase(PrivateDatabase):
 
         def read() -> list[tuple[str, str]]:
             stat, status = (
-                _docker("exec", self.container, "cat", f"/proc/1/{name}").stdout
+                docker("exec", self.container, "cat", f"/proc/1/{name}")
                 for name in ("stat", "status")
             )
             return [(stat, status)]
@@ -148,8 +150,3 @@ def _database(kind: str, folder: Path, programs: Programs, started: ExitStack) -
     except subprocess.CalledProcessError as error:  # its script has said why
         raise CannotServe("DB=mysql needs Oracle's mysqld, or a Docker engine") from error
     return ContainedDatabase(folder, programs, chosen["MYSQL_IMAGE"])
-
-
-def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [shutil.which("docker") or "docker", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)

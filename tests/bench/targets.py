@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from bench.figures import ratio
-from bench.results import SERVICES, Results, Scenario
+from bench.results import SERVICES, Backlog, Results
 
 CEILING_SHARE = 0.5
 RSYSLOG_TIMES = 5.0
@@ -16,7 +16,6 @@ PEAK_MB = 100.0
 LARGE_TABLE_SHARE = 0.9
 #: Scenarios of bench-full by name: the second is compared with the first.
 ROWS = ("0 rows there", "20,000,000 rows there")
-CONSUMERS = ("1 clean consumer", "2 clean consumers")
 
 
 class Target(NamedTuple):
@@ -28,33 +27,31 @@ class Target(NamedTuple):
     is_met: bool | None
 
 
-def judged(results: Results, scenarios: Sequence[Scenario] = ()) -> Iterator[Target]:
-    """Yield every target with what was reached."""
-    share = results.ratio_to_ceiling
-    yield _at_least("backlog, of the ceiling", CEILING_SHARE, share)
+def judged(results: Results, scenarios: Mapping[str, Backlog]) -> Iterator[Target]:
+    """Yield every target with what was reached, by a run and by what scenarios it had."""
+    backlog = f"backlog, clean consumers: {results.fastest}"
+    yield _at_least(f"{backlog}, of the ceiling", CEILING_SHARE, results.ratio_to_ceiling)
     rsyslog = results.peers.get("rsyslog")
     times = ratio(results.backlog_lines_per_s, rsyslog) if rsyslog else None
-    yield _at_least("backlog, times rsyslog", RSYSLOG_TIMES, times)
+    yield _at_least(f"{backlog}, times rsyslog", RSYSLOG_TIMES, times)
+    one, two = (results.backlog_by_clean_consumers.get(count) for count in "12")
     for name, most in CPU_US.items():
-        yield _at_most(f"CPU a line, {name}, µs", most, results.cpu_us_per_line.get(name))
+        yield _at_most(f"CPU a line, {name}, µs", most, results.with_one.cpu_us_per_line[name])
     for rate, most in P99_MS.items():
         p99 = results.latency_ms.get(rate, {}).get("p99")
         yield _at_most(f"p99 at {int(rate):,} lines/s, ms", most, p99)
+    backlogs = [*results.backlog_by_clean_consumers.values(), *scenarios.values()]
     for name in SERVICES:
-        yield _at_most(f"peak memory, {name}, MB", PEAK_MB, results.peak_mb.get(name))
-    large, second = _of(scenarios, ROWS), _of(scenarios, CONSUMERS)
-    yield _at_least(f"{ROWS[1]}, of the empty tables' rate", LARGE_TABLE_SHARE, _gain(large))
-    yield _at_least("a second clean consumer, of the rate with one", 1.0, _gain(second))
-    locked = sum(scenario.locked for scenario in scenarios) if scenarios else None
-    yield _at_most("batches held up by locks, all clean consumers", 0, locked)
+        peak = max(found.peak_mb[name] for found in backlogs)
+        yield _at_most(f"peak memory, {name}, any backlog, MB", PEAK_MB, peak)
+    few, many = (scenarios.get(name) for name in ROWS)
+    yield _at_least(f"{ROWS[1]}, of the empty tables' rate", LARGE_TABLE_SHARE, _gain(few, many))
+    yield _at_least("a second clean consumer, of the rate with one", 1.0, _gain(one, two))
+    yield _at_most("batches held up by locks", 0, sum(found.locked for found in backlogs))
 
 
-def _of(scenarios: Sequence[Scenario], names: tuple[str, str]) -> list[Scenario]:
-    return [scenario for name in names for scenario in scenarios if scenario.name == name]
-
-
-def _gain(pair: list[Scenario]) -> float | None:
-    return ratio(pair[1].lines_per_s, pair[0].lines_per_s) if len(pair) == 2 else None
+def _gain(before: Backlog | None, after: Backlog | None) -> float | None:
+    return ratio(after.lines_per_s, before.lines_per_s) if before and after else None
 
 
 def _at_least(what: str, least: float, reached: float | None) -> Target:

@@ -44,8 +44,12 @@ class Meter:
         }
 
     def peak_mb(self) -> dict[str, float]:
-        """Return by part the most memory that its processes have had, in megabytes."""
-        return {name: _peak_mb(read()) for name, read in self._parts.items()}
+        """Return by part the most memory that its processes have had together, in megabytes."""
+        return {name: sum(_peaks_mb(read())) for name, read in self._parts.items()}
+
+    def largest_mb(self, part: str) -> float:
+        """Return the most memory that any one process of a part has had, in megabytes."""
+        return max(_peaks_mb(self._parts[part]()))
 
 
 def _cpu_seconds(texts: Iterable[tuple[str, str]]) -> float:
@@ -58,6 +62,6 @@ def _cpu_seconds(texts: Iterable[tuple[str, str]]) -> float:
     return ticks / _TICKS
 
 
-def _peak_mb(texts: Iterable[tuple[str, str]]) -> float:
+def _peaks_mb(texts: Iterable[tuple[str, str]]) -> list[float]:
     found = (_PEAK_KB.search(status) for _, status in texts)
-    return sum(int(match[1]) for match in found if match) * 1024 / 1e6
+    return [int(match[1]) * 1024 / 1e6 for match in found if match]

@@ -17,11 +17,12 @@ def test_a_name_with_spaces_and_parentheses_is_no_field() -> None:
 
 
 def test_the_peaks_of_all_processes_of_a_part_add_up() -> None:
-    """A server of several processes has the memory of all of them; a megabyte is a million."""
+    """A server has the memory of all its processes, a service is one; a megabyte is a million."""
     stat = _stat(0, 0, 0, 0)
     meter = Meter({"it": lambda: [(stat, "VmHWM:\t 1000 kB\n"), (stat, "VmHWM:\t 3000 kB\n")]})
 
     assert meter.peak_mb() == {"it": 4.096}
+    assert meter.largest_mb("it") == 3.072
 
 
 def _stat(*times: int) -> str:
