@@ -13,11 +13,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import producer.__main__ as producer_service
+from clean_consumer.enrichment import enrichment
 from clean_consumer.rows import parse
+from clean_consumer.settings import EnrichmentSettings
 from clean_consumer.store import Warehouse
 from datastream.config import Environment, MysqlSettings
 from datastream.mysql import Session
@@ -93,8 +96,10 @@ def main() -> None:
     """Warm everything up, then count as many rounds as were asked for."""
     log, times = Path(sys.argv[1]), int(sys.argv[2])
     lines = log.read_bytes().splitlines()
-    with closing(Session(MysqlSettings.read(Environment.load(), "GUARD"), "guard")) as session:
-        lake, warehouse = Lake(session), Warehouse(session)
+    environment = Environment.load()
+    added = enrichment(EnrichmentSettings.read(environment))
+    with closing(Session(MysqlSettings.read(environment, "GUARD"), "guard")) as session:
+        lake, warehouse = Lake(session), Warehouse(session, added)
         for turn in range(times + 1):
             messages = slices(log, turn)[: None if turn else BATCH_SLICES]
             seconds: dict[str, float] = {}
@@ -109,7 +114,7 @@ def main() -> None:
                 store(messages, lambda piece: piece, lake.add)
             warehouse.check()
             with begin(seconds, "clean"):
-                store(messages, parse, warehouse.add)
+                store(messages, partial(parse, enrichment=added), warehouse.add)
             if turn:
                 sys.stdout.write(json.dumps(seconds) + "\n")
 
