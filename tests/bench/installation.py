@@ -53,7 +53,7 @@ class Running:
         clean = sum(
             service.metric("datastream_lines_stored_total", table=table)
             for service in self.clean
-            for table in ("clean_log", "rejected_log")
+            for table in ("clean_log", "error_log", "rejected_log")
         )
         return int(lake), int(clean)
 

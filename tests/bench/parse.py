@@ -19,11 +19,11 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import islice
 
+from bench.corpus import sample
 from clean_consumer.rows import parse as make_rows
 from datastream.parsing import PRESETS, Event, Unparseable, canonical, parser_for
 from datastream.slices import Slice
 from datastream.streams import Stream
-from datastream_operator import sample
 
 LINES = 50_000
 ROUNDS = 7
@@ -71,24 +71,6 @@ def parse(name: str) -> Callable[[Iterable[bytes]], None]:
                 continue
 
     return run
-
-
-def logs() -> dict[str, list[bytes]]:
-    """Return lines of each preset, most of them of the same requests."""
-    found: dict[str, list[bytes]] = {
-        name: [line for line, truth in sample.generate(LINES, name, seed=1) if truth.event]
-        for name in sample.FORMATS
-    }
-    combined = found["combined"]
-    dashed = [line for line in combined if line.split(b" ", 2)[1] == b"-"]
-    found["main"] = [line + b' "-"' for line in dashed]
-    found["vhost_combined"] = [b"www.example.com:443 " + line for line in combined]
-    found["host_combined"] = [b"www.example.com " + line for line in combined]
-    found["combined_plus"] = [line + b' "-" 0.005 0.004' for line in combined]
-    found["common_plus"] = [line + b" 0.005" for line in found["common"]]
-    upstream = b" 312 0.005 [shop-web-80] [] 192.0.2.5:8080 5120 0.004 200 %032x"
-    found["upstreaminfo"] = [line + upstream % at for at, line in enumerate(dashed)]
-    return found
 
 
 def as_json(lines: Iterable[bytes]) -> list[bytes]:
@@ -162,7 +144,7 @@ def main() -> None:
     """Print the figures."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    by_preset = logs()
+    by_preset = {name: list(islice(sample(name, junk=False), LINES)) for name in PRESETS}
     unit = microseconds(yardstick, by_preset["combined"])
     own_unit = microseconds(bare_yardstick, by_preset["combined"])
     say(f"yardstick: re.match with nine groups, a cached time   {unit:5.2f} µs/line")

@@ -1,4 +1,4 @@
-"""How far both tables have come, asked in a way that costs the server next to nothing."""
+"""How far both consumers have come, asked in a way that costs the server next to nothing."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from deployment import Deployment
 
 _STREAM = "SELECT stream_id FROM log_stream"
 
-#: Three looks at the end of an index. Batches commit in order, so what lies before is there.
+#: Looks at the ends of indexes. Batches commit in order, so what lies before is there.
 _LAST = """
     SELECT LEAST(
         (SELECT COALESCE(MAX(line_offset), -1) FROM raw_log WHERE stream_id = %(stream)s),
         GREATEST(
             (SELECT COALESCE(MAX(line_offset), -1) FROM clean_log WHERE stream_id = %(stream)s),
+            (SELECT COALESCE(MAX(line_offset), -1) FROM error_log WHERE stream_id = %(stream)s),
             (SELECT COALESCE(MAX(line_offset), -1) FROM rejected_log WHERE stream_id = %(stream)s)
         )
     )
@@ -28,7 +29,7 @@ class Tables:
         self._stream: int | None = None
 
     def last(self) -> int:
-        """Return the offset up to which every line is in both tables; -1 when there is none."""
+        """Return the offset up to which both consumers have stored each line; -1 for none."""
         with self._connection.cursor() as cursor:
             if self._stream is None:
                 cursor.execute(_STREAM)
