@@ -265,7 +265,7 @@ _LIMIT_AT = tuple((Event._fields.index(column), limit) for column, limit in LIMI
 
 def _within_limits(event: Event) -> Event:
     """Cut each text that is over its limit, and name it in `extra["cut"]`."""
-    row: tuple[Any, ...] = event  # by place: by name takes twice as long
+    row: tuple[Any, ...] = event  # by place, which is quicker than by name
     columns = {
         Event._fields[at]: row[at][:limit]
         for at, limit in _LIMIT_AT
