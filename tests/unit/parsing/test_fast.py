@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nginx
-from datastream.parsing import PRESETS, Unparseable
+from datastream.parsing import EXTRA_LIMIT, LIMITS, PRESETS, Unparseable
 from datastream.parsing.compiler import AccessFormat
 from datastream.parsing.variables import Kind, kind_of
 from datastream_operator import sample
@@ -17,6 +17,7 @@ FORMATS = {
     **{name: name for name in PRESETS},
     **nginx.formats(),
     "trusted": "main set_real_ip_from 192.0.2.0/24;",
+    "path and query": '$msec $request_method $scheme "$host" "$uri" "$args"',
 }
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=12)
@@ -61,6 +62,34 @@ def test_both_say_the_same(name: str, data: st.DataObject) -> None:
     encoded = (line + data.draw(st.sampled_from(["", "", "\r", " "]))).encode()
 
     assert outcome(form, encoded, carefully=False) == outcome(form, encoded, carefully=True)
+
+
+def long_values(kind: Kind, length: int) -> list[str]:
+    """Return values that are so long, or of which a part is."""
+    text = "a" * length
+    if kind is Kind.REQUEST:
+        methods = [f"{text.upper()} /a HTTP/1.1"]
+        targets = [f"/{text[1:]}", f"/a?{text}", f"/a?{text[3:]}", f"http://{text}/a"]
+        return methods + [f"GET {target} HTTP/1.1" for target in targets]
+    words = "a " * (length // 2) + "a" * (length % 2)
+    return [text, f"{words[:-1]}a", f"/{text[1:]}", f"a@{text}", f"{text[2:]}@a"]
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_both_say_the_same_at_the_limits(name: str) -> None:
+    """Of texts as long as a column holds, and of longer ones, wherever they stand in a line."""
+    form = access_format(FORMATS[name])
+    pieces = form.template.pieces
+    usual = [VALUES[kind_of(piece.variable)][0] + piece.after for piece in pieces]
+    lengths = [limit + more for limit in {*LIMITS.values(), EXTRA_LIMIT} for more in (0, 1)]
+    for at, piece in enumerate(pieces):
+        before = form.template.before + "".join(usual[:at])
+        after = piece.after + "".join(usual[at + 1 :])
+        for length in lengths:
+            for value in long_values(kind_of(piece.variable), length):
+                line = f"{before}{value}{after}".encode()
+                carefully = outcome(form, line, carefully=True)
+                assert outcome(form, line, carefully=False) == carefully, line
 
 
 def test_both_say_the_same_where_a_digit_follows_a_number() -> None:
