@@ -115,6 +115,10 @@ bench-full: venv ## The same and every scenario; an hour | [DB=mysql]
 bench-parse: venv ## Measure parsing, for every preset and custom formats
 	@PYTHONPATH=tests $(BIN)/python tests/bench/parse.py
 
+.PHONY: bench-profile
+bench-profile: venv ## What each part of a line's way costs | [DB=mysql]
+	@PYTHONPATH=tests $(BIN)/python -m bench.profile --database '$(or $(DB),mariadb)'
+
 .PHONY: bench-guard
 bench-guard: venv ## Fail when a line costs over 10 % more than before | [RENEW=1]
 	@PYTHONPATH=tests $(BIN)/python -m bench.guard $(if $(RENEW),--renew)

@@ -24,8 +24,25 @@ def measure(
     """Let services that are ready find a log, and wait until each line is in both tables."""
     rows_before = deployment.count("raw_log")
     running = Running(deployment, servers, clean=clean, **producer)
+    meter = running.meter()
+    seconds = store(running, deployment, log)
+    result = Backlog(
+        log.lines / seconds,
+        meter.cpu_us(log.lines),
+        meter.peak_mb() | {"clean": meter.largest_mb("clean")},
+        sum(
+            int(s.metric("datastream_retries_total", dependency="mysql", reason="lock"))
+            for s in (running.lake, *running.clean)
+        ),
+    )
+    running.stop()
+    assert deployment.count("raw_log") == rows_before + log.lines
+    return result
+
+
+def store(running: Running, deployment: Deployment, log: Log) -> float:
+    """Let services find a log; return how many seconds it took until each line was stored."""
     with closing(Tables(deployment)) as tables:
-        meter = running.meter()
         begin = time.monotonic()
         os.link(log.path, running.log)
         while tables.last() < log.last:
@@ -39,16 +56,4 @@ def measure(
             assert running.lines_stored() == (log.lines, log.lines)
 
         eventually(stored)
-        seconds = time.monotonic() - begin
-    result = Backlog(
-        log.lines / seconds,
-        meter.cpu_us(log.lines),
-        meter.peak_mb() | {"clean": meter.largest_mb("clean")},
-        sum(
-            int(s.metric("datastream_retries_total", dependency="mysql", reason="lock"))
-            for s in (running.lake, *running.clean)
-        ),
-    )
-    running.stop()
-    assert deployment.count("raw_log") == rows_before + log.lines
-    return result
+        return time.monotonic() - begin

@@ -35,7 +35,8 @@ class Running:
         self._services = (self.producer, self.lake, *self.clean)
         for service in (self.lake, *self.clean):
             service.wait_ready()
-        self._parts: dict[str, Reader] = {
+        #: By part, what reads what it uses.
+        self.parts: dict[str, Reader] = {
             "producer": _reader(self.producer),
             "lake": _reader(self.lake),
             "clean": _reader(*self.clean),
@@ -45,7 +46,7 @@ class Running:
 
     def meter(self) -> Meter:
         """Begin to count what each part uses."""
-        return Meter(self._parts)
+        return Meter(self.parts)
 
     def lines_stored(self) -> tuple[int, int]:
         """Return how many lines the lake and the clean consumers say that they have stored."""

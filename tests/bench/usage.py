@@ -29,6 +29,20 @@ def of_processes(pids: Callable[[], Sequence[int]]) -> Reader:
     return read
 
 
+def of_threads(pid: int, *, first: bool) -> Reader:
+    """Return a reader of a process's first thread, or of all its others."""
+
+    def read() -> list[tuple[str, str]]:
+        texts = []
+        for task in (Path("/proc") / str(pid) / "task").iterdir():
+            if (int(task.name) == pid) == first:
+                with suppress(OSError):  # ended just now
+                    texts.append(((task / "stat").read_text(), (task / "status").read_text()))
+        return texts
+
+    return read
+
+
 class Meter:
     """Counts from its making on what the parts of a system use."""
 
