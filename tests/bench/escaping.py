@@ -43,7 +43,7 @@ def claims(log: Path, mysql: MysqlSettings) -> Iterator[Claim]:
         yield Claim(
             "parsed rows as SQL text",
             _us(len(rows), lambda: [str(part).encode() for part in ADD_CLEAN.parts(rows)]),
-            "the driver's executemany, without sending",
+            "as the driver's executemany does",
             _us(len(rows), lambda: [cursor.mogrify(_ROW, row).encode() for row in flat]),
         )
     yield Claim(

@@ -39,7 +39,7 @@ LINE = "a line to an event"
 ROW = "an event to a row with its keys"
 ENRICHMENT = "enrichment"
 BATCH = "batches in order, what became of them"
-ENSURE = "streams, referrers, user agents: are they known"
+ENSURE = "streams, referrers, user agents: are they known?"
 OWN_ADDRESSES = "parsing and enrichment, each line of another address"
 
 #: Microseconds of CPU time a line, by part.
