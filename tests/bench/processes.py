@@ -26,6 +26,7 @@ IDLE_SECONDS = 5
 class Together:
     """A backlog with all services at once."""
 
+    lines: int
     seconds: float
     #: By process, and by service and thread.
     cpu_us_per_line: Costs
@@ -45,7 +46,7 @@ def all_at_once(deployment: Deployment, servers: Servers, log: Log) -> Together:
     running = Running(deployment, servers)
     meter = Meter(running.parts | _threads(running))
     seconds = store(running, deployment, log)
-    found = Together(seconds, meter.cpu_us(log.lines))
+    found = Together(log.lines, seconds, meter.cpu_us(log.lines))
     running.stop()
     return found
 

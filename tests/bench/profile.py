@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from bench.ceiling import TABLES
 from bench.corpus import Log, write
 from bench.escaping import claims
-from bench.guarded import BATCH_SLICES, SLICE_LINES
+from bench.guarded import BATCH_SLICES, SLICE_LINES, calibrate
 from bench.installation import installed
 from bench.parts import (
     DECODING,
@@ -27,7 +29,9 @@ from bench.parts import (
     Costs,
     Parts,
 )
-from bench.processes import THREADS, Alone, Together, all_at_once, one_at_a_time
+from bench.processes import Alone, Together, all_at_once, one_at_a_time
+from bench.profile_report import Found, row, table
+from bench.results import SERVICES
 from bench.rows import export, load
 from bench.servers import ROOT, Servers, running
 from bench.usage import Meter
@@ -37,37 +41,52 @@ from deployment import Deployment
 LINES = 100_000
 ROUNDS = 5
 BACKLOG_LINES = 200_000
-RUNS = 3
-SERVICES = ("producer", "lake", "clean")
 LOADED = dict(zip(TABLES, ("a raw row by LOAD DATA", "a parsed row by LOAD DATA"), strict=True))
 
 
 Ran = TypeVar("Ran", Alone, Together)
 
 
-class Found(NamedTuple):
-    """What the parts cost, and what is added where no line has the address of another one."""
+@dataclass
+class Rounds:
+    """What was measured in turns, so that a busy minute of the machine is in all of it."""
 
-    by_process: dict[str, Costs]
-    elsewhere: float
+    #: By process and part.
+    parts: list[dict[str, Costs]] = field(default_factory=list)
+    alone: list[Alone] = field(default_factory=list)
+    together: list[Together] = field(default_factory=list)
+    #: Seconds that the same loop took.
+    loop: list[float] = field(default_factory=list)
 
 
-def parts(
-    deployment: Deployment, servers: Servers, log: Log
-) -> tuple[list[dict[str, Costs]], Costs]:
-    """Return the costs by process and part, first those of a process that has just begun.
+def in_turns(servers: Servers, folder: Path, log: Log, backlog: Log) -> tuple[Rounds, Costs]:
+    """Measure the parts, and the services as they run, again and again.
 
-    And those of rows by LOAD DATA.
+    Returns the rounds, the first one that of a process that has just begun, and what rows cost by
+    LOAD DATA.
     """
-    with closing(Parts(deployment, servers, log)) as measured:
-        rounds = [measured.round(0)]
+    found = Rounds()
+    lines = log.path.read_bytes().splitlines()
+    with (
+        installed(servers, folder) as deployment,
+        closing(Parts(deployment, servers, log)) as measured,
+    ):
+        found.parts.append(measured.round(0))
         schema = deployment.mysql.database
         files = {table: export(servers.database, schema, table) for table in TABLES}
-        rounds += [measured.round(turn) for turn in range(1, ROUNDS + 1)]
-    return rounds, {
-        LOADED[table]: loaded(deployment, servers, log, table, path)
-        for table, path in files.items()
-    }
+        for turn in range(1, ROUNDS + 1):
+            found.parts.append(measured.round(turn))
+            with installed(servers, folder) as own:
+                found.alone.append(one_at_a_time(own, servers, backlog))
+            with installed(servers, folder) as own:
+                found.together.append(all_at_once(own, servers, backlog))
+            begin = time.thread_time()
+            calibrate(lines)
+            found.loop.append(time.thread_time() - begin)
+        return found, {
+            LOADED[table]: loaded(deployment, servers, log, table, path)
+            for table, path in files.items()
+        }
 
 
 def over(rounds: Sequence[dict[str, Costs]], which: Callable[[list[float]], float]) -> Found:
@@ -100,40 +119,9 @@ def loaded(deployment: Deployment, servers: Servers, log: Log, table: str, path:
     return min(costs)
 
 
-def table(found: Found, means: Found, alone: Alone, together: Together) -> Iterator[str]:
-    """Yield the lines of the table."""
-    in_backlog = together.cpu_us_per_line
-    for process, costs in found.by_process.items():
-        yield f"\n{process}"
-        for part, cost in costs.items():
-            yield _row(part, cost)
-        if process not in SERVICES:
-            yield _row("in the backlog, both tables", in_backlog[process])
-            continue
-        total = sum(costs.values())
-        rest = in_backlog[process] - total
-        waiting = alone.idle_ms_per_s[process] * 1e3 * together.seconds / BACKLOG_LINES
-        yield _row("the parts together", total)
-        yield _row("  their mean instead of the least", sum(means.by_process[process].values()))
-        yield _row("the process, the others waiting", alone.cpu_us_per_line[process])
-        yield _row("the process, in the backlog", in_backlog[process])
-        for words in THREADS.values():
-            yield _row(f"  {words}", in_backlog[f"{process}: {words}"])
-        yield _row(f"the rest, {rest / in_backlog[process]:.0%}", rest)
-        yield _row("  with nothing to do for as long, so at most", waiting)
-
-
-def _row(part: str, cost: float) -> str:
-    return f"  {part:<56}{cost:>7.2f}"
-
-
-def _calmest(servers: Servers, folder: Path, run: Callable[[Deployment], Ran]) -> Ran:
-    """Return the run, of several, in which the services took least."""
-    runs = []
-    for _ in range(RUNS):
-        with installed(servers, folder) as deployment:
-            runs.append(run(deployment))
-    return min(runs, key=lambda ran: sum(ran.cpu_us_per_line[name] for name in SERVICES))
+def _calmest(runs: Sequence[Ran]) -> Ran:
+    """Return the run in which the services took least."""
+    return min(runs, key=lambda run: sum(run.cpu_us_per_line[name] for name in SERVICES))
 
 
 def measure(servers: Servers, folder: Path) -> Iterator[str]:
@@ -141,23 +129,19 @@ def measure(servers: Servers, folder: Path) -> Iterator[str]:
     log, backlog = write(folder / "parts.log", LINES), write(folder / "backlog.log", BACKLOG_LINES)
     yield f"RabbitMQ {servers.broker.version}, {servers.description}"
     with installed(servers, folder) as deployment:
-        rounds, load_data = parts(deployment, servers, log)
         escaped = list(claims(log.path, deployment.mysql))
-    alone = _calmest(
-        servers, folder, lambda deployment: one_at_a_time(deployment, servers, backlog)
-    )
-    together = _calmest(
-        servers, folder, lambda deployment: all_at_once(deployment, servers, backlog)
-    )
-    found, means = over(rounds[1:], min), over(rounds[1:], mean)
+    rounds, load_data = in_turns(servers, folder, log, backlog)
+    alone, together = _calmest(rounds.alone), _calmest(rounds.together)
+    found, means = over(rounds.parts[1:], min), over(rounds.parts[1:], mean)
     found.by_process["database"] |= load_data
     yield f"CPU µs a line of {log.line_bytes:.0f} bytes: slices of {SLICE_LINES:,}, batches"
     yield f"of {BATCH_SLICES}, one thread; the least of {ROUNDS} rounds of {log.lines:,} lines."
-    yield f"Backlogs of {backlog.lines:,} lines, the calmest of {RUNS}: {together.seconds:.1f} s"
+    yield f"Backlogs of {backlog.lines:,} lines, the calmest of {ROUNDS}: {together.seconds:.1f} s"
+    yield f"The same loop took up to {max(rounds.loop) / min(rounds.loop):.2f} times its least."
     yield from table(found, means, alone, together)
     yield "\nbesides"
-    yield _row("clean: each line of another public address, more by", found.elsewhere)
-    yield _row("clean: new texts, in a process's first lines", rounds[0]["clean"][ENSURE])
+    yield row("clean: each line of another public address, more by", found.elsewhere)
+    yield row("clean: new texts, in a process's first lines", rounds.parts[0]["clean"][ENSURE])
     yield f"\n{'one way and another':<78}{'ratio':>6}"
     for claim in escaped:
         ratio = claim.ours / claim.theirs
