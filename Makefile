@@ -117,7 +117,7 @@ bench-parse: venv ## Measure parsing, for every preset and custom formats
 
 .PHONY: bench-profile
 bench-profile: venv ## What each part of a line's way costs | [DB=mysql]
-	@PYTHONPATH=tests $(BIN)/python -m bench.profile --database '$(or $(DB),mariadb)'
+	@PYTHONPATH=tests $(BIN)/python -m bench.profile --db '$(or $(DB),mariadb)'
 
 .PHONY: bench-guard
 bench-guard: venv ## Fail when a line costs over 10 % more than before | [RENEW=1]

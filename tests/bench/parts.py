@@ -38,6 +38,7 @@ LAKE_ROWS = "splitting the lines, rows of them"
 LINE = "a line to an event"
 ROW = "an event to a row with its keys"
 ENRICHMENT = "enrichment"
+BETWEEN = "these three between two stored batches, more by"
 BATCH = "batches in order, what became of them"
 ENSURE = "streams, referrers, user agents: are they known?"
 OWN_ADDRESSES = "parsing and enrichment, each line of another address"
@@ -97,7 +98,7 @@ class Parts:
         parse_alone(pieces, self._enrichment, clocks["clean"])
         with self._used(servers, "database", "a parsed row by INSERT"):
             for batch in _batches(pieces):
-                with clocks["clean"].part(ENRICHMENT):
+                with clocks["clean"].part(BETWEEN):
                     parsed = [parse(piece, self._enrichment) for piece in batch]
                 with clocks["clean"].part(BATCH):
                     self._warehouse.add(parsed)
@@ -165,7 +166,7 @@ def take(rabbit: RabbitSettings, queue: str, count: int, clock: Clock) -> None:
 
 
 def parse_alone(pieces: Sequence[Slice], added: Enrichment, clock: Clock) -> None:
-    """Parse lines to events; to rows, nothing added; and to rows, each with another address."""
+    """Parse lines to events; to rows, nothing added; enriched; and each with another address."""
     parse_line = parser_for(pieces[0].stream.format)
     with clock.part(LINE):
         for piece in pieces:
@@ -175,6 +176,9 @@ def parse_alone(pieces: Sequence[Slice], added: Enrichment, clock: Clock) -> Non
     for piece in pieces:
         with clock.part(ROW):
             parse(piece)
+    for piece in pieces:
+        with clock.part(ENRICHMENT):
+            parse(piece, added)
     for piece in elsewhere(pieces):
         with clock.part(OWN_ADDRESSES):
             parse(piece, added)

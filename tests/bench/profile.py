@@ -19,6 +19,7 @@ from bench.escaping import claims
 from bench.guarded import BATCH_SLICES, SLICE_LINES, calibrate
 from bench.installation import installed
 from bench.parts import (
+    BETWEEN,
     DECODING,
     ENRICHMENT,
     ENSURE,
@@ -102,6 +103,7 @@ def over(rounds: Sequence[dict[str, Costs]], which: Callable[[list[float]], floa
     for costs in (lake, clean):
         costs[RECEIVING] -= costs[DECODING]
     elsewhere = clean.pop(OWN_ADDRESSES) - clean[ENRICHMENT]
+    clean[BETWEEN] -= clean[ENRICHMENT]
     clean[ENRICHMENT] -= clean[ROW]
     clean[ROW] -= clean[LINE]
     return Found(found, elsewhere)
@@ -152,13 +154,13 @@ def measure(servers: Servers, folder: Path) -> Iterator[str]:
 def main() -> int:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(prog="bench.profile", description=__doc__)
-    parser.add_argument("--database", choices=("mariadb", "mysql"), default="mariadb")
+    parser.add_argument("--db", choices=("mariadb", "mysql"), default="mariadb")
     arguments = parser.parse_args()
     output = ROOT / ".run"
     output.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="profile-", dir=output) as name:
         folder = Path(name)
-        with running(arguments.database, folder) as servers:
+        with running(arguments.db, folder) as servers:
             for line in measure(servers, folder):
                 sys.stdout.write(f"{line}\n")
                 sys.stdout.flush()
