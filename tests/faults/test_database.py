@@ -177,6 +177,8 @@ def test_password_changed(deployment: Deployment, writer: Writer, tmp_path: Path
     producer = deployment.start("producer", str(writer.path), MAX_SLICE_LINES="50")
     lake = deployment.start("lake_consumer", **env)
     clean = deployment.start("clean_consumer", **env)
+    for consumer in (lake, clean):
+        consumer.wait_ready()
     writer.start()
     await_stored(deployment, writer.path, 2_000)
     deployment.database.create(deployment.mysql.database, deployment.mysql.user, "new")
