@@ -5,18 +5,16 @@ from __future__ import annotations
 import argparse
 import platform
 import sys
-import tempfile
 from pathlib import Path
 
 from bench import backlog, ceiling, full, naive, report, steady, syslog
+from bench.command import OUTPUT, end, workplace
 from bench.corpus import write
 from bench.installation import installed
 from bench.results import Backlog, Results, write_scenarios
 from bench.rows import size
-from bench.servers import ROOT, Servers, running
+from bench.servers import Servers, running
 from bench.targets import judged
-from datastream_operator.local.errors import CannotServe, DidNotStart
-from deploy import images
 
 RATES = (1_000, 10_000)
 STEADY_SECONDS = 20.0
@@ -80,31 +78,19 @@ def main() -> int:
     parser.add_argument("--lines", type=int, default=1_000_000, help="lines of the backlog")
     parser.add_argument("--full", action="store_true", help="all scenarios")
     arguments = parser.parse_args()
-    output = ROOT / ".run"
-    output.mkdir(exist_ok=True)
     scenarios: dict[str, Backlog] = {}
-    # On the disk, where a commit costs what it costs; /tmp may be in memory.
-    with tempfile.TemporaryDirectory(prefix="bench-", dir=output) as name:
-        folder = Path(name)
-        with running(arguments.db, folder) as servers:
-            for said in images.said:
-                say(said)
-            results = measure(servers, folder, arguments.lines)
-            results.write(output / "bench.json")
-            if arguments.full:
-                for name, found in full.scenarios(servers, folder):
-                    say(f"{name}: {found.lines_per_s:,.0f} lines/s")
-                    scenarios[name] = found
-                    # After each: they take long, and the next one may fail.
-                    write_scenarios(scenarios, results, output / "bench-full.json")
+    with workplace("bench") as folder, running(arguments.db, folder) as servers:
+        results = measure(servers, folder, arguments.lines)
+        results.write(OUTPUT / "bench.json")
+        if arguments.full:
+            for name, found in full.scenarios(servers, folder):
+                say(f"{name}: {found.lines_per_s:,.0f} lines/s")
+                scenarios[name] = found
+                # After each: they take long, and the next one may fail.
+                write_scenarios(scenarios, results, OUTPUT / "bench-full.json")
     sys.stdout.write(report.lines_of(results, scenarios, judged(results, scenarios)))
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (CannotServe, DidNotStart) as error:
-        sys.exit(f"bench: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)  # what a shell says of Ctrl-C
+    end(main)

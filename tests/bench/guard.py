@@ -14,14 +14,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
+from bench.command import end, workplace
 from bench.corpus import Log, write
 from bench.guarded import MARK, PARTS
 from bench.installation import installed
 from bench.servers import ROOT, running
-from datastream_operator.local.errors import CannotServe, DidNotStart
 from deployment import Deployment
 
 BASELINE = Path(__file__).with_name("baseline.json")
@@ -75,10 +74,7 @@ def compare(measured: dict[str, Costs], baselines: dict[str, Costs]) -> int:
 
 
 def _measure(*, is_counted: bool) -> Costs:
-    output = ROOT / ".run"
-    output.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="guard-", dir=output) as name:
-        folder = Path(name)
+    with workplace("guard") as folder:
         log = write(folder / "guard.log", LINES)
         with running("mariadb", folder) as servers, installed(servers, folder) as deployment:
             totals = _instructions(deployment, log) if is_counted else _seconds(deployment, log)
@@ -128,9 +124,4 @@ def _run(deployment: Deployment, log: Log, rounds: int, *prefix: str) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (CannotServe, DidNotStart) as error:
-        sys.exit(f"bench: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)  # what a shell says of Ctrl-C
+    end(main)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ from statistics import mean
 from typing import TypeVar
 
 from bench.ceiling import TABLES
+from bench.command import end, workplace
 from bench.corpus import Log, write
 from bench.escaping import claims
 from bench.guarded import BATCH_SLICES, SLICE_LINES, calibrate
@@ -34,9 +34,8 @@ from bench.processes import Alone, Together, all_at_once, one_at_a_time
 from bench.profile_report import Found, row, table
 from bench.results import SERVICES
 from bench.rows import export, load
-from bench.servers import ROOT, Servers, running
+from bench.servers import Servers, running
 from bench.usage import Meter
-from datastream_operator.local.errors import CannotServe, DidNotStart
 from deployment import Deployment
 
 LINES = 100_000
@@ -156,21 +155,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.profile", description=__doc__)
     parser.add_argument("--db", choices=("mariadb", "mysql"), default="mariadb")
     arguments = parser.parse_args()
-    output = ROOT / ".run"
-    output.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="profile-", dir=output) as name:
-        folder = Path(name)
-        with running(arguments.db, folder) as servers:
-            for line in measure(servers, folder):
-                sys.stdout.write(f"{line}\n")
-                sys.stdout.flush()
+    with workplace("profile") as folder, running(arguments.db, folder) as servers:
+        for line in measure(servers, folder):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
     return 0
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (CannotServe, DidNotStart) as error:
-        sys.exit(f"bench: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)  # what a shell says of Ctrl-C
+    end(main)

@@ -36,7 +36,7 @@ def table(found: Found, means: Found, alone: Alone, together: Together) -> Itera
         yield row("the process, in the backlog", in_backlog[process])
         for words in THREADS.values():
             yield row(f"  {words}", in_backlog[f"{process}: {words}"])
-        yield row(f"the rest, {rest / in_backlog[process]:.0%}", rest)
+        yield row(f"the rest, {round(100 * rest / in_backlog[process])}%", rest)
         yield row("  with nothing to do for as long, so at most", waiting)
 
 

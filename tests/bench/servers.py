@@ -15,7 +15,7 @@ from bench.usage import Reader, of_processes
 from datastream_operator.demo.interruption import interruptible
 from datastream_operator.local import processes
 from datastream_operator.local.errors import CannotServe
-from datastream_operator.local.packages import Programs, ensure
+from datastream_operator.local.packages import Programs, ensure, to_stderr
 from datastream_operator.local.server import secret
 from datastream_operator.local.servers import Broker, Database
 from deploy import images
@@ -149,4 +149,6 @@ def _database(kind: str, folder: Path, programs: Programs, started: ExitStack) -
         chosen = images.choose({"MYSQL_IMAGE": image_settings()["MYSQL_IMAGE"]})
     except subprocess.CalledProcessError as error:  # its script has said why
         raise CannotServe("DB=mysql needs Oracle's mysqld, or a Docker engine") from error
+    for text in images.said:
+        to_stderr(text)
     return ContainedDatabase(folder, programs, chosen["MYSQL_IMAGE"])
