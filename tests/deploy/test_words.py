@@ -273,6 +273,7 @@ def test_the_broker_s_former_administrator_is_removed(tmp_path: Path) -> None:
         ),
         ("scale", {"N": "0"}, "N is 1 or more"),
         ("scale", {"N": "two"}, "say how many clean consumers"),
+        ("scale", {"N": "1" + "0" * 20}, "at most 999"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_words(

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
+from datastream.rabbitmq import connect, declare_topology
+from datastream.topology import CLEAN_QUEUE
 from datastream_operator import sample
 from deployment import Deployment, eventually, lines_of
 
@@ -38,6 +41,31 @@ def test_a_history_is_read_once(deployment: Deployment, tmp_path: Path) -> None:
     deployment.assert_settled(3_100)
     assert len(deployment.raw_lines(tmp_path / "access.log")) == 3_000
     assert len(deployment.raw_lines(tmp_path / "other.log")) == 100
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGINT])
+def test_a_history_that_was_not_read_to_its_end(
+    deployment: Deployment, tmp_path: Path, asked: signal.Signals
+) -> None:
+    """`--once` that is asked to stop in the middle ends with 128 + signal, then goes on from there."""
+    log = tmp_path / "access.log"
+    sample.write(log, 1_000, "combined", seed=4)
+    with connect(deployment.rabbit, "test") as connection:
+        connection.channel().queue_delete(CLEAN_QUEUE)
+    producer = deployment.start("producer", "--once", str(log))
+
+    def in_the_middle() -> None:
+        assert producer.metric("datastream_retries_total", reason="returned") > 0
+
+    eventually(in_the_middle)
+    producer.process.send_signal(asked)
+
+    assert producer.wait() == 128 + asked
+    assert "Read to the end" not in producer.text()
+    declare_topology(deployment.rabbit)
+    deployment.start_consumers()
+    deployment.publish_once(log)
+    deployment.assert_settled(1_000)
 
 
 def test_rotation_while_lines_are_written(deployment: Deployment, tmp_path: Path) -> None:

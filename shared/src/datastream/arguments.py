@@ -1,10 +1,27 @@
-"""Times and streams as a person types them: types of arguments for argparse."""
+"""What a person types as numbers, times and streams: types of arguments for argparse."""
 
 from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
+
+
+#: What the widest integer of the tables, of the checkpoint and of an AMQP header holds.
+LARGEST = 2**63 - 1
+
+
+def whole_number(lowest: int) -> Callable[[str], int]:
+    """Return a type of arguments: whole numbers from the lowest on, in decimal digits."""
+
+    def convert(text: str) -> int:
+        # Not int() alone: it takes 1_000 and digits of other scripts, and no text of any length.
+        if re.fullmatch("[0-9]{1,19}", text) and lowest <= int(text) <= LARGEST:
+            return int(text)
+        raise argparse.ArgumentTypeError(f"not a whole number from {lowest} on: {text!r}")
+
+    return convert
 
 
 def moment(text: str) -> datetime:

@@ -59,7 +59,8 @@ STALLED_AFTER = 120
 class ServiceMetrics:
     """What every service tells: what it depends on, whether it works, how often it tried again.
 
-    `dependencies` names all that must answer before the service is ready.
+    `dependencies` names all that must answer before the service is ready. Raises ConfigError when
+    the environment tells the Prometheus client to keep values in a folder that cannot be used.
     """
 
     def __init__(self, *dependencies: str) -> None:
@@ -80,6 +81,16 @@ class ServiceMetrics:
             ["dependency", "reason"],
             registry=self.registry,
         )
+        try:
+            self._begin(dependencies)
+        except OSError as error:
+            # The client keeps values in files once this variable is set, also when it is empty.
+            raise ConfigError(
+                f"PROMETHEUS_MULTIPROC_DIR is set, and {error.filename} cannot be written: "
+                f"{error.strerror}; unset it, since each service is one process"
+            ) from error
+
+    def _begin(self, dependencies: Sequence[str]) -> None:
         for dependency in dependencies:
             self._up.labels(dependency).set(0)
             # At 0 from the start: the first of them is an increase too.
@@ -336,7 +347,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: a scrape every few seconds is no news."""

@@ -18,18 +18,32 @@ logger = logging.getLogger(__name__)
 GRACE = 8.0
 
 
+class Stop(threading.Event):
+    """Is set when the process is asked to stop."""
+
+    #: The signal that asked, 0 for none.
+    signal = 0
+
+    @property
+    def code(self) -> int:
+        """The exit code of a process that was stopped before its work was done: 128 + signal."""
+        return 128 + self.signal if self.signal else 0
+
+
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
+def stop_on_signals(*, has_end: bool = False) -> Iterator[Stop]:
     """Give an event that SIGTERM or SIGINT sets; leave within GRACE seconds of it.
 
     The first signal asks: a thread sets the event, and the handlers from before are back, so that a
     second one ends the process at once. A dependency that hangs cannot hold the process
     back: what is unconfirmed or unacknowledged then is sent or delivered again at the next start.
+    A process that leaves so ends with 0, or, where its work has an end (`has_end`) that it has
+    not reached, with 128 + signal.
     """
-    stop = threading.Event()
+    stop = Stop()
     # An event has a lock, which the thread that a signal interrupts may hold just then: it would
     # wait for itself. A SimpleQueue may be written to at any moment.
-    asked: SimpleQueue[None] = SimpleQueue()
+    asked: SimpleQueue[int] = SimpleQueue()
     done = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
@@ -37,12 +51,12 @@ def stop_on_signals() -> Iterator[threading.Event]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    def ask_to_stop(_number: int, _frame: FrameType | None) -> None:
-        asked.put(None)
+    def ask_to_stop(number: int, _frame: FrameType | None) -> None:
+        asked.put(number)
         restore()
 
     def leave_in_time() -> None:
-        asked.get()
+        stop.signal = asked.get()
         stop.set()
         if not done.wait(GRACE):
             logger.warning(
@@ -50,7 +64,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
                 extra={"grace_s": GRACE},
             )
             logging.shutdown()
-            os._exit(0)
+            os._exit(stop.code if has_end else 0)
 
     for number in before:
         signal.signal(number, ask_to_stop)
@@ -59,6 +73,6 @@ def stop_on_signals() -> Iterator[threading.Event]:
         yield stop
     finally:
         done.set()
-        asked.put(None)
+        asked.put(0)
         stop.set()
         restore()

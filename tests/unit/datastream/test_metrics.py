@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import http.client
 import re
 import socket
 import struct
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -54,6 +57,50 @@ def test_liveness_ends_when_the_loop_does(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(metrics, "STALLED_AFTER", -1)
 
     assert counts.liveness()[0] == 503
+
+
+def test_a_head_is_a_get_without_its_page() -> None:
+    """Every page answers it, with the status and the headers that GET has, length included."""
+    counts = ServiceMetrics("rabbitmq")
+    with metrics.serve(counts, "127.0.0.1", 0) as port:
+        for path in ("/metrics", "/healthz", "/readyz", "/nothing"):
+            answers = []
+            for method in ("GET", "HEAD"):
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection.request(method, path)
+                response = connection.getresponse()
+                page = response.read()
+                headers = {k: v for k, v in response.getheaders() if k != "Date"}
+                if path == "/metrics":  # the process's own figures move between two looks
+                    assert int(headers.pop("Content-Length")) > 0
+                answers.append((response.status, headers))
+                assert bool(page) is (method == "GET")
+                connection.close()
+            assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("folder", ["/nonexistent/folder", "/proc"])
+def test_a_folder_for_several_processes_that_is_none(folder: str) -> None:
+    """A variable of the Prometheus client's that cannot work is said with exit code 78."""
+    done = subprocess.run(
+        [sys.executable, "-m", "lake_consumer"],
+        env={
+            "PROMETHEUS_MULTIPROC_DIR": folder,
+            "RABBIT_USER": "u",
+            "RABBIT_PASSWORD": "p",
+            "MYSQL_DATABASE": "d",
+            "MYSQL_USER": "u",
+            "MYSQL_PASSWORD": "p",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 78
+    assert done.stderr.startswith("lake_consumer: PROMETHEUS_MULTIPROC_DIR is set, and")
+    assert done.stderr.count("\n") == 1
+    assert "unset it" in done.stderr
 
 
 def test_metrics_are_served() -> None:

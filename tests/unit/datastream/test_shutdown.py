@@ -45,6 +45,31 @@ def test_the_first_signal_asks() -> None:
     assert stopped(grace=20, takes=0, signals=1) == (0, "running\nstopping\ndone\n")
 
 
+@pytest.mark.parametrize("number", BOTH)
+def test_work_that_is_cut_short_has_a_code_of_its_own(number: signal.Signals) -> None:
+    """That of a process which the signal ended, whether or not it has to leave something behind."""
+    code = """
+import sys, threading
+from datastream import shutdown
+shutdown.GRACE = 0.1
+with shutdown.stop_on_signals(has_end=True) as stop:
+    print("running", flush=True)
+    stop.wait()
+    if sys.argv[1] == "hangs":
+        threading.Event().wait()
+sys.exit(stop.code)
+"""
+    codes = []
+    for way in ("leaves", "hangs"):
+        with subprocess.Popen([sys.executable, "-c", code, way], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            process.send_signal(number)
+            codes.append(process.wait(timeout=30))
+
+    assert codes == [128 + number] * 2
+
+
 def test_a_signal_that_comes_at_any_moment_is_heard() -> None:
     """A main thread that waits for the event holds its lock for a moment at a time."""
     code = f"""

@@ -64,9 +64,9 @@ class Steps:
         """Note."""
         self._note("published" if piece else "idle")
 
-    def run(self, stop: Event | None = None) -> None:
+    def run(self, stop: Event | None = None) -> bool:
         """Run the pipeline on these."""
-        pipeline.run(self, self, self, self.published, stop or Event())
+        return pipeline.run(self, self, self, self.published, stop or Event())
 
     def _note(self, step: str) -> None:
         self.steps.append(step)
@@ -78,7 +78,7 @@ def test_a_slice_is_published_twice_confirmed_counted_and_remembered() -> None:
     """In that order, and the next one is not touched before."""
     steps = Steps(ONE, TWO)
 
-    steps.run()
+    assert steps.run()
 
     assert steps.steps[2:] == [
         *["lake.test 0", "clean.test 0", "confirm", "published", "save if due"],
@@ -142,9 +142,17 @@ def test_a_stop_before_the_first_slice() -> None:
     stop.set()
     steps = Steps(ONE)
 
-    steps.run(stop)
+    assert not steps.run(stop)
 
     assert steps.steps == ["state", "save"] * 2
+
+
+def test_no_log_and_a_stop_is_not_the_end_of_the_logs() -> None:
+    """Whoever was asked to stop before it knew what to read has not read it."""
+    stop = Event()
+    stop.set()
+
+    assert not Steps().run(stop)
 
 
 def test_what_there_is_at_the_start_is_remembered_before_anything_is_published() -> None:

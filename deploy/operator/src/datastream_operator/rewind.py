@@ -7,7 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from datastream.arguments import moment, stream_number
+from datastream.arguments import moment, stream_number, whole_number
 from datastream_operator.refused import Refused
 
 EX_UNAVAILABLE = 69
@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--since", type=moment, metavar="TIME", help="only files that have changed since"
     )
     parser.add_argument("--stream", type=stream_number, metavar="ID", help="only this stream")
-    parser.add_argument("--position", type=int, metavar="BYTE", help="of that stream from there on")
+    parser.add_argument(
+        "--position", type=whole_number(0), metavar="BYTE", help="of that stream from there on"
+    )
     parser.add_argument(
         "--as-new-stream",
         action="store_true",

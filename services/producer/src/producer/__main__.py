@@ -11,7 +11,7 @@ from functools import partial
 from threading import Event
 
 from datastream import logs, metrics
-from datastream.arguments import moment, stream_number
+from datastream.arguments import moment, stream_number, whole_number
 from datastream.config import Environment, RabbitSettings, ServiceSettings
 from datastream.errors import Unavailable
 from datastream.parsing import AUTO
@@ -48,20 +48,21 @@ def run(arguments: argparse.Namespace, env: Environment) -> int:
     service = ServiceSettings.read(env, DEFAULT_METRICS_PORT)
     logs.configure(NAME, service.log_level)
     counts = metrics.ProducerMetrics()
+    is_complete = False
     try:
         with (
             closing(Checkpoint(settings.state_dir, settings.source.name, counts)) as checkpoint,
             metrics.serve(counts, service.metrics_host, service.metrics_port),
-            stop_on_signals() as stop,
+            stop_on_signals(has_end=settings.source.once) as stop,
             closing(tailer_of(settings, checkpoint, stop)) as tailer,
         ):
             counts.watch(tailer)
             counts.tailing(is_tailing=tailer.is_tailing)
-            publish(tailer, rabbit, checkpoint, counts, stop, settings.disguise)
+            is_complete = publish(tailer, rabbit, checkpoint, counts, stop, settings.disguise)
     except (StateError, StateInUse, NoInput) as error:
         logger.error(str(error))  # noqa: TRY400 - the message says all
         return {StateError: EX_DATAERR, StateInUse: EX_TEMPFAIL, NoInput: EX_NOINPUT}[type(error)]
-    return 0
+    return stop.code if settings.source.once and not is_complete else 0
 
 
 def set_back(arguments: argparse.Namespace, env: Environment) -> int:
@@ -101,8 +102,12 @@ def publish(
     counts: metrics.ProducerMetrics,
     stop: Event,
     disguise: LineDisguise | None = None,
-) -> None:
-    """Publish what the tailer reads, through every outage, and tell the metrics and the person."""
+) -> bool:
+    """Publish what the tailer reads, through every outage, and tell the metrics and the person.
+
+    Returns whether everything was read and is confirmed.
+    """
+    is_complete = False
     open_session = partial(Publisher.open, rabbit)
     with (
         closing(PatientPublisher(open_session, counts, stop, tailer.look)) as publisher,
@@ -119,14 +124,15 @@ def publish(
 
         prepare = partial(disguised, disguise=disguise) if disguise else pipeline.as_it_is
         try:
-            pipeline.run(tailer, publisher, checkpoint, published, stop, prepare)
+            is_complete = pipeline.run(tailer, publisher, checkpoint, published, stop, prepare)
         except Unavailable:
             # Asked to stop during an outage: the slice in hand is read again at the next start.
             logger.info("Stopped while RabbitMQ was unavailable")
-    if stop.is_set():
-        logger.info("Stopped; the next start reads on where this one ended")
-    else:
+    if is_complete:
         logger.info("Read to the end, every line is confirmed", extra={"lines": counts.lines})
+    else:
+        logger.info("Stopped; the next start reads on where this one ended")
+    return is_complete
 
 
 def main() -> int:
@@ -154,7 +160,11 @@ def main() -> int:
     )
     again.add_argument("--stream", type=stream_number, metavar="ID", help="only of this stream")
     again.add_argument(
-        "--position", type=int, default=0, metavar="BYTE", help="of that stream from there on"
+        "--position",
+        type=whole_number(0),
+        default=0,
+        metavar="BYTE",
+        help="of that stream from there on",
     )
     again.add_argument(
         "--as-new-stream", action="store_true", help="the file of that stream is another log"

@@ -59,8 +59,8 @@ def run(
     published: Callable[[Slice | None], None],
     stop: Event,
     prepare: Callable[[Slice], Sequence[Slice]] = as_it_is,
-) -> None:
-    """Publish slice after slice until there is no more or `stop` is set.
+) -> bool:
+    """Publish slice after slice until there is no more or `stop` is set; return whether all is.
 
     `published` is told each slice that is safe, and None while there is nothing to read. The
     state is remembered whatever happens. `prepare` gives the slices, one as a rule, as which a
@@ -69,9 +69,11 @@ def run(
     # Before the first slice, which may wait long: from now on no file of these logs is an old one.
     checkpoint.save(tailer.state())
     try:
+        if stop.is_set():
+            return False
         for piece in tailer.slices():
             if stop.is_set():
-                return
+                return False
             if piece is not None:
                 parts = prepare(piece)
                 for side in (LAKE_KEY, CLEAN_KEY):
@@ -82,5 +84,6 @@ def run(
             checkpoint.save_if_due(tailer.state)
             if piece is None:
                 publisher.wait(LOOK_EVERY)
+        return True
     finally:
         checkpoint.save(tailer.state())

@@ -12,6 +12,7 @@ from pathlib import Path
 import pymysql
 from rich.console import Console
 
+from datastream.arguments import whole_number
 from datastream.config import ConfigError, Environment
 from datastream.errors import Unavailable
 from datastream.format_setting import format_of, read_format
@@ -78,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--lines",
-        type=_positive,
+        type=whole_number(1),
         default=100_000,
         metavar="N",
         help="without --log: how many lines the sample has (default: 100000)",
@@ -216,10 +217,3 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="where the data is kept (default: .run/demo in the checkout)",
     )
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"not a whole number above 0: {text}")
-    return number

@@ -8,9 +8,13 @@ import os
 import sys
 from pathlib import Path
 
+from datastream.arguments import whole_number
 from datastream.shutdown import stop_on_signals
 from datastream_operator.sample.files import Summary, UnfinishedLine, truth_path, write
 from datastream_operator.sample.lines import FORMATS
+
+#: Lines a second: one in a quarter of an hour.
+SLOWEST = 0.001
 
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -34,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "--lines", type=_line_count, default=100_000, metavar="N", help="how many lines (100000)"
+        "--lines",
+        type=whole_number(1),
+        default=100_000,
+        metavar="N",
+        help="how many lines (100000)",
     )
     parser.add_argument(
         "--format", choices=FORMATS, default="combined", help="the log's format (combined)"
@@ -99,21 +107,13 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _line_count(text: str) -> int:
-    try:
-        count = int(text)
-    except ValueError:
-        count = 0
-    if count <= 0:
-        raise argparse.ArgumentTypeError(f"not a whole number above 0: {text}")
-    return count
-
-
 def _rate(text: str) -> float:
     try:
         rate = float(text)
     except ValueError:
         rate = 0
-    if not 0 < rate < math.inf:
-        raise argparse.ArgumentTypeError(f"not a number of lines a second above 0: {text}")
+    if not SLOWEST <= rate < math.inf:
+        raise argparse.ArgumentTypeError(
+            f"not a number of lines a second from {SLOWEST} on: {text}"
+        )
     return rate
