@@ -47,7 +47,7 @@ def test_a_history_is_read_once(deployment: Deployment, tmp_path: Path) -> None:
 def test_a_history_that_was_not_read_to_its_end(
     deployment: Deployment, tmp_path: Path, asked: signal.Signals
 ) -> None:
-    """`--once` that is asked to stop in the middle ends with 128 + signal, then goes on from there."""
+    """`--once` that is asked to stop in the middle ends with 128 + signal, and goes on later."""
     log = tmp_path / "access.log"
     sample.write(log, 1_000, "combined", seed=4)
     with connect(deployment.rabbit, "test") as connection:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-
 #: What the widest integer of the tables, of the checkpoint and of an AMQP header holds.
 LARGEST = 2**63 - 1
 
