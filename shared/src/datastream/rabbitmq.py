@@ -21,7 +21,7 @@ import pika.data
 import pika.exceptions
 from pika.adapters.utils.connection_workflow import AMQPConnectorSocketConnectError
 
-from datastream import topology
+from datastream import refusals, topology
 from datastream.config import RabbitSettings
 from datastream.consuming import Delivery, Message
 from datastream.errors import NotASlice, Unavailable
@@ -119,17 +119,16 @@ def _translated() -> Iterator[None]:
             "it refuses the account: check RABBIT_USER and RABBIT_PASSWORD", "refused"
         ) from error
     except pika.exceptions.ProbableAccessDeniedError as error:
-        raise Unavailable("it refuses the account this RABBIT_VHOST", "refused") from error
+        # pika guesses at one cause of several: a limit of connections closes it at that stage too.
+        refusal = refusals.within(str(error)) or (530, "access to vhost refused")
+        raise Unavailable(refusals.told(*refusal), "refused") from error
     except pika.exceptions.ChannelClosedByBroker as error:
-        raise Unavailable(_channel_closed(error), "channel") from error
+        told = refusals.told(error.reply_code, error.reply_text)
+        raise Unavailable(f"it closed the channel: {told}", "channel") from error
+    except pika.exceptions.ConnectionClosedByBroker as error:
+        raise Unavailable(refusals.told(error.reply_code, error.reply_text)) from error
     except (pika.exceptions.AMQPError, OSError) as error:
         raise Unavailable(_innermost(error)) from error
-
-
-def _channel_closed(error: Any) -> str:
-    if error.reply_code == 404:
-        return f"{error.reply_text}: an operator must run `datastream topology`"
-    return f"it closed the channel: {error.reply_code} {error.reply_text}"
 
 
 def _innermost(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from threading import Event
 
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
 #: A dependency that stays away is told again this often (seconds) and not at every attempt; when
-#: the reason is another one than before, at once.
+#: the cause is another one than before, at once.
 TELL_EVERY = 60.0
 
 
@@ -34,8 +35,9 @@ def retrying(
     `until` is set or after `give_up_after` seconds. It waits by `wait(seconds)`, by default on
     `until`, so that a request to stop ends the wait. `observe(reason)` is called before each wait.
     """
-    #: When each reason was told last, in seconds since the first attempt.
-    told_at: dict[str, float] = {}
+    #: When each cause was told last, in seconds since the first attempt. One reason has several:
+    #: a broker closes a channel for a right that is missing and for a queue that is.
+    told_at: dict[tuple[str, str], float] = {}
 
     def tell(state: tenacity.RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -44,8 +46,10 @@ def retrying(
         elapsed = state.seconds_since_start or 0.0
         if state.attempt_number == 1:
             told_at.clear()
-        if reason not in told_at or elapsed - told_at[reason] >= TELL_EVERY:
-            told_at[reason] = elapsed
+        # Numbers are of ports, sizes and sessions: they make no other cause.
+        cause = reason, re.sub(r"\d+", "", str(error))
+        if cause not in told_at or elapsed - told_at[cause] >= TELL_EVERY:
+            told_at[cause] = elapsed
             logger.warning(
                 "%s unavailable, nothing is lost, trying again until it is back",
                 what,

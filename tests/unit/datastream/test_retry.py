@@ -112,6 +112,29 @@ def test_another_reason_is_told_at_once(caplog: pytest.LogCaptureFixture) -> Non
     assert [vars(record)["reason"] for record in caplog.records] == ["connection", "refused"]
 
 
+def test_another_cause_of_the_same_reason_is_told_at_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A missing queue after a missing right is news; another size of the same message is none."""
+    caplog.set_level(logging.WARNING)
+    causes = [
+        "403 no right",
+        "404 no queue",
+        "403 no right",
+        "message of 5 bytes",
+        "message of 7 bytes",
+    ]
+
+    def call() -> None:
+        if causes:
+            raise Unavailable(causes.pop(0), "channel")
+
+    retrying("RabbitMQ", until=Event(), wait=Waits())(call)
+
+    told = [vars(record)["error"] for record in caplog.records]
+    assert told == ["403 no right", "404 no queue", "message of 5 bytes"]
+
+
 def test_an_outage_that_lasts_is_told_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
