@@ -49,7 +49,7 @@ def test_a_name_that_is_all_suffix(name: str, log: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["access.log.bak", "access.log.1.bz2", "access.log.12345", "access.log~", "access.log.old"],
+    ["access.log.bak", "access.log.1.lz4", "access.log.12345", "access.log~", "access.log.old"],
 )
 def test_what_is_named_otherwise_is_a_log_of_its_own(name: str) -> None:
     """Only the usual names of rotated files are taken off."""
