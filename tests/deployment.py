@@ -137,6 +137,7 @@ class Deployment:
             "RABBIT_HOST": self.rabbit.host,
             "RABBIT_PORT": str(self.rabbit.port),
             "RABBIT_VHOST": self.rabbit.vhost,
+            "RABBIT_MANAGEMENT_URL": self.broker.management_url,
             "RABBIT_USER": self.rabbit.user,
             "RABBIT_PASSWORD": self.rabbit.password.read(),
             "MYSQL_HOST": self.mysql.host,

@@ -74,6 +74,7 @@ def test_prometheus_finds_every_replica(stack: Stack) -> None:
             "clean_consumer": REPLICAS,
             "rabbitmq": 1,
             "rabbitmq_queues": 1,
+            "doctor": 1,
             "mysql": 1,
         }
 

@@ -273,7 +273,7 @@ def _distance(made: dashboard.Dashboard) -> None:
                 ],
             ),
             thresholds((0.8 * QUEUE_LIMIT, "yellow"), (QUEUE_LIMIT, "red")),
-        ).links(help_with("BacklogGrowing", "QueueNearLimit"))
+        ).links(help_with("BacklogGrowing", "QueueNearLimit", "PolicyBreaksPromise"))
     )
     made.with_panel(
         lines(

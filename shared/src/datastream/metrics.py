@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -45,11 +45,13 @@ RETRY_REASONS = {
         "password",
         "refused",
         "channel",
+        "locked",
         "cancelled",
         "blocked",
         "nack",
         "returned",
     ),
+    "management": ("connection", "password", "refused"),
     "mysql": ("connection", "tls", "password", "timeout", "lock", "statement", "sql_mode"),
 }
 #: Seconds without a sign of life from the main loop after which a process is not healthy.
@@ -309,6 +311,38 @@ class ConsumerMetrics(ServiceMetrics):
     def dead_lettered(self, reason: str) -> None:
         """Count a message put on the dead-letter queue."""
         self._dead_letters.labels(reason).inc()
+
+
+class DoctorMetrics(ServiceMetrics):
+    """What `datastream doctor --watch` tells."""
+
+    def __init__(self) -> None:
+        super().__init__("rabbitmq", "management")
+        self._checks = Gauge(
+            "datastream_check_ok",
+            "Whether a check of the broker could be made, and all was as it must be.",
+            ["check"],
+            registry=self.registry,
+        )
+        self._breaches = Gauge(
+            "datastream_policy_breaches",
+            "Keys of the policy on a queue or an exchange that undo what it promises.",
+            ["resource", "policy"],
+            registry=self.registry,
+        )
+
+    def examined(self, checks: Mapping[str, bool], breaches: Mapping[tuple[str, str], int]) -> None:
+        """Show the checks by name, and how much is undone, by name and policy.
+
+        Without any breaches it is not known, and what was known before stays.
+        """
+        self.alive()
+        for check, is_ok in checks.items():
+            self._checks.labels(check).set(is_ok)
+        if breaches:
+            self._breaches.clear()
+        for (name, policy), count in breaches.items():
+            self._breaches.labels(name, policy).set(count)
 
 
 class _Server(ThreadingHTTPServer):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from threading import Event
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import pika
 import pika.data
@@ -36,6 +36,10 @@ HEARTBEAT = 10
 #: the publisher says what it waits for. Below the grace of a shutdown.
 BLOCKED_TIMEOUT = 5
 CONNECT_TIMEOUT = 5
+#: Seconds after which a lock that is held is not a lost session's: more than two heartbeats.
+LOCK_PATIENCE = 25.0
+#: The code with which the broker refuses what another connection holds.
+RESOURCE_LOCKED = 405
 #: How long a look at a queue waits for its messages to be back there.
 PUT_BACK_TIMEOUT = 5
 #: How long one look at the socket lasts while there is nothing to do: the delay of a stop.
@@ -163,6 +167,42 @@ def declare_topology(settings: RabbitSettings) -> None:
             channel.queue_bind(queue.name, queue.exchange, routing_key=queue.binding_key)
 
 
+def compare_topology(settings: RabbitSettings) -> dict[str, str]:
+    """Return each exchange and queue by name, with what is wrong with it, empty for nothing.
+
+    Nothing is created. Raises Unavailable when there is no session.
+    """
+    found = {}
+    with connect(settings, "datastream doctor") as connection:
+        for name, kind in topology.EXCHANGES.items():
+            found[name] = _fault(connection, "exchange_declare", name, exchange_type=kind)
+        for queue in topology.QUEUES:
+            arguments = dict(queue.arguments)
+            found[queue.name] = _fault(connection, "queue_declare", queue.name, arguments=arguments)
+    return found
+
+
+def _fault(connection: Any, method: str, name: str, **declared: object) -> str:
+    """Return what the broker says where there is none of that name, or another one; else nothing.
+
+    Raises Unavailable when the session is lost.
+    """
+    try:
+        with _translated():
+            # What the broker refuses ends the channel.
+            channel = connection.channel()
+            declare = getattr(channel, method)
+            declare(name, passive=True)
+            # It is there, so that this compares and creates nothing.
+            declare(name, durable=True, **declared)
+            channel.close()
+    except Unavailable as error:
+        if error.reason != "channel":
+            raise
+        return str(error).removeprefix("it closed the channel: ")
+    return ""
+
+
 def _confirming_channel(connection: Any) -> Any:
     with _translated():
         channel = connection.channel()
@@ -188,6 +228,64 @@ def _publish(channel: Any, exchange: str, routing_key: str, body: bytes, propert
         raise
 
 
+class Lock:
+    """A name that one session at a time holds, with all brokers of a cluster: an exclusive queue.
+
+    It ends with its session. The broker gives up a session whose peer is gone after two heartbeats,
+    and so for that long it may be the one that was lost that holds the name.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._name = name
+        self._clock = clock
+        #: Since when another session is known to hold it.
+        self._held_since: float | None = None
+        self._is_told = False
+
+    def take(self, connection: Any) -> None:
+        """Take the name for a session.
+
+        Raises Unavailable (reason `locked`) while another session holds it. An account that may
+        not declare it goes on without, which is told once.
+        """
+        arguments = {"x-queue-type": "classic"}  # whatever the virtual host's default is
+        try:
+            with _translated():
+                channel = connection.channel()
+                channel.queue_declare(self._name, exclusive=True, arguments=arguments)
+                channel.close()
+        except Unavailable as error:
+            closed = error.__cause__
+            if not isinstance(closed, pika.exceptions.ChannelClosedByBroker):
+                raise
+            if closed.reply_code == RESOURCE_LOCKED:
+                raise Unavailable(self._held(), "locked") from error
+            self._go_on_without(error)
+        self._held_since = None
+
+    def _held(self) -> str:
+        now = self._clock()
+        if self._held_since is None:
+            self._held_since = now
+        if now - self._held_since < LOCK_PATIENCE:
+            return (
+                f"{self._name} is held by another session, as it is for {2 * HEARTBEAT} seconds"
+                " after a connection was lost"
+            )
+        return (
+            f"another producer with this SOURCE and these logs is connected ({self._name} is its);"
+            " give each host a SOURCE of its own"
+        )
+
+    def _go_on_without(self, error: Unavailable) -> None:
+        if not self._is_told:
+            self._is_told = True
+            logger.warning(
+                "A second producer with this SOURCE and these logs would not be noticed",
+                extra={"error": str(error)},
+            )
+
+
 class Publisher:
     """Publishes slices, one at a time, and returns once the broker has confirmed each."""
 
@@ -197,9 +295,13 @@ class Publisher:
 
     @classmethod
     @contextmanager
-    def open(cls, settings: RabbitSettings, name: str = "producer") -> Iterator[Publisher]:
-        """Open a session for publishing. Raises Unavailable."""
+    def open(
+        cls, settings: RabbitSettings, name: str = "producer", lock: Lock | None = None
+    ) -> Iterator[Self]:
+        """Open a session for publishing, which holds the lock. Raises Unavailable."""
         with connect(settings, name) as connection:
+            if lock is not None:
+                lock.take(connection)
             yield cls(connection)
 
     def publish(self, routing_key: str, piece: Slice) -> None:
@@ -435,13 +537,6 @@ class Box(Publisher):
     """
 
     _taken = 0
-
-    @classmethod
-    @contextmanager
-    def open(cls, settings: RabbitSettings, name: str = "box") -> Iterator[Box]:
-        """Open a session. Raises Unavailable."""
-        with connect(settings, name) as connection:
-            yield cls(connection)
 
     def take(self, queue: str) -> Iterator[tuple[int, Message, float | None]]:
         """Yield as many messages of a queue as are in it now, then put back those that are left.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 EXCHANGE = "logs"
@@ -14,6 +17,9 @@ CLEAN_QUEUE = "queue-data-clean"
 #: The first word of a routing key: which side a slice is for.
 LAKE_KEY = "lake"
 CLEAN_KEY = "clean"
+
+#: The first word of the queue by which a producer shows that it is the only one; nothing is in it.
+PRODUCER_LOCK = "producer"
 
 #: A full queue refuses (the producer waits) and never drops its oldest.
 MAX_QUEUE_BYTES = 4 * 1024**3
@@ -28,6 +34,13 @@ DEAD_LETTER_DELIVERY_LIMIT = 1_000_000
 def routing_key(side: str, source: str) -> str:
     """Return the key under which a slice of a source is published for one side."""
     return f"{side}.{source}"
+
+
+def producer_lock(source: str, patterns: Iterable[str]) -> str:
+    """Return the name that one producer at a time holds, of those of this source and these logs."""
+    paths = sorted({os.path.abspath(pattern) for pattern in patterns})  # noqa: PTH100 - not resolved
+    digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
+    return f"{PRODUCER_LOCK}.{source}.{digest[:16]}"
 
 
 @dataclass(frozen=True, slots=True)

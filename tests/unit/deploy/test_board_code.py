@@ -14,7 +14,7 @@ import render
 import yaml
 from boards import runbook
 
-from datastream.metrics import ConsumerMetrics, ProducerMetrics, ServiceMetrics
+from datastream.metrics import ConsumerMetrics, DoctorMetrics, ProducerMetrics, ServiceMetrics
 from datastream.topology import MAX_QUEUE_BYTES, QUEUES
 
 ROOT = Path(__file__).parents[3]
@@ -42,7 +42,11 @@ CHANGE = re.compile(r"\b(ADD|DROP) COLUMN (?:/\*.*?\*/ )?`?(\w+)")
 def labels_of_metrics() -> dict[str, set[str]]:
     """Return the labels of every series that the services can have."""
     found: dict[str, set[str]] = {}
-    registries: tuple[ServiceMetrics, ...] = (ProducerMetrics(), ConsumerMetrics())
+    registries: tuple[ServiceMetrics, ...] = (
+        ProducerMetrics(),
+        ConsumerMetrics(),
+        DoctorMetrics(),
+    )
     for metrics in registries:
         for collector, names in metrics.registry._collector_to_names.items():
             labels = set(getattr(collector, "_labelnames", ()))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clean_consumer.settings import EnrichmentSettings
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
+from datastream_operator.doctor.management import Management
 from producer.settings import ProducerSettings
 
 ROOT = Path(__file__).parents[3]
@@ -28,6 +29,7 @@ def read_everything(env: Environment) -> None:
     ServiceSettings.read(env, 0)
     for service in ("PRODUCER", "LAKE", "CLEAN", "OPERATOR"):
         RabbitSettings.read(env, service)
+    Management.read(env, RabbitSettings.read(env, "OPERATOR"))
     for service in ("LAKE", "CLEAN", "OPERATOR", "MIGRATOR"):
         MysqlSettings.read(env, service)
 

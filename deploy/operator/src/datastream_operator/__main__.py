@@ -12,21 +12,30 @@ from datastream_operator import (
     check,
     dead_letters,
     demo,
+    doctor,
     migrate,
     replay,
     rewind,
     sample,
     verify,
 )
+from datastream_operator.doctor.management import Management
 from datastream_operator.refused import Refused
 
 EX_UNAVAILABLE = 69
 
 
 def topology(_arguments: argparse.Namespace) -> int:
-    """Create the exchanges and queues where they are missing; return the exit code."""
-    rabbitmq.declare_topology(RabbitSettings.read(Environment.load(), "OPERATOR"))
+    """Create the exchanges and queues where they are missing; return the exit code.
+
+    A policy that undoes what they promise is named; it is not ours to remove.
+    """
+    env = Environment.load()
+    rabbit = RabbitSettings.read(env, "OPERATOR")
+    rabbitmq.declare_topology(rabbit)
     sys.stdout.write("The exchanges, queues and bindings are there\n")
+    for line in doctor.policy_warnings(Management.read(env, rabbit)):
+        sys.stderr.write(f"datastream: {line}\n")
     return 0
 
 
@@ -43,6 +52,10 @@ def main() -> int:
 
     command = commands.add_parser("topology", help="create the exchanges and queues")
     command.set_defaults(run=topology)
+
+    command = commands.add_parser("doctor", help="say whether the broker is as it must be")
+    doctor.add_arguments(command)
+    command.set_defaults(run=doctor.run)
 
     command = commands.add_parser("verify", help="compare logs with the tables, line by line")
     verify.add_arguments(command)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
 from functools import partial
 from threading import Event
@@ -16,10 +17,11 @@ from datastream.config import Environment, RabbitSettings, ServiceSettings
 from datastream.errors import Unavailable
 from datastream.parsing import AUTO
 from datastream.privacy import LineDisguise
-from datastream.rabbitmq import Publisher
+from datastream.rabbitmq import Lock, Publisher
 from datastream.service import start
 from datastream.shutdown import stop_on_signals
 from datastream.slices import TRUNCATED, Slice
+from datastream.topology import producer_lock
 from producer import pipeline
 from producer.checkpoint import Checkpoint, StateError, StateInUse
 from producer.detecting import detected_format
@@ -48,6 +50,8 @@ def run(arguments: argparse.Namespace, env: Environment) -> int:
     service = ServiceSettings.read(env, DEFAULT_METRICS_PORT)
     logs.configure(NAME, service.log_level)
     counts = metrics.ProducerMetrics()
+    lock = Lock(producer_lock(settings.source.name, settings.patterns))
+    open_session = partial(Publisher.open, rabbit, lock=lock)
     is_complete = False
     try:
         with (
@@ -58,7 +62,7 @@ def run(arguments: argparse.Namespace, env: Environment) -> int:
         ):
             counts.watch(tailer)
             counts.tailing(is_tailing=tailer.is_tailing)
-            is_complete = publish(tailer, rabbit, checkpoint, counts, stop, settings.disguise)
+            is_complete = publish(tailer, open_session, checkpoint, counts, stop, settings.disguise)
     except (StateError, StateInUse, NoInput) as error:
         logger.error(str(error))  # noqa: TRY400 - the message says all
         return {StateError: EX_DATAERR, StateInUse: EX_TEMPFAIL, NoInput: EX_NOINPUT}[type(error)]
@@ -97,7 +101,7 @@ def tailer_of(settings: ProducerSettings, checkpoint: Checkpoint, stop: Event) -
 
 def publish(
     tailer: Tailer,
-    rabbit: RabbitSettings,
+    open_session: Callable[[], AbstractContextManager[Publisher]],
     checkpoint: Checkpoint,
     counts: metrics.ProducerMetrics,
     stop: Event,
@@ -108,7 +112,6 @@ def publish(
     Returns whether everything was read and is confirmed.
     """
     is_complete = False
-    open_session = partial(Publisher.open, rabbit)
     with (
         closing(PatientPublisher(open_session, counts, stop, tailer.look)) as publisher,
         shown(tailer.behind_bytes, once=tailer.once) as progress,

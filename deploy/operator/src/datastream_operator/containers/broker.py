@@ -49,7 +49,9 @@ def _consumer(queue: str) -> Rights:
 #: Every account that `make deploy` makes, and the prefix of its setting.
 ACCOUNTS = {
     "producer": Rights(
-        write=_only(topology.EXCHANGE), keys=f"^({topology.LAKE_KEY}|{topology.CLEAN_KEY})[.].+"
+        configure=f"^{topology.PRODUCER_LOCK}[.]",
+        write=_only(topology.EXCHANGE),
+        keys=f"^({topology.LAKE_KEY}|{topology.CLEAN_KEY})[.].+",
     ),
     "lake": _consumer(topology.LAKE_QUEUE),
     "clean": _consumer(topology.CLEAN_QUEUE),

@@ -1,0 +1,159 @@
+"""One producer at a time of a SOURCE and its logs: cloned machines are told before rows mix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from datastream.errors import Unavailable
+from datastream.rabbitmq import LOCK_PATIENCE, Lock, Publisher
+from datastream.topology import LAKE_QUEUE, producer_lock
+from datastream_operator.containers.broker import ACCOUNTS
+from deployment import SOURCE, Deployment, Service, eventually
+
+HELD = "held by another session"
+
+
+def start(deployment: Deployment, log: Path, host: str, **changes: str) -> Service:
+    """Start a producer with a checkpoint of its own, as on another machine."""
+    state = deployment.folder / host
+    return deployment.start("producer", str(log), STATE_DIR=str(state), **changes)
+
+
+def await_words(service: Service, words: str) -> None:
+    """Return once a service has logged this."""
+
+    def said() -> None:
+        assert words in service.text()
+
+    eventually(said)
+
+
+@pytest.mark.parametrize("first_lines", [(b"same", b"same"), (b"of one", b"of two")])
+def test_a_second_producer_waits(
+    deployment: Deployment, tmp_path: Path, first_lines: tuple[bytes, bytes]
+) -> None:
+    """Nothing of its log is sent, whatever it begins with, and it is not ready."""
+    lake, clean = deployment.start_consumers()
+    log = tmp_path / "access.log"
+    log.write_bytes(first_lines[0] + b"\n" + b"one\n" * 100)
+    deployment.publish_once(log)
+    deployment.assert_settled(101)
+    # The other machine's file, at the same path, while the first one's producer is connected.
+    log.write_bytes(first_lines[1] + b"\n" + b"two of them\n" * 100)
+    first = Lock(producer_lock(SOURCE, [str(log)]))
+    with Publisher.open(deployment.rabbit, lock=first):
+        second = start(deployment, log, "two")
+        await_words(second, HELD)
+
+        assert second.get("/readyz") == (503, "waiting for rabbitmq\n")
+        assert second.metric("datastream_retries_total", reason="locked") > 0
+        assert second.metric("datastream_lines_published_total") == 0
+        assert second.terminate() == 0
+
+    assert [deployment.count(table) for table in ("raw_log", "rejected_log")] == [101, 101]
+    assert lake.metric("datastream_dead_letters_total") == 0
+    assert clean.metric("datastream_lines_stored_total") == 101
+
+
+def test_it_takes_over_once_the_first_has_ended(deployment: Deployment, tmp_path: Path) -> None:
+    """In good order or killed: the name is free with the connection."""
+    log = tmp_path / "access.log"
+    log.write_bytes(b"a line\n")
+    first = start(deployment, log, "one")
+    first.wait_ready()
+    second = start(deployment, log, "two")
+    await_words(second, HELD)
+    first.kill()
+    second.wait_ready()
+    third = start(deployment, log, "three")
+    await_words(third, HELD)
+
+    assert second.terminate() == 0
+
+    third.wait_ready()
+
+
+def test_other_logs_or_another_source_are_no_conflict(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """One producer for the access log and one for the error log, as ever."""
+    access, error = tmp_path / "access.log", tmp_path / "error.log"
+    for log in (access, error):
+        log.write_bytes(b"a line\n")
+
+    start(deployment, access, "one").wait_ready()
+    start(deployment, error, "two").wait_ready()
+    start(deployment, access, "three", SOURCE="another").wait_ready()
+
+
+def test_an_account_without_the_right_goes_on(deployment: Deployment, tmp_path: Path) -> None:
+    """Older installations publish as they did, and are told once what is not noticed."""
+    log = tmp_path / "access.log"
+    log.write_bytes(b"a line\n")
+    name, api = deployment.rabbit.vhost, deployment.broker._api
+    rights = ACCOUNTS["producer"]
+    account = {"RABBIT_USER": name, "RABBIT_PASSWORD": "secret"}
+    try:
+        api("PUT", f"users/{name}", {"password": "secret", "tags": ""})
+        said = []
+        for number, configure in enumerate(("^$", rights.configure)):
+            permissions = {"configure": configure, "write": rights.write, "read": rights.read}
+            api("PUT", f"permissions/{name}/{name}", permissions)
+            producer = start(deployment, log, f"host{number}", **account)
+            producer.wait_ready()
+
+            def published(count: int = number + 1) -> None:
+                assert deployment.queue_depth(LAKE_QUEUE) == count
+
+            eventually(published)
+            assert producer.terminate() == 0
+            said.append(producer.text().count("would not be noticed"))
+    finally:
+        api("DELETE", f"users/{name}")
+
+    assert said == [1, 0]
+
+
+def test_what_is_said_of_a_lock_that_is_held(deployment: Deployment) -> None:
+    """A lost session's at first; another producer's once no lost session can hold it any more."""
+    now = 0.0
+    lock = Lock("producer.test", lambda: now)
+
+    def words() -> str:
+        with pytest.raises(Unavailable) as raised, Publisher.open(deployment.rabbit, lock=lock):
+            pass
+        assert raised.value.reason == "locked"
+        return str(raised.value)
+
+    with Publisher.open(deployment.rabbit, lock=Lock("producer.test")):
+        first = words()
+        now = LOCK_PATIENCE - 1
+        second = words()
+        now = LOCK_PATIENCE
+        third = words()
+
+    assert HELD in first
+    assert second == first
+    assert "another producer with this SOURCE and these logs is connected" in third
+    assert "give each host a SOURCE of its own" in third
+    with Publisher.open(deployment.rabbit, lock=lock):
+        pass
+    with Publisher.open(deployment.rabbit, lock=Lock("producer.test")):
+        assert HELD in words()
+
+
+def test_the_name_is_of_the_source_and_the_logs() -> None:
+    """In any order and however often, relative or not; it fits into a name of the broker."""
+    here = str(Path.cwd())
+
+    assert producer_lock("web", ["a", "b"]) == producer_lock("web", [f"{here}/b", "a", "b"])
+    names = {
+        producer_lock("web", ["a"]),
+        producer_lock("web", ["b"]),
+        producer_lock("web", ["a", "b"]),
+        producer_lock("web2", ["a"]),
+    }
+    assert len(names) == 4
+    assert len(producer_lock("x" * 100, ["\\udcff"]).encode()) < 255
