@@ -47,13 +47,17 @@ _MAGICS = {
     "rar": re.compile(rb"Rar!\x1a\x07"),
 }
 _LONGEST_MAGIC = 10
-#: How a file with such a name goes on, as long as it is shorter than the longest magic.
+#: How each member begins.
 _BEGINNINGS = {
-    ".gz": ("gzip", b"\x1f\x8b\x08"),
-    ".xz": ("xz", b"\xfd7zXZ\x00"),
-    ".bz2": ("bzip2", b"BZh"),
-    ".zst": ("zstd", b"\x28\xb5\x2f\xfd"),
+    "gzip": (b"\x1f\x8b\x08",),
+    "xz": (b"\xfd7zXZ\x00",),
+    "bzip2": (b"BZh",),
+    "zstd": (
+        b"\x28\xb5\x2f\xfd",
+        *(bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60)),
+    ),
 }
+_SUFFIXES = {".gz": "gzip", ".xz": "xz", ".bz2": "bzip2", ".zst": "zstd"}
 
 #: Bytes of the packed file that are read at once, and of plain text that are unpacked at least.
 _CHUNK = 64 * 1024
@@ -83,12 +87,16 @@ def packing_of(head: bytes, name: str = "") -> str | None:
         if magic.match(head):
             return packing
     if len(head) < _LONGEST_MAGIC:
-        for suffix, (packing, beginning) in _BEGINNINGS.items():
-            is_possible = head.startswith(beginning) or beginning.startswith(head)
-            if name.endswith(suffix) and is_possible:
+        for suffix, packing in _SUFFIXES.items():
+            if name.endswith(suffix) and _may_begin(head, packing):
                 return packing
     # `.br` is a country, too: the log of a site there is text.
     return "brotli" if name.endswith(".br") and not _is_text(head) else None
+
+
+def _may_begin(head: bytes, packing: str) -> bool:
+    """Say whether a member may begin so, as far as there is anything of it."""
+    return any(head.startswith(b) or b.startswith(head) for b in _BEGINNINGS[packing])
 
 
 def _is_text(head: bytes) -> bool:
@@ -193,6 +201,8 @@ class _Members:
             return None
         if not is_padded:
             raise Damaged(errno.EIO, "Damaged: zeros after a member are not a multiple of four")
+        if not _may_begin(bytes(self._input[:_LONGEST_MAGIC]), self._packing):
+            raise Damaged(errno.EIO, f"Damaged: what follows is not packed by {self._packing}")
         self._decoder = _DECODERS[self._packing]()
         self._begin, self._returned, self._zeros = self._offset, 0, 0
         return self._decoder

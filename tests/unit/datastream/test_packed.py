@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from datastream.packed import HEAD_BYTES, READABLE, CutShort, Damaged, PackedFile, packing_of
@@ -34,6 +34,13 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "zstd": _zstd,
 }
 SUFFIXES = {"gzip": ".gz", "xz": ".xz", "bzip2": ".bz2", "zstd": ".zst"}
+#: The first bytes of members.
+MEMBERS = {
+    "gzip": [b"\x1f"],
+    "xz": [b"\xfd"],
+    "bzip2": [b"B"],
+    "zstd": [b"\x28", *map(bytes, zip(range(80, 96)))],
+}
 #: Packed by lz4, lzop, compress, lzip, lzma, lrzip, snappy, zip, 7z and rar.
 OTHERS = {
     "lz4": b"\x04\x22\x4d\x18\x64\x40\xa7",
@@ -192,10 +199,12 @@ def test_zeros_are_padding_where_the_format_allows_them(
         assert found == b"one\n" + b"two\n" * again
 
 
-@pytest.mark.parametrize("packing", sorted(PACK))
-def test_what_follows_and_is_no_member_is_damage(packing: str) -> None:
-    """Text behind the last member is not passed over, as gzip does: it may be lines of a log."""
-    file = PackedFile(io.BytesIO(PACK[packing](b"one\n") + b"GET / HTTP/1.1\n" * 3), packing)
+@given(packing=packings, follows=st.binary(min_size=1, max_size=40))
+@example("xz", b"GET /\n")
+def test_what_follows_and_is_no_member_is_damage(packing: str, follows: bytes) -> None:
+    """What is behind the last member is not passed over, as gzip does: it may be lines of a log."""
+    assume(follows[0] not in {byte[0] for byte in (*MEMBERS[packing], b"\0")})
+    file = PackedFile(io.BytesIO(PACK[packing](b"one\n") + follows), packing)
     assert file.read(0, 100) == b"one\n"
     with pytest.raises(Damaged, match="Damaged: "):
         file.read(4, 100)

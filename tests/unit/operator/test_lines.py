@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from datastream_operator.lines import Extent, Missing, Unreadable, measure, numbered_lines
+from datastream_operator.lines import (
+    Extent,
+    Missing,
+    OtherPacking,
+    Unreadable,
+    measure,
+    numbered_lines,
+    plain_size,
+)
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 @pytest.mark.parametrize(
@@ -46,24 +63,36 @@ def test_a_line_over_the_limit_is_cut_and_the_next_offset_is_right(tmp_path: Pat
         assert measure(log).lines == 3
 
 
-def test_a_gzip_log_is_read_as_its_plain_text(tmp_path: Path) -> None:
-    """Offsets and the end are those of the plain text."""
-    log = tmp_path / "access.log.1.gz"
-    log.write_bytes(gzip.compress(b"one\ntwo"))
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd.compress])
+def test_a_packed_log_is_read_as_its_plain_text(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    """Offsets and the end are those of the plain text, whatever the file is called."""
+    for name in ("access.log", "access.log.1.gz", "access.log.1.xz"):
+        log = tmp_path / name
+        log.write_bytes(pack(b"one\ntw") + pack(b"o"))
 
-    assert list(numbered_lines(log)) == [(0, b"one"), (4, b"two")]
-    assert measure(log) == Extent(lines=2, end=7)
+        assert list(numbered_lines(log)) == [(0, b"one"), (4, b"two")]
+        assert measure(log) == Extent(lines=2, end=7)
+        assert plain_size(log) == 7
 
 
-def test_gzip_is_told_by_the_name_and_the_content(tmp_path: Path) -> None:
-    """As the producer tells it: neither is enough."""
-    packed = gzip.compress(b"one\n")
-    named, unnamed = tmp_path / "plain.gz", tmp_path / "access.log"
-    named.write_bytes(b"plain\n")
-    unnamed.write_bytes(packed)
+def test_a_plain_log_may_be_named_as_a_packed_one(tmp_path: Path) -> None:
+    """What is in it counts."""
+    log = tmp_path / "plain.gz"
+    log.write_bytes(b"plain\n")
 
-    assert list(numbered_lines(named)) == [(0, b"plain")]
-    assert b"\n".join(line for _, line in numbered_lines(unnamed)) == packed.removesuffix(b"\n")
+    assert list(numbered_lines(log)) == [(0, b"plain")]
+    assert plain_size(log) == 6
+
+
+def test_a_log_packed_in_another_way_is_named(tmp_path: Path) -> None:
+    """It is never taken for text, and the words say what to do."""
+    log = tmp_path / "access.log.1.lz4"
+    log.write_bytes(b"\x04\x22\x4d\x18\x64\x40\xa7")
+
+    with pytest.raises(OtherPacking, match=r"lz4 is packed by lz4, which is not read: unpack it"):
+        measure(log)
 
 
 def test_a_log_that_is_missing(tmp_path: Path) -> None:
@@ -81,10 +110,17 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
             measure(path)
 
 
-def test_a_gzip_log_that_is_cut_short(tmp_path: Path) -> None:
-    """It is said to be damaged, wherever that is found out."""
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd.compress])
+def test_a_packed_log_that_is_cut_short_or_damaged(
+    tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    """It is said which of the two, wherever that is found out."""
     log = tmp_path / "access.log.gz"
-    log.write_bytes(gzip.compress(b"line\n" * 1000)[:-9])
-
-    with pytest.raises(Unreadable, match="damaged or cut short"):
+    packed = pack(b"".join(b"line %d\n" % number for number in range(1_000)))
+    log.write_bytes(packed[:-9])
+    with pytest.raises(Unreadable, match="cannot be read: Cut short: "):
         measure(log)
+
+    log.write_bytes(packed + b"and more")
+    with pytest.raises(Unreadable, match="cannot be read: Damaged: "):
+        list(numbered_lines(log))

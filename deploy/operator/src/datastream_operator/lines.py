@@ -1,26 +1,35 @@
-"""A log as a person has it: its lines, and where each begins. Shares no code with the producer."""
+"""A log as a person has it: its lines, and where each begins.
+
+Shares no code with the producer, but for what unpacks a packed log.
+"""
 
 from __future__ import annotations
 
-import gzip
+import io
 import stat
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING
+
+from datastream.packed import HEAD_BYTES, READABLE, PackedFile, packing_of
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 #: Of a longer line the producer keeps so many bytes: its default for MAX_LINE_BYTES, which the
 #: demo leaves alone.
 LINE_LIMIT = 1024**2
 CHUNK = 1024**2
 
-_GZIP_MAGIC = b"\x1f\x8b"
-
 
 class Unreadable(Exception):
     """The log cannot be read; the message is one line that says why."""
+
+
+class OtherPacking(Unreadable):
+    """The log is packed, and not in a way that is read here."""
 
 
 class Missing(Unreadable):
@@ -39,7 +48,7 @@ class Extent:
 def measure(log: Path) -> Extent:
     """Return what a log holds now; a last line without a newline counts. Raises Unreadable."""
     with opened(log) as file:
-        size = None if is_gzip(log) else log.stat().st_size
+        size = None if isinstance(file.raw, _Unpacked) else log.stat().st_size
         end, newlines, last = 0, 0, b"\n"
         while chunk := file.read(CHUNK if size is None else min(CHUNK, size - end)):
             end += len(chunk)
@@ -61,30 +70,55 @@ def numbered_lines(log: Path, limit: int = LINE_LIMIT) -> Iterator[tuple[int, by
             offset += size
 
 
+def plain_size(log: Path) -> int:
+    """Return how many bytes of plain text a log holds now. Raises Unreadable."""
+    with opened(log) as file:
+        is_packed = isinstance(file.raw, _Unpacked)
+        return measure(log).end if is_packed else log.stat().st_size
+
+
 @contextmanager
-def opened(log: Path) -> Iterator[BinaryIO]:
-    """Open a log, plain or gzip. Raises Unreadable, also when a read inside the block fails."""
+def opened(log: Path) -> Iterator[io.BufferedReader[io.RawIOBase]]:
+    """Open a log, for its plain text. Raises Unreadable, also if a read inside the block fails."""
     try:
         if not stat.S_ISREG(log.stat().st_mode):
             raise Unreadable(f"{log} cannot be read: not a regular file")
-        with cast(BinaryIO, gzip.open(log)) if is_gzip(log) else log.open("rb") as file:
-            yield file
+        with log.open("rb", buffering=0) as raw:
+            packing = packing_of(raw.read(HEAD_BYTES), log.name)
+            raw.seek(0)
+            if packing is not None and packing not in READABLE:
+                raise OtherPacking(
+                    f"{log} is packed by {packing}, which is not read: unpack it, or pack it by "
+                    "gzip, xz, bzip2 or zstd"
+                )
+            plain: io.RawIOBase = raw
+            if packing is not None:
+                plain = _Unpacked(PackedFile(raw, packing))
+            with io.BufferedReader(plain, CHUNK) as file:
+                yield file
     except FileNotFoundError as error:
         raise Missing(f"{log} cannot be read: {error.strerror}") from error
     except PermissionError as error:
         raise Unreadable(f"{log} cannot be read: {error.strerror}{_who_may(log)}") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise Unreadable(f"{log} is damaged or cut short: {error}") from error
     except OSError as error:
         raise Unreadable(f"{log} cannot be read: {error.strerror or error}") from error
 
 
-def is_gzip(log: Path) -> bool:
-    """Say whether a log is compressed: by its name and by its first bytes. Raises OSError."""
-    if log.suffix != ".gz":
-        return False
-    with log.open("rb") as file:
-        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+class _Unpacked(io.RawIOBase):
+    """A packed file as one of the plain text."""
+
+    def __init__(self, file: PackedFile) -> None:
+        self._file = file
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        plain = self._file.read(self._position, len(memoryview(buffer)))
+        memoryview(buffer)[: len(plain)] = plain
+        self._position += len(plain)
+        return len(plain)
 
 
 def _who_may(log: Path) -> str:

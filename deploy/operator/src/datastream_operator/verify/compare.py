@@ -9,7 +9,7 @@ from pathlib import Path
 
 from datastream.privacy import LineDisguise, skeleton
 from datastream.slices import DISGUISED, INCOMPLETE, MOST_BYTES, TRUNCATED, UNTERMINATED
-from datastream_operator.lines import Extent, is_gzip, numbered_lines
+from datastream_operator.lines import Extent, numbered_lines, plain_size
 from datastream_operator.verify.tables import PARSED_TABLES, Rows, Stored
 
 #: The most that is compared at once: what memory this takes, however long the log is.
@@ -110,7 +110,7 @@ def differences(
     yield from raw.end(is_lag=True)
     yield from parsed.end(is_lag=True)
     for offset, table in stored.behind(end):
-        if is_gzip(log) or offset >= log.stat().st_size:
+        if offset >= plain_size(log):
             words = f"{table} has a row behind the end of the file"
             yield Difference(words, number, offset)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from datastream.mysql import Session
 from datastream.paths import expand, log_path
 from datastream.privacy import LineDisguise
-from datastream_operator.lines import Extent, Missing, is_gzip, measure, opened
+from datastream_operator.lines import Extent, Missing, measure, opened
 from datastream_operator.text import printable
 from datastream_operator.verify.compare import differences
 from datastream_operator.verify.tables import Stored, StreamRow, find_streams
@@ -75,6 +75,8 @@ class Look:
 
     log: Path
     extent: Extent
+    #: In bytes, as it is on disk.
+    size: int
     device: int
     inode: int
 
@@ -83,13 +85,13 @@ class Look:
         """Look at a file now. Raises Unreadable."""
         with opened(log):
             status = log.stat()
-        return cls(log, measure(log), status.st_dev, status.st_ino)
+        return cls(log, measure(log), status.st_size, status.st_dev, status.st_ino)
 
     def is_over(self) -> bool:
         """Say whether another file is there by now, or less of this one."""
         with suppress(OSError):
             status = self.log.stat()
-            is_shorter = not is_gzip(self.log) and status.st_size < self.extent.end
+            is_shorter = status.st_size < self.size
             return is_shorter or (status.st_dev, status.st_ino) != (self.device, self.inode)
         return True
 
