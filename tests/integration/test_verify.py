@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from datastream_operator import sample
 from deployment import SOURCE, Deployment
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 LINES = 9_000
 
@@ -199,4 +208,149 @@ def test_bad_input(deployment: Deployment, tmp_path: Path) -> None:
     assert f"none of its 1 lines is stored; no stream of SOURCE {SOURCE}" in unknown.stdout
     assert (source.returncode, away.returncode) == (78, 69)
     assert "SOURCE is not set" in source.stderr
+    assert deployment.operate("verify", str(log)).returncode == 0
+
+
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".xz": lzma.compress,
+    ".bz2": bz2.compress,
+    ".zst": zstd.compress,
+}
+
+
+def test_a_rotated_file_is_found_whatever_its_name(deployment: Deployment, log: Path) -> None:
+    """Packed in any way, stamped in any way and in a folder of its own: the same stream."""
+    content = log.read_bytes()
+    log.unlink()
+    folder = log.parent / "rotated"
+    folder.mkdir()
+    for name in (
+        "access.log.1.xz",
+        "access.log-20261126.bz2",
+        "access.log_2026-11-26.zst",
+        "access.1.log",
+        "access-20261126.log.gz",
+        "access.log.1764115200",
+        "access.log.gz.1",
+        "rotated/access.log.1",
+        "rotated/access-20261126.log.xz",
+    ):
+        rotated = log.parent / name
+        rotated.write_bytes(PACK.get(rotated.suffix, bytes)(content))
+
+        result = deployment.operate("verify", str(rotated), ROTATED_DIR="rotated")
+
+        assert (result.returncode, result.stderr) == (0, ""), name
+        assert result.stdout == f"{rotated}: exact: 9,000 lines, each stored once, byte for byte\n"
+    assert deployment.operate("verify", str(rotated), ROTATED_DIR=str(folder)).returncode == 0
+    assert deployment.operate("verify", str(rotated)).returncode == 1
+
+
+def test_what_cannot_be_read_is_named_and_the_others_are_compared(
+    deployment: Deployment, log: Path
+) -> None:
+    """A file packed otherwise, cut short or damaged is not exact, nor does it stand in the way."""
+    packed = gzip.compress(b"some\nlines\n")
+    Path(f"{log}.1.gz").write_bytes(packed[:-3])
+    Path(f"{log}.2.xz").write_bytes(packed + b"more")
+    Path(f"{log}.3.lz4").write_bytes(b"\x04\x22\x4d\x18\x64\x40\xa7")
+
+    result = deployment.operate("verify", f"{log}.?.*", str(log))
+
+    assert result.returncode == 66
+    assert result.stdout == f"{log}: exact: 9,000 lines, each stored once, byte for byte\n"
+    first, second, third = sorted(result.stderr.splitlines())
+    assert f"{log}.1.gz cannot be read: Cut short: " in first
+    assert f"{log}.2.xz cannot be read: Damaged: " in second
+    assert f"{log}.3.lz4 is packed by lz4, which is not read: " in third
+
+
+def second_stream(deployment: Deployment, upto: int = 2**63) -> int:
+    """Store the lines of the one stream below an offset a second time, as another generation."""
+    number = 0xD0B1ED
+    deployment.change(
+        "INSERT INTO log_stream (stream_id, source, host, path, format, generation)"
+        " SELECT %s, source, host, path, format, 1 FROM log_stream",
+        number,
+    )
+    deployment.change(
+        "INSERT INTO raw_log (stream_id, line_offset, flags, line)"
+        " SELECT %s, line_offset, flags, line FROM raw_log WHERE line_offset < %s",
+        number,
+        upto,
+    )
+    return number
+
+
+@pytest.mark.parametrize("lines", [LINES, 2, 4_000])
+def test_lines_stored_twice_are_found(deployment: Deployment, log: Path, lines: int) -> None:
+    """A stream that is no file and holds the lines of one that is: which, of which, how many."""
+    second_stream(deployment, offset_of(log, lines + 1))
+
+    result = deployment.operate("verify", str(log))
+
+    assert result.returncode == 1
+    exact, double, advice = result.stdout.splitlines()
+    assert ": exact: 9,000 lines" in exact
+    assert double.startswith(f"{log}: doubled: stream 0000000000d0b1ed, generation 1, ")
+    assert f" holds {lines:,} lines, each of which stream " in double
+    assert double.endswith(", generation 0, holds as well")
+    assert "docs/runbook.md" in advice
+    # As the runbook says.
+    for table in ("clean_log", "error_log", "rejected_log", "raw_log", "log_stream"):
+        deployment.change(f"DELETE FROM {table} WHERE stream_id = 0x0000000000d0b1ed")
+    assert deployment.operate("verify", str(log)).returncode == 0
+
+
+def test_of_a_file_that_was_cut_the_shorter_stream_is_the_double(
+    deployment: Deployment, log: Path
+) -> None:
+    """The stream with more lines is the one to keep, also where its file is gone."""
+    end = offset_of(log, 4_001)
+    second_stream(deployment, end)
+    for table in ("clean_log", "rejected_log"):
+        deployment.change(
+            f"UPDATE {table} SET stream_id = %s WHERE line_offset < %s", 0xD0B1ED, end
+        )
+    os.truncate(log, end)
+
+    result = deployment.operate("verify", str(log))
+
+    assert result.returncode == 1
+    assert "4,000 lines, each stored once" in result.stdout
+    assert "doubled: stream 0000000000d0b1ed, generation 1, holds 4,000 lines" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("statement", "offset"),
+    [
+        ("UPDATE raw_log SET line = 'x' WHERE stream_id = %s AND line_offset = %s", 8_999),
+        ("UPDATE raw_log SET line = 'x' WHERE stream_id = %s AND line_offset = %s", 2),
+        ("DELETE FROM raw_log WHERE stream_id = %s AND line_offset = %s", 5_000),
+        ("DELETE FROM raw_log WHERE stream_id = %s AND line_offset > %s", 1),
+    ],
+)
+def test_a_stream_that_is_not_all_the_same_is_no_double(
+    deployment: Deployment, log: Path, statement: str, offset: int
+) -> None:
+    """Another line, a gap, or one line alone: a stream whose file is gone, and nothing is said."""
+    number = second_stream(deployment)
+    assert deployment.change(statement, number, offset_of(log, offset)) > 0
+
+    result = deployment.operate("verify", str(log))
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.count("\n") == 1
+
+
+def test_lines_that_are_all_alike_are_no_double(deployment: Deployment, tmp_path: Path) -> None:
+    """Files of a health check without a time are equal, and two files all the same."""
+    log = tmp_path / "access.log"
+    log.write_bytes(b"GET /health 200\n" * 60)
+    deployment.start_consumers()
+    deployment.publish_once(log)
+    deployment.assert_settled(60)
+    second_stream(deployment)
+
     assert deployment.operate("verify", str(log)).returncode == 0

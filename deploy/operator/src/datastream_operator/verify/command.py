@@ -10,14 +10,14 @@ from pathlib import Path
 
 from datastream.config import Environment, MysqlSettings
 from datastream.mysql import Session
-from datastream.privacy import LineDisguise
 from datastream.privacy_settings import PrivacySettings, is_before_lake
-from datastream_operator.lines import Extent, Unreadable
+from datastream_operator.lines import Extent, Missing, Unreadable
 from datastream_operator.progress import bar
 from datastream_operator.text import printable, printable_bytes
 from datastream_operator.verify.compare import Difference, differences
-from datastream_operator.verify.history import Look, files_of, stream_of
-from datastream_operator.verify.tables import Stored
+from datastream_operator.verify.doubles import Double, doubles
+from datastream_operator.verify.history import Logs, Look, files_of, stream_of
+from datastream_operator.verify.tables import Stored, StreamRow
 
 EX_OK, EX_DIFFERENT, EX_NOINPUT, EX_TEMPFAIL = 0, 1, 66, 75
 
@@ -25,16 +25,19 @@ DESCRIPTION = """\
 Compare logs with the tables: raw_log must hold each line once, byte for byte, in order, and
 clean_log and rejected_log together one row for each. Of a log that is being written to, what it
 held at the start is compared. Rotated files are streams of their own: 'access.log*' is a history.
+A stream that no file given is, and that holds the lines of one that a file is, is told as well.
 
 It reads SOURCE and the account OPERATOR_MYSQL_* (or MYSQL_*), which needs SELECT alone. The path
-must be the one under which the producer read the log. With PRIVACY_BEFORE=lake it needs the
-producer's PRIVACY_* too: lines are compared as they may be kept.
+must be the one under which the producer read the log. Where rotated files are in a folder of their
+own it needs ROTATED_DIR, and with PRIVACY_BEFORE=lake the producer's PRIVACY_*: lines are compared
+as they may be kept.
 """
 
 EXIT_CODES = """\
-exit codes: 0 exact; 1 there is a difference, the first of which is shown; 75 try again: what is
-stored is exact, but lines at the end are not stored yet, or a file was rotated meanwhile; 66 a log
-cannot be read; 69 the database is away; 78 a setting is wrong
+exit codes: 0 exact; 1 there is a difference, the first of which is shown, or lines are stored
+twice; 66 a log cannot be read, or is packed in a way that is not: the others are compared; 75 try
+again: what is stored is exact, but lines at the end are not stored yet, or a file was rotated
+meanwhile; 69 the database is away; 78 a setting is wrong
 """
 
 #: Bytes shown of a line, and how many of them before the first that differs.
@@ -47,46 +50,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "logs", nargs="+", metavar="LOG", help="a log file, plain or gzip, or a pattern"
+        "logs", nargs="+", metavar="LOG", help="a log file, plain or packed, or a pattern"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare the logs with the tables; return the exit code. Raises ConfigError, Unavailable."""
     env = Environment.load()
-    source, settings = env.text("SOURCE"), MysqlSettings.read(env, "OPERATOR")
+    settings = MysqlSettings.read(env, "OPERATOR")
     disguise = PrivacySettings.read(env).line_disguise if is_before_lake(env) else None
-    codes = [EX_OK]
-    taken: set[int] = set()
-    try:
-        with closing(Session(settings, "datastream verify")) as session:
-            for log in files_of(arguments.logs):
-                codes.append(_verify(session, source, log, taken, disguise))
-    except Unreadable as error:
-        sys.stderr.write(f"datastream: {printable(str(error))}\n")
-        return EX_NOINPUT
-    return EX_DIFFERENT if EX_DIFFERENT in codes else max(codes)
+    logs = Logs(env.text("SOURCE"), env.text("ROTATED_DIR", ""), disguise)
+    codes: set[int] = set()
+    taken: set[StreamRow] = set()
+    with closing(Session(settings, "datastream verify")) as session:
+        try:
+            files = files_of(arguments.logs, logs.rotated_dir)
+        except Missing as error:
+            files = []
+            codes.add(_refuse(error))
+        for log in files:
+            try:
+                codes.add(_verify(session, logs, log, taken))
+            except Unreadable as error:
+                codes.add(_refuse(error))
+        for double in doubles(session, logs.source, taken):
+            codes.add(EX_DIFFERENT)
+            _tell_double(double)
+    return next(code for code in (EX_DIFFERENT, EX_NOINPUT, EX_TEMPFAIL, EX_OK) if code in codes)
 
 
-def _verify(
-    session: Session, source: str, log: Path, taken: set[int], disguise: LineDisguise | None
-) -> int:
+def _refuse(error: Unreadable) -> int:
+    sys.stderr.write(f"datastream: {printable(str(error))}\n")
+    return EX_NOINPUT
+
+
+def _verify(session: Session, logs: Logs, log: Path, taken: set[StreamRow]) -> int:
     """Compare one file, say what was found, and return the exit code."""
     name = printable(str(log))
     look = Look.at(log)
     extent = look.extent
-    stream = stream_of(session, source, log, extent, taken, disguise)
+    stream = stream_of(session, logs, log, extent, taken)
     if stream is not None:
-        taken.add(stream.number)
+        taken.add(stream)
     elif extent.lines:
         _say(
             f"{name}: NOT exact: none of its {extent.lines:,} lines is stored; no stream of SOURCE "
-            f"{source} and this path begins like it, but for those of the files before"
+            f"{logs.source} and this path begins like it, but for those of the files before"
         )
         return EX_DIFFERENT
     with bar(log.name, extent.end) as seen:
         stored = Stored(session, stream)
-        found = _Found(differences(stored, log, extent, seen=seen, disguise=disguise))
+        found = _Found(differences(stored, log, extent, seen=seen, disguise=logs.disguise))
     if look.is_over():
         _say(f"{name}: rotated or truncated while it was compared: verify it again")
         return EX_TEMPFAIL
@@ -111,6 +125,16 @@ def _tell(name: str, found: _Found, extent: Extent) -> int:
     if found.lag is not None:
         _show(found.lag)
     return EX_DIFFERENT if found.first else EX_TEMPFAIL
+
+
+def _tell_double(double: Double) -> None:
+    stream, other = double.stream, double.other
+    _say(
+        f"{stream.path}: doubled: stream {stream.number:016x}, generation {stream.generation}, "
+        f"holds {double.lines:,} lines, each of which stream {other.number:016x}, generation "
+        f"{other.generation}, holds as well\n"
+        "  they are counted twice; what to do is in docs/runbook.md, Lines stored twice"
+    )
 
 
 class _Found:

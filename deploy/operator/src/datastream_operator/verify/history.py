@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from datastream.mysql import Session
-from datastream.paths import expand, log_path
+from datastream.paths import expand, logs_rotated_to
 from datastream.privacy import LineDisguise
 from datastream_operator.lines import Extent, Missing, measure, opened
 from datastream_operator.text import printable
@@ -16,10 +16,26 @@ from datastream_operator.verify.compare import differences
 from datastream_operator.verify.tables import Stored, StreamRow, find_streams
 
 
-def files_of(patterns: Iterable[str]) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """What the producer was told of its logs."""
+
+    source: str
+    #: Where rotated files are, from the folder of each log on; empty: beside it.
+    rotated_dir: str
+    #: What it did to the lines that are flagged so.
+    disguise: LineDisguise | None
+
+
+#: What a packed copy has behind the name of the file that it is made from.
+_SUFFIXES = (".gz", ".xz", ".bz2", ".zst")
+
+
+def files_of(patterns: Iterable[str], rotated_dir: str = "") -> list[Path]:
     """Return the files that some paths and patterns stand for, of each log the oldest first.
 
-    Not the packed copy of one that is there as well. Raises Missing when there is none.
+    Not the packed copy of one that is there as well. With ROTATED_DIR, logs of one name are sorted
+    together, in whichever folders they are. Raises Missing when there is none.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
@@ -27,31 +43,32 @@ def files_of(patterns: Iterable[str]) -> list[Path]:
         if not files:
             raise Missing(f"{printable(pattern)}: no file matches")
         found |= dict.fromkeys(files)
-    logs = [path for path in found if path.removesuffix(".gz") not in found or path[-3:] != ".gz"]
-    return sorted(map(Path, logs), key=lambda log: (log_path(str(log)), _modified_at(log)))
+    copies = {path + suffix for path in found for suffix in _SUFFIXES}
+
+    def order(log: Path) -> tuple[str, str, float]:
+        folder = "" if rotated_dir else str(log.parent)
+        return folder, min(logs_rotated_to(log.name), key=len), _modified_at(log)
+
+    return sorted(map(Path, found.keys() - copies), key=order)
 
 
 def stream_of(
     session: Session,
-    source: str,
+    logs: Logs,
     log: Path,
     extent: Extent,
-    taken: set[int],
-    disguise: LineDisguise | None = None,
+    taken: Container[StreamRow],
 ) -> StreamRow | None:
     """Return the stream that a file is: of those that begin alike, the one that agrees furthest.
 
     A stream that another file is, which is in `taken`, it is not. Raises Unreadable, Unavailable.
     """
     with session.transaction() as transaction:
-        streams = [
-            stream
-            for stream in find_streams(transaction, source, log)
-            if stream.number not in taken
-        ]
+        found = find_streams(transaction, logs.source, log, logs.rotated_dir)
+    streams = [stream for stream in found if stream not in taken]
     if len(streams) < 2:
         return next(iter(streams), None)
-    return _furthest(session, log, extent, streams, disguise)
+    return _furthest(session, log, extent, streams, logs.disguise)
 
 
 def _furthest(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, LiteralString, Protocol
+from pathlib import Path, PurePath
+from typing import Any, LiteralString, NamedTuple, Protocol
 
 from datastream.mysql import Session, Value
-from datastream.paths import log_path, printable
+from datastream.paths import logs_rotated_to, printable
 from datastream.privacy import skeleton
 from datastream.slices import DISGUISED, INCOMPLETE
 from datastream.streams import stream_id
@@ -17,8 +17,17 @@ from datastream_operator.lines import Missing, numbered_lines
 
 STREAMS = """
     SELECT stream_id, path, format, generation FROM log_stream
+    WHERE source = %s AND SUBSTRING_INDEX(path, '/', -1) = %s ORDER BY generation
+"""
+#: The streams of a path, with what tells at first glance which of them may be alike.
+BEGINNINGS = """
+    SELECT LEFT(line, 1024), log_stream.stream_id, path, format, generation FROM log_stream
+    JOIN raw_log ON raw_log.stream_id = log_stream.stream_id AND line_offset = 0
     WHERE source = %s AND path = %s ORDER BY generation
 """
+#: What is read at once of a stream, in bytes of its log.
+PIECE_BYTES = 4 * 1024**2
+
 FIRST_LINE = "SELECT flags, line FROM raw_log WHERE stream_id = %s AND line_offset = 0"
 
 RAW_ROWS = """
@@ -26,6 +35,8 @@ RAW_ROWS = """
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
 RAW_BEHIND = "SELECT MIN(line_offset) FROM raw_log WHERE stream_id = %s AND line_offset > %s"
+#: Not behind -1: MariaDB takes that for 0 in a search for the least unsigned number.
+RAW_FROM = "SELECT MIN(line_offset) FROM raw_log WHERE stream_id = %s AND line_offset >= %s"
 
 #: The tables of the clean side: each line of raw_log has one row in one of them. For each, the
 #: statements that find its rows between two offsets, and the first one behind an offset.
@@ -63,11 +74,14 @@ class StreamRow:
     generation: int
 
 
-def find_streams(database: Database, source: str, log: Path) -> list[StreamRow]:
+def find_streams(
+    database: Database, source: str, log: Path, rotated_dir: str = ""
+) -> list[StreamRow]:
     """Return the streams that begin as the file at `log` does, by their generation.
 
-    None when the tables have nothing of it, or the file is missing or empty. Raises Unreadable for
-    one that is there.
+    They are of the log that the file is, or is a rotated one of: in the same folder, or in the one
+    from which ROTATED_DIR leads here. None when the tables have nothing of it, or the file is
+    missing or empty. Raises Unreadable for one that is there.
     """
     try:
         first = next(numbered_lines(log), None)
@@ -75,9 +89,23 @@ def find_streams(database: Database, source: str, log: Path) -> list[StreamRow]:
         return []
     if first is None:
         return []
-    path = printable(log_path(os.path.abspath(log)))  # noqa: PTH100 - as the producer names it
-    streams = [StreamRow(*row) for row in database.select(STREAMS, (source, path))]
-    return [s for s in streams if _begins_with(database, s, source, first[1])]
+    folder, name = os.path.split(os.path.abspath(log))  # noqa: PTH100 - as the producer names it
+    for log_name in logs_rotated_to(name):
+        rows = database.select(STREAMS, (source, printable(log_name)))
+        streams = [
+            stream for row in rows if _is_kept_in(folder, stream := StreamRow(*row), rotated_dir)
+        ]
+        found = [s for s in streams if _begins_with(database, s, source, first[1])]
+        if found:
+            return found
+    return []
+
+
+def _is_kept_in(folder: str, stream: StreamRow, rotated_dir: str) -> bool:
+    """Say whether files of a stream are in a folder: its log, or the rotated ones of that."""
+    of_log = str(PurePath(stream.path).parent)
+    rotated = os.path.normpath(PurePath(of_log, rotated_dir))
+    return printable(folder) in {of_log, printable(rotated)}
 
 
 def _begins_with(database: Database, stream: StreamRow, source: str, line: bytes) -> bool:
@@ -93,6 +121,38 @@ def _begins_with(database: Database, stream: StreamRow, source: str, line: bytes
     if flags & DISGUISED and skeleton(text) == skeleton(line):
         return True
     return bool(text == line or (flags & INCOMPLETE and line.startswith(text)))
+
+
+class RawRow(NamedTuple):
+    """A row of raw_log."""
+
+    offset: int
+    flags: int
+    line: bytes
+
+
+def beginnings(database: Database, source: str, path: str) -> list[tuple[bytes, StreamRow]]:
+    """Return the streams of a log that have a first line, and the beginning of that line."""
+    rows = database.select(BEGINNINGS, (source, path))
+    return [(line, StreamRow(*stream)) for line, *stream in rows]
+
+
+def raw_rows(session: Session, stream: StreamRow, size: int | None = None) -> Iterator[RawRow]:
+    """Yield the rows of a stream by their offsets, or those below `size` bytes.
+
+    Raises Unavailable.
+    """
+    begin = 0
+    while size is None or begin < size:
+        with session.transaction() as transaction:
+            [(first,)] = transaction.select(RAW_FROM, (stream.number, begin))
+            if first is None or (size is not None and first >= size):
+                return
+            last = first + (size or PIECE_BYTES) - 1
+            rows = transaction.select(RAW_ROWS, (stream.number, first, last))
+            piece = sorted(RawRow(*row) for row in rows)
+        yield from piece
+        begin = last + 1
 
 
 @dataclass(frozen=True, slots=True)
