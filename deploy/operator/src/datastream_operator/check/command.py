@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("log", type=Path, metavar="LOG", help="the log, plain or gzip")
+    parser.add_argument("log", type=Path, metavar="LOG", help="the log, plain or packed")
     parser.add_argument(
         "--format",
         metavar="FORMAT",

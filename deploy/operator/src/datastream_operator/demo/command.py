@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log",
         type=Path,
         metavar="FILE",
-        help="a log of your own, plain or gzip: one file, no pattern (default: a sample)",
+        help="a log of your own, plain or packed: one file, no pattern (default: a sample)",
     )
     parser.add_argument(
         "--lines",
