@@ -514,3 +514,56 @@ def test_column_missing(deployment: Deployment, writer: Writer) -> None:
     writer.stop()
 
     assert_whole(deployment, writer, producer, lake, clean)
+
+
+#: In the order in which a dump has them.
+TABLES = (
+    "clean_log",
+    "error_log",
+    "log_stream",
+    "raw_log",
+    "referrer",
+    "rejected_log",
+    "user_agent",
+)
+#: Rows of lines that name what is not there.
+NAMELESS = """
+    SELECT
+        (SELECT COUNT(*) FROM raw_log LEFT JOIN log_stream USING (stream_id) WHERE source IS NULL)
+        + (SELECT COUNT(*) FROM clean_log
+            LEFT JOIN log_stream USING (stream_id)
+            LEFT JOIN user_agent USING (user_agent_id)
+            LEFT JOIN referrer USING (referrer_id)
+            WHERE source IS NULL
+                OR (user_agent_id IS NOT NULL AND user_agent IS NULL)
+                OR (referrer_id IS NOT NULL AND referrer IS NULL))
+"""
+
+
+def test_database_set_back_while_consumers_run(deployment: Deployment, writer: Writer) -> None:
+    """An older backup is restored: every new row has the stream and the texts that it names."""
+    schema = deployment.mysql.database
+    run_sql(deployment.database, *(f"CREATE TABLE old_{t} LIKE {t}" for t in TABLES), schema=schema)
+    producer, lake, clean = start_all(deployment, writer.path)
+    assert_stored(deployment, writer.path)
+    before = deployment.count("raw_log")
+    for table in TABLES:
+        run_sql(
+            deployment.database,
+            f"DROP TABLE {table}",
+            f"CREATE TABLE {table} LIKE old_{table}",
+            f"INSERT INTO {table} SELECT * FROM old_{table}",
+            "COMMIT",
+            schema=schema,
+        )
+    writer.burst(1_000)
+    deployment.assert_settled(1_000)
+
+    assert before >= 1_000
+    assert deployment.query(NAMELESS) == [(0,)]
+    assert deployment.query("SELECT COUNT(*) > 0 FROM user_agent") == [(1,)]
+    for consumer in (lake, clean):
+        assert "the database was set back" in consumer.text()
+        assert consumer.metric(RETRIES, dependency="mysql", reason="lock") >= 1
+    assert dead_letters_of(lake, clean) == redeliveries_of(lake, clean) == 0
+    assert producer.process.poll() is None

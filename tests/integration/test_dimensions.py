@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import random
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 
 import pytest
+import tenacity
 
-from clean_consumer import dimension
+from clean_consumer import dimension, rows
 from clean_consumer.agents import AgentParser
 from clean_consumer.dimension import (
     COMPLETED_AT_ONCE,
@@ -16,11 +20,20 @@ from clean_consumer.dimension import (
     USER_AGENTS,
     Dimension,
 )
-from clean_consumer.enrichment import Describe
+from clean_consumer.enrichment import Describe, enrichment
 from clean_consumer.referrers import ReferrerParser
-from clean_consumer.rows import referrer_id_of, user_agent_id_of
+from clean_consumer.rows import parse, referrer_id_of, user_agent_id_of
+from clean_consumer.settings import EnrichmentSettings
+from clean_consumer.store import Warehouse
+from datastream.config import Environment
+from datastream.errors import Unavailable
 from datastream.mysql import Session
+from datastream.slices import Slice
+from datastream.streams import Stream
+from datastream_operator import migrate
 from deployment import Deployment
+from faults.installation import run_sql
+from lake_consumer.store import Lake
 
 AGENTS = AgentParser()
 PARSED = USER_AGENTS.described_at_once
@@ -38,9 +51,9 @@ def _looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dimension, "NEXT_LOOK", 0.0)
 
 
-def agents(*texts: str) -> dict[int, str]:
-    """Return user agents by key."""
-    return {user_agent_id_of(text): text for text in texts}
+def agents(*texts: str) -> dict[str, int]:
+    """Return user agents, each with its key."""
+    return {text: user_agent_id_of(text) for text in texts}
 
 
 def unparsed(deployment: Deployment) -> int:
@@ -126,10 +139,10 @@ def test_two_consumers_describe_the_same(deployment: Deployment) -> None:
 def test_a_process_remembers_a_bounded_number(deployment: Deployment, session: Session) -> None:
     """Those of a flood are forgotten again, and stored no second time when they come back."""
     table = Dimension(session, USER_AGENTS, None)
-    table.ensure({key: f"a/{key}" for key in range(REMEMBERED)})
-    table.ensure({REMEMBERED: "one too many"})
+    table.ensure({f"a/{key}": key for key in range(REMEMBERED)})
+    table.ensure({"one too many": REMEMBERED})
     remembered = len(table._written)
-    table.ensure({0: "a/0"})
+    table.ensure({"a/0": 0})
 
     assert remembered == 1
     assert deployment.count("user_agent") == REMEMBERED + 1
@@ -141,10 +154,10 @@ def test_a_referrer_is_stored_with_its_host_and_kind(
     """One that is no URL too; whose kind is not known yet is filled in."""
     search, own, text = "https://www.google.com/", "https://shop.example.com/a", "no URL"
     describe = ReferrerParser(frozenset({"example.com"}))
-    Dimension(session, REFERRERS, None).ensure({referrer_id_of(own): own})
+    Dimension(session, REFERRERS, None).ensure({own: referrer_id_of(own)})
 
     Dimension(session, REFERRERS, describe).ensure(
-        {referrer_id_of(each): each for each in (search, text)}
+        {each: referrer_id_of(each) for each in (search, text)}
     )
 
     assert sorted(deployment.query("SELECT referrer, host, kind FROM referrer")) == [
@@ -152,3 +165,168 @@ def test_a_referrer_is_stored_with_its_host_and_kind(
         (search, "www.google.com", "search"),
         (text, None, "other"),
     ]
+
+
+def made_up(monkeypatch: pytest.MonkeyPatch, bits: int = 1) -> None:
+    """Shrink the keys' hashes, so that texts of one key are easy to make up."""
+    for name in ("user_agent_id_of", "referrer_id_of"):
+        whole = getattr(rows, name)
+        monkeypatch.setattr(rows, name, lambda text, whole=whole: whole(text) % 2**bits)
+
+
+def slice_of(offset: int, *pairs: tuple[str, str], stream: int = 1) -> Slice:
+    """Return a slice with a line for each referrer and user agent."""
+    lines = [
+        f'192.0.2.7 - - [10/Oct/2026:13:55:36 +0200] "GET /?{referrer}&{agent} HTTP/1.1" 200 5'
+        f' "{referrer}" "{agent}"'.encode()
+        for referrer, agent in pairs
+    ]
+    return Slice(
+        Stream(stream, "test", "host", "/access.log", "combined", 0),
+        *(offset, b"\n".join(lines), len(lines), 0, 0),
+    )
+
+
+NAMED = """
+    SELECT c.query, CONCAT(r.referrer, '&', a.user_agent)
+    FROM clean_log c LEFT JOIN referrer r USING (referrer_id) LEFT JOIN user_agent a
+        USING (user_agent_id)
+"""
+
+
+def test_texts_of_one_key_have_a_row_each_and_lines_name_the_right_one(
+    deployment: Deployment, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one slice, in one batch, and after a restart; each is told once, and is not moved."""
+    made_up(monkeypatch)
+    told: list[str] = []
+    warehouse = Warehouse(session, collided=told.append)
+    pairs = [(f"r/{number}", f"a/{number}") for number in range(12)]
+    warehouse.add([parse(slice_of(0, *pairs[:6])), parse(slice_of(10_000, *pairs[4:8]))])
+    first = {*deployment.query("SELECT user_agent_id, user_agent FROM user_agent")}
+    warehouse.add([parse(slice_of(20_000, *pairs))])
+    told_first = Counter(told)
+    Warehouse(session, collided=told.append).add([parse(slice_of(30_000, *pairs[::-1]))])
+
+    found = deployment.query(NAMED)
+    assert len(found) == 34
+    assert [row for row in found if row[0] != row[1]] == []
+    assert deployment.count("user_agent") == deployment.count("referrer") == 12
+    assert first <= {*deployment.query("SELECT user_agent_id, user_agent FROM user_agent")}
+    # Two have the two keys that there are.
+    assert told_first == {"user_agent": 10, "referrer": 10}
+    keys = deployment.query("SELECT user_agent_id FROM user_agent WHERE user_agent_id < 2")
+    assert len(keys) == 2
+
+
+def test_a_text_that_collides_with_none_keeps_its_key(
+    deployment: Deployment, session: Session
+) -> None:
+    """What older versions stored is named by the same key as ever, and nothing is told."""
+    told: list[str] = []
+    Dimension(session, USER_AGENTS, None, told.append).ensure(agents("a", "b"))
+    stored = Dimension(session, USER_AGENTS, None, told.append).ensure(agents("a", "b", "c"))
+
+    assert (stored, told) == ({}, [])
+    assert {*deployment.query("SELECT user_agent, user_agent_id FROM user_agent")} == {
+        *agents("a", "b", "c").items()
+    }
+
+
+def test_several_consumers_at_once_agree_on_the_keys_of_texts_that_collide(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without talking: a text has one row, whoever stores it, in whatever order they come."""
+    made_up(monkeypatch, 2)
+    pairs = [(f"r/{number}", f"a/{number}") for number in range(40)]
+
+    def consume(number: int) -> None:
+        with closing(Session(deployment.mysql, f"consumer {number}")) as opened:
+            warehouse = Warehouse(opened)
+            mixed = random.Random(number).sample(pairs, len(pairs))  # noqa: S311
+            for at in range(0, len(mixed), 4):
+                piece = slice_of(at * 1_000, *mixed[at : at + 4], stream=number)
+                retry(warehouse.add, [parse(piece)])
+
+    retry = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(Unavailable), stop=tenacity.stop_after_attempt(50)
+    )
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(consume, range(3)))
+
+    found = deployment.query(NAMED)
+    assert len(found) == 120
+    assert [row for row in found if row[0] != row[1]] == []
+    assert deployment.count("user_agent") == deployment.count("referrer") == 40
+
+
+def test_a_text_whose_row_is_disguised_is_renamed_by_what_is_stored(
+    deployment: Deployment, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A referrer without its query is the text that counts, also when its line is read again."""
+    made_up(monkeypatch)
+    settings = EnrichmentSettings.read(Environment({"PRIVACY_QUERIES": "drop", "ENRICH": "none"}))
+    added = enrichment(settings)
+    pairs = [(f"https://example.com/{number}?q", "a") for number in range(6)]
+    Warehouse(session, added).add([parse(slice_of(0, *pairs), added)])
+
+    named = deployment.query(
+        "SELECT referrer FROM clean_log JOIN referrer USING (referrer_id) ORDER BY line_offset"
+    )
+    assert named == [(referrer.partition("?")[0],) for referrer, _ in pairs]
+
+
+def set_back(deployment: Deployment, how: str) -> None:
+    """Bring the database to the state in which no line had come."""
+    names = ("log_stream", "user_agent", "referrer", "raw_log", "clean_log", "rejected_log")
+    if how == "rows":
+        for table in names:
+            deployment.change(f"DELETE FROM {table}")
+        return
+    schema = deployment.mysql.database
+    run_sql(deployment.database, f"DROP DATABASE {schema}", f"CREATE DATABASE {schema}")
+    migrate.apply(deployment.mysql)
+
+
+@pytest.mark.parametrize("how", ["rows", "database"])
+def test_the_database_is_set_back_while_sessions_are_open(deployment: Deployment, how: str) -> None:
+    """What was written once is written again: every new row has what it names, of each consumer."""
+    retry = tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(Unavailable), stop=tenacity.stop_after_attempt(2)
+    )
+    pairs = [(f"r/{number}", f"a/{number}") for number in range(3)]
+    with ExitStack() as stack:
+        sessions = [stack.enter_context(closing(Session(deployment.mysql, name))) for name in "abc"]
+        lake = Lake(sessions[0])
+        warehouses = [Warehouse(session) for session in sessions[1:]]
+        for position in (0, 100_000):
+            if position:
+                set_back(deployment, how)
+            piece = slice_of(position, *pairs)
+            retry(lake.add, [piece])
+            for part, warehouse in enumerate(warehouses):
+                retry(warehouse.add, [parse(slice_of(position + part * 10_000, *pairs))])
+
+    found = deployment.query(NAMED)
+    assert len(found) == 6
+    assert [row for row in found if row[0] != row[1]] == []
+    assert deployment.count("log_stream") == 1
+    assert deployment.count("raw_log") == 3
+
+
+@pytest.mark.parametrize("table", ["log_stream", "user_agent", "referrer"])
+def test_a_row_that_somebody_removed_is_written_again(
+    deployment: Deployment, session: Session, table: str
+) -> None:
+    """It is told as what it is, and the same batch is whole at the next attempt."""
+    warehouse = Warehouse(session)
+    warehouse.add([parse(slice_of(0, ("r", "a")))])
+    deployment.change(f"DELETE FROM {table}")
+    batch = [parse(slice_of(1_000, ("r", "a")))]
+
+    with pytest.raises(Unavailable, match=f"rows of {table} .* are gone.*set back"):
+        warehouse.add(batch)
+    warehouse.add(batch)
+
+    assert deployment.count(table) == 1
+    assert [row for row in deployment.query(NAMED) if row[0] != row[1]] == []

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import io
 import re
 import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +15,12 @@ import pytest
 from clean_consumer.rows import referrer_id_of
 from clean_consumer.tables import ADD_CLEAN, ADD_ERRORS
 from datastream import slices
+from datastream.errors import Unavailable
 from datastream.parsing import ERROR_LIMITS, LIMITS, ErrorEvent, Event
 from datastream_operator import migrate
+from datastream_operator.refused import Refused
 from deployment import Deployment
+from faults.installation import run_sql
 
 MIGRATIONS = sorted(
     path for path in migrate.FOLDER.glob("*.sql") if not path.name.endswith(".rollback.sql")
@@ -175,7 +182,7 @@ def test_referrers_move_into_a_table_of_their_own_and_back(
             first = path.name == "0010_create_referrer.sql"
             text = path.read_text()
             (newer / path.name).write_text(text.partition("\n")[2] if first else text)
-    migrate.roll_back(deployment.mysql, newer)
+    migrate.roll_back(deployment.mysql, folder=newer)
     with deployment.database.connect(deployment.mysql.database) as connection:
         connection.cursor().executemany(
             "INSERT INTO clean_log (stream_id, line_offset, parser_version, flags, time, is_email,"
@@ -187,7 +194,7 @@ def test_referrers_move_into_a_table_of_their_own_and_back(
     migrate.apply(deployment.mysql, newer)
     ids = deployment.query("SELECT referrer_id FROM clean_log ORDER BY line_offset")
     stored = deployment.query("SELECT referrer_id, referrer, host, kind FROM referrer")
-    migrate.roll_back(deployment.mysql, newer)
+    migrate.roll_back(deployment.mysql, folder=newer)
     back = deployment.query("SELECT referrer FROM clean_log ORDER BY line_offset")
 
     expected = [None if text is None else referrer_id_of(text) for text in referrers]
@@ -196,3 +203,259 @@ def test_referrers_move_into_a_table_of_their_own_and_back(
         (referrer_id_of(text), text, None, None) for text in set(referrers) if text is not None
     )
     assert [text for (text,) in back] == referrers
+
+
+def operator(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, typed: str | None) -> None:
+    """Be at a terminal and type this; None is no terminal."""
+    for name, value in deployment.env().items():
+        monkeypatch.setenv(name, value)
+    terminal = io.StringIO(typed or "")
+    monkeypatch.setattr(terminal, "isatty", lambda: typed is not None)
+    monkeypatch.setattr(sys, "stdin", terminal)
+
+
+def migrated(*arguments: str) -> int:
+    """Run `datastream migrate` in this process."""
+    parser = argparse.ArgumentParser()
+    migrate.add_arguments(parser)
+    return migrate.run(parser.parse_args(arguments))
+
+
+@pytest.mark.parametrize("typed", [None, "", "y\n", "yes\n", "another\n"])
+def test_nothing_is_taken_back_unless_the_name_of_the_database_is_typed(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, typed: str | None
+) -> None:
+    """Nobody to be asked, no answer or another one: every row stays, and the exit code says so."""
+    deployment.change("INSERT INTO raw_log (stream_id, line_offset, flags, line) VALUES (1,1,0,'')")
+    operator(deployment, monkeypatch, typed)
+
+    with pytest.raises(Refused, match="nothing was changed") as refused:
+        migrated("--rollback", "--to", "0")
+
+    assert refused.value.code == 1
+    assert deployment.count("raw_log") == 1
+    assert migrate.applied(deployment.mysql) == NAMES
+
+
+def test_migrations_are_taken_back_one_or_down_to_a_number(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One without a number; those behind it with one, which itself stays; all of them with 0."""
+    operator(deployment, monkeypatch, f"{deployment.mysql.database}\n")
+    assert migrated("--rollback") == 0
+    assert migrate.applied(deployment.mysql) == NAMES[:-1]
+    assert f"Rolled back {NAMES[-1]}\n" in capsys.readouterr().out
+
+    assert migrated("--rollback", "--to", "16", "--yes") == 0
+    assert migrate.applied(deployment.mysql) == NAMES[:16]
+    assert migrated("--rollback", "--to", "18", "--yes") == 0
+    assert "nothing to take back" in capsys.readouterr().out
+
+    assert migrate.apply(deployment.mysql) == NAMES[16:]
+    assert migrated("--rollback", "--to", "0", "--yes") == 0
+    assert tables(deployment) == set()
+
+
+@pytest.mark.parametrize("to", ["", "x", "-1", "1000", "99999", "1.5", "٣"])
+def test_a_number_that_no_migration_has_is_named(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    """Before anything is changed."""
+    operator(deployment, monkeypatch, None)
+
+    with pytest.raises(Refused, match=f"--to is {to!r}; it must be the number") as refused:
+        migrated("--rollback", f"--to={to}", "--yes")
+
+    assert refused.value.code == 64
+    assert migrate.applied(deployment.mysql) == NAMES
+
+
+def test_options_of_a_rollback_alone_change_nothing() -> None:
+    """`--to` without `--rollback` is not taken for a number to migrate to."""
+    with pytest.raises(Refused, match="go with --rollback"):
+        migrated("--to", "3")
+
+
+def test_what_a_newer_version_applied_is_not_taken_back_by_this_one(deployment: Deployment) -> None:
+    """It may rest on what would be taken away under it."""
+    deployment.change(
+        "INSERT INTO _yoyo_migration VALUES ('x', '9999_of_tomorrow', '2026-01-01 00:00:00')"
+    )
+
+    with pytest.raises(Refused, match="9999_of_tomorrow, which this version does not know"):
+        migrate.roll_back(deployment.mysql)
+
+    assert {"raw_log", "clean_log"} <= tables(deployment)
+
+
+ALL_GRANTS = (
+    "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, CREATE VIEW, SHOW VIEW,"
+    " CREATE ROUTINE, ALTER ROUTINE, EXECUTE"
+)
+
+
+def definition(deployment: Deployment) -> list[tuple[object, ...]]:
+    """Return every column of every table, and every procedure."""
+    return deployment.query(
+        "SELECT table_name, ordinal_position, column_name, column_type, is_nullable"
+        " FROM information_schema.columns WHERE table_schema = DATABASE() UNION ALL"
+        " SELECT routine_name, 0, routine_definition, '', '' FROM information_schema.routines"
+        " WHERE routine_schema = DATABASE() ORDER BY 1, 2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        (
+            "CREATE",
+            "making the tables that note what is applied failed.*error 1142: CREATE command",
+        ),
+        ("ALTER", "migration 0008_.* failed.*error 1142: ALTER command"),
+        ("INDEX", "migration 0015_.* failed.*error 1142: INDEX command"),
+        ("CREATE VIEW", "migration 0006_.* failed.*error 1142: CREATE VIEW command"),
+        ("CREATE ROUTINE", "migration 0007_.* failed.*error 1044: Access denied"),
+        ("ALTER ROUTINE", "migration 0018_.* failed.*error 1370: alter routine command"),
+        (
+            "DROP",
+            "migration 0014_.* failed.*error 1142: DROP command|migration 0006_.*DROP command",
+        ),
+        ("INSERT", "error 1142: INSERT command"),
+        ("UPDATE", "migration 0013_.* failed.*error 1142: UPDATE command"),
+    ],
+)
+def test_a_grant_that_is_missing_is_named_and_given_it_goes_on(
+    deployment: Deployment, missing: str, words: str
+) -> None:
+    """In the server's words and with what to do; what is made then is what is made in one go."""
+    whole = definition(deployment)
+    schema = deployment.mysql.database
+    account = f"'{schema}_m'@'%'"
+    pattern = schema.replace("_", r"\_")
+    given = ", ".join(g for g in ALL_GRANTS.split(", ") if g != missing)
+    settings = replace(deployment.mysql, user=f"{schema}_m")
+    run_sql(
+        deployment.database,
+        f"DROP DATABASE {schema}",
+        f"CREATE DATABASE {schema} DEFAULT CHARACTER SET utf8mb4 DEFAULT COLLATE utf8mb4_bin",
+        # A procedure's maker may alter it, unless this is off.
+        "SET GLOBAL automatic_sp_privileges = OFF",
+        f"CREATE USER {account} IDENTIFIED BY 'secret'",
+        f"GRANT {given} ON `{pattern}`.* TO {account}",
+    )
+    try:
+        with pytest.raises(Unavailable, match=words) as refused:
+            migrate.apply(settings)
+        with pytest.raises(Unavailable, match=words):
+            migrate.apply(settings)
+        run_sql(deployment.database, f"GRANT {missing} ON `{pattern}`.* TO {account}")
+        migrate.apply(settings)
+    finally:
+        run_sql(
+            deployment.database,
+            "SET GLOBAL automatic_sp_privileges = DEFAULT",
+            f"DROP USER {account}",
+        )
+
+    assert "check the grants of the account" in str(refused.value)
+    assert definition(deployment) == whole
+
+
+def test_a_row_format_that_is_too_small(deployment: Deployment) -> None:
+    """Its number, its words and the setting; once that is made larger all is exact."""
+    whole = definition(deployment)
+    migrate.roll_back(deployment.mysql)
+    run_sql(
+        deployment.database,
+        "SET GLOBAL innodb_strict_mode = ON",
+        "SET GLOBAL innodb_default_row_format = compact",
+    )
+    try:
+        with pytest.raises(Unavailable) as refused:
+            migrate.apply(deployment.mysql)
+    finally:
+        run_sql(deployment.database, "SET GLOBAL innodb_default_row_format = dynamic")
+    migrate.apply(deployment.mysql)
+
+    assert re.search(
+        r"migration 0004_\w+ failed .*error 1118: Row size too large", str(refused.value)
+    )
+    assert "innodb_default_row_format to dynamic" in str(refused.value)
+    assert definition(deployment) == whole
+
+
+@pytest.mark.parametrize("tables_left", range(4))
+def test_a_first_run_that_was_killed_among_the_tables_of_the_tool(
+    deployment: Deployment, tables_left: int
+) -> None:
+    """Whichever of them are there, and in its older form, the next run goes on."""
+    made = tables(deployment)
+    migrate.roll_back(deployment.mysql)
+    for table in ("_yoyo_version", "_yoyo_migration", "_yoyo_log", "yoyo_lock")[: 4 - tables_left]:
+        deployment.change(f"DROP TABLE {table}")
+    if tables_left < 3:
+        deployment.change("CREATE TABLE _yoyo_migration (id VARCHAR(191) PRIMARY KEY, ctime DATE)")
+
+    assert migrate.apply(deployment.mysql) == NAMES
+    assert tables(deployment) == made
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "TABLE raw_log (id INT PRIMARY KEY, message TEXT)",
+        "TABLE clean_log (stream_id INT)",
+        "TABLE rejected_log (id INT)",
+        "TABLE user_agent (id INT, user_agent TEXT)",
+        "TABLE referrer (referrer_id INT)",
+        "TABLE log_stream (id INT)",
+        "TABLE error_log (id INT, time DATETIME, message TEXT)",
+        "TABLE clean_log_flat (id INT)",
+        "VIEW raw_log AS SELECT 1 AS stream_id",
+        "VIEW clean_log_flat AS SELECT 1 AS id",
+        "PROCEDURE complete_line(IN number INT) SELECT number",
+    ],
+)
+def test_a_table_of_another_program_is_not_taken_for_ours(
+    deployment: Deployment, other: str
+) -> None:
+    """It is named and left as it is, and nothing is made beside it."""
+    migrate.roll_back(deployment.mysql)
+    for table in YOYO:
+        deployment.change(f"DROP TABLE {table}")
+    kind, name = re.split(r"[ (]", other)[:2]
+    deployment.change(f"CREATE {other}")
+    before = definition(deployment)
+
+    with pytest.raises(Refused, match=f"has the {kind.lower()} {name} of another program"):
+        migrate.apply(deployment.mysql)
+
+    assert definition(deployment) == before
+    assert deployment.operate("migrate").returncode == 1
+    deployment.change(f"DROP {kind} {name}")
+    assert migrate.apply(deployment.mysql) == NAMES
+
+
+def test_what_each_migration_makes_is_read_as_the_server_makes_it(deployment: Deployment) -> None:
+    """By its columns a table is told as ours: those that the text names are those there are."""
+    migrate.roll_back(deployment.mysql)
+    checked = []
+    for number, path in enumerate(MIGRATIONS, 1):
+        made = migrate.Made.by(path.read_text(encoding="utf-8"))
+        if made is None or made.kind == "procedure":
+            continue
+        migrate.apply(deployment.mysql, only(MIGRATIONS[:number], deployment.folder))
+        assert made.columns == {name for name, _ in columns(deployment, made.name)}
+        checked.append(made.name)
+
+    assert sorted({*checked}) == sorted(tables(deployment) - {"complete_line"})
+
+
+def only(migrations: list[Path], folder: Path) -> Path:
+    """Return a folder that has these migrations alone."""
+    target = folder / str(len(migrations))
+    target.mkdir()
+    for path in migrations:
+        shutil.copy(path, target)
+        shutil.copy(path.with_suffix(".rollback.sql"), target)
+    return target

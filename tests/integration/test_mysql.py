@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,6 +18,7 @@ from datastream.inserts import Insert, binaries, json_texts, numbers, texts
 from datastream.mysql import SESSION_TIMEOUT, Session, StreamLog
 from datastream.streams import Stream
 from deployment import Deployment
+from faults.installation import run_sql
 
 ADD = Insert(
     "INSERT INTO everything ({columns}) VALUES {values}",
@@ -257,3 +259,81 @@ def test_each_stream_is_written_once(deployment: Deployment) -> None:
         "SELECT stream_id, source, host, path, format, generation FROM log_stream"
     )
     assert rows == [(2**64 - 1, "source", "host", STREAM.path, "combined", 0)]
+
+
+class Silent:
+    """A server that takes a connection and never says a word."""
+
+    def __enter__(self) -> int:
+        """Listen; return the port."""
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        return int(self._socket.getsockname()[1])
+
+    def __exit__(self, *_: object) -> None:
+        """Hear no more."""
+        self._socket.close()
+
+
+def test_a_server_that_never_greets_is_told_as_soon_as_one_that_is_away(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The limit of a connection holds for the greeting, not that of a statement."""
+    monkeypatch.setattr(mysql, "CONNECT_TIMEOUT", 1)
+    monkeypatch.setattr(mysql, "READ_TIMEOUT", 10_000)
+    with Silent() as port:
+        session = Session(replace(deployment.mysql, port=port), "test")
+        with pytest.raises(Unavailable, match=r"error (2013|2003)"), session.transaction():
+            pass
+
+
+def test_a_statement_has_its_own_limit(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes longer than a connection may is no failure."""
+    monkeypatch.setattr(mysql, "CONNECT_TIMEOUT", 1)
+    with closing(Session(deployment.mysql, "test")) as session, session.transaction() as running:
+        assert list(running.select("SELECT SLEEP(2)")) == [(0,)]
+
+
+@pytest.fixture
+def account(deployment: Deployment) -> Iterator[str]:
+    """An account of the test's own, that may do all with the schema."""
+    name = f"{deployment.mysql.database}_x"
+    pattern = deployment.mysql.database.replace("_", r"\_")
+    run_sql(
+        deployment.database,
+        f"CREATE USER '{name}'@'%' IDENTIFIED BY 'secret'",
+        f"GRANT ALL ON `{pattern}`.* TO '{name}'@'%'",
+    )
+    yield name
+    run_sql(deployment.database, f"DROP USER '{name}'@'%'")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("ALTER USER {} ACCOUNT LOCK", "error (4151|3118): .*ACCOUNT UNLOCK"),
+        ("ALTER USER {} PASSWORD EXPIRE", "error (1820|1862): .*give the account a new password"),
+        ("ALTER USER {} WITH MAX_QUERIES_PER_HOUR 2", "error 1226: .*raise the account's limit"),
+        ("ALTER USER {} REQUIRE X509", "error 1045: .*MYSQL_TLS_CERT"),
+        ("DROP DATABASE `{schema}`", "error 1049: Unknown database .*create the database"),
+        ("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {}", "error 1044: .*check the grants"),
+    ],
+)
+def test_what_an_account_is_refused_for_is_told_with_what_to_do(
+    deployment: Deployment, account: str, change: str, words: str
+) -> None:
+    """The server's number and words first, then the cure, as what a person mends."""
+    schema = deployment.mysql.database
+    run_sql(deployment.database, change.format(f"'{account}'@'%'", schema=schema))
+    try:
+        session = Session(replace(deployment.mysql, user=account), "test")
+        with pytest.raises(Unavailable, match=words) as raised:
+            for _ in range(3):
+                with closing(session), session.transaction() as transaction:
+                    transaction.select("SELECT 1")
+    finally:
+        run_sql(deployment.database, f"CREATE DATABASE IF NOT EXISTS {schema}")
+
+    assert raised.value.reason == "statement"
+    assert str(raised.value).startswith("error ")

@@ -261,9 +261,17 @@ class ConsumerMetrics(ServiceMetrics):
             ["reason"],
             registry=registry,
         )
+        self._collided = Counter(
+            "datastream_key_collisions_total",
+            "Texts stored under another key than their hash, which another text has, by table.",
+            ["table"],
+            registry=registry,
+        )
         for table in tables:
             self._stored.labels(table)
         if "rejected_log" in tables:
+            for table in ("user_agent", "referrer"):
+                self._collided.labels(table)
             for reason in REJECT_REASONS:
                 self._rejected.labels(reason)
         for reason in QUARANTINE_REASONS:
@@ -290,6 +298,10 @@ class ConsumerMetrics(ServiceMetrics):
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
+
+    def collided(self, table: str) -> None:
+        """Count a text whose key another text has."""
+        self._collided.labels(table).inc()
 
     def delivered(self, messages: int, redelivered: int) -> None:
         """Count messages, and those of them that had been delivered before."""

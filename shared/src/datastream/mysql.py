@@ -7,7 +7,7 @@ Everything PyMySQL stays in here and in inserts.py. Works with MySQL 8.4 and lat
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, LiteralString
 
@@ -41,24 +41,94 @@ LOCK_ERRORS = frozenset({1205, 1213})
 #: Bytes; no server can be set to take a longer statement.
 GREATEST_PACKET = 1024**3
 
+_GRANTS = "check the grants of the account"
+_MIGRATE = "the schema is older than the code: run the migrations"
+_LOGIN = "check MYSQL_USER and MYSQL_PASSWORD"
+_DISK = "make room on the server's disk"
+_READ_ONLY = "let it take writes again, or let MYSQL_HOST name the server that does"
+_EXPIRED = "give the account a new password (ALTER USER … IDENTIFIED BY …), here and there"
+_LOCKED = "let the account in again: ALTER USER … ACCOUNT UNLOCK"
+_BINARY_LOG = "set its binlog_format to ROW: consumers read what is committed (READ COMMITTED)"
+_DAMAGED = "look at the server's error log: the table cannot be read there"
+
+#: What a person can do about an error, by its number.
 _HINTS = {
-    1021: "make room on the server's disk",
+    1021: _DISK,
+    1030: "look at the server's error log: its storage fails",
+    1034: _DAMAGED,
+    1036: _READ_ONLY,
+    1037: "give the server more memory",
     1040: "raise its max_connections, or end other sessions",
-    1044: "check the grants of the account",
-    1045: "check MYSQL_USER and MYSQL_PASSWORD, and MYSQL_TLS_CERT if the account requires one",
-    1049: "create the database of MYSQL_DATABASE",
-    1054: "the schema is older than the code: run the migrations",
-    1114: "make room on the server's disk",
-    1142: "check the grants of the account",
+    1041: "give the server more memory",
+    1044: _GRANTS,
+    1045: f"{_LOGIN}, and MYSQL_TLS_CERT if the account requires one",
+    1049: "create the database of MYSQL_DATABASE, or correct the name",
+    1054: _MIGRATE,
+    1071: "set its innodb_page_size to 16k: its pages hold no key of this length",
+    1101: "set its sql_mode as it comes: the column may not have this default",
+    1114: _DISK,
+    1118: "set its innodb_page_size to 16k and its innodb_default_row_format to dynamic",
+    1129: "let this host in again: FLUSH HOSTS (MySQL: TRUNCATE performance_schema.host_cache)",
+    1130: "make an account for this host: it is known by its name or address there",
+    1135: "give the server more memory or threads",
+    1142: _GRANTS,
+    1143: _GRANTS,
     1146: "the schema is not there: run the migrations",
     1153: "raise its max_allowed_packet: one line alone is longer",
-    1290: "let it take writes again",
-    1305: "the schema is older than the code: run the migrations",
-    1370: "check the grants of the account",
-    1698: "check MYSQL_USER and MYSQL_PASSWORD",
+    1194: _DAMAGED,
+    1195: _DAMAGED,
+    1203: "raise max_user_connections, or end other sessions of the account",
+    1206: "raise its innodb_buffer_pool_size: there is no room for locks",
+    1226: "raise the account's limit (ALTER USER … WITH …), or wait until its hour is over",
+    1227: _GRANTS,
+    1251: "give the account a newer way to log in (ALTER USER … IDENTIFIED VIA / WITH …)",
+    1286: "enable the storage engine InnoDB",
+    1290: _READ_ONLY,
+    1305: _MIGRATE,
+    1347: "something else has the name of one of our tables: give MYSQL_DATABASE one of its own",
+    1356: f"{_GRANTS}, and run the migrations",
+    1364: "a column is there that this version does not fill: use the version that made it",
+    1370: _GRANTS,
+    1410: _GRANTS,
+    1418: "set its log_bin_trust_function_creators to 1, or let an account with SUPER migrate",
+    1419: "set its log_bin_trust_function_creators to 1, or let an account with SUPER migrate",
+    1449: "make the account again that ran the migrations, or have the procedure made by another",
+    1524: "load the plugin there, or give the account another way to log in",
+    1598: _BINARY_LOG,
+    1665: _BINARY_LOG,
+    1666: _BINARY_LOG,
+    1698: _LOGIN,
+    1709: "set its innodb_default_row_format to dynamic: a key is too long for the other ones",
+    1785: "make every table of the database an InnoDB table: its GTIDs allow no other",
+    1792: _READ_ONLY,
+    1812: _DAMAGED,
+    1820: _EXPIRED,
+    1836: _READ_ONLY,
+    1862: _EXPIRED,
+    1877: _DAMAGED,
+    1932: _DAMAGED,
+    3032: "let it take sessions again: SET GLOBAL offline_mode = OFF",
+    3098: "the group takes no table without a primary key: run the migrations",
+    3118: _LOCKED,
+    3159: "set MYSQL_TLS: it lets nobody in without",
+    3168: "wait until it has started, or look at its error log",
+    3572: "end the session that holds the rows",
+    3700: _GRANTS,
+    3750: "the server takes no table without a primary key: run the migrations",
+    3955: f"{_LOCKED}; it was locked after failed attempts",
+    4151: _LOCKED,
 }
 
-Value = float | str | bytes | None
+Value = float | str | bytes | None | Sequence[int]
+
+
+def explained(error: pymysql.MySQLError) -> str:
+    """Return an error as the server's number and words, and then what to do where that is known."""
+    match error.args:
+        case (int(code), words):
+            hint = _HINTS.get(code)
+            return f"error {code}: {words}; {hint}" if hint else f"error {code}: {words}"
+    return str(error)
 
 
 def connect(settings: MysqlSettings, **options: Any) -> Any:
@@ -165,7 +235,8 @@ class Session:
             sql_mode=SQL_MODE,
             init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             connect_timeout=CONNECT_TIMEOUT,
-            read_timeout=READ_TIMEOUT,
+            # Until it is greeted and let in, which whoever takes the connection may never say.
+            read_timeout=CONNECT_TIMEOUT,
             write_timeout=READ_TIMEOUT,
             program_name=self._name,
             autocommit=False,
@@ -179,6 +250,8 @@ class Session:
             )
             cursor.execute("SELECT @@max_allowed_packet")
             self._most_bytes = cursor.fetchone()[0]
+        # The driver has one setting for both, and no way to change it later on.
+        connection._read_timeout = READ_TIMEOUT
         self._connection = connection
         self._used_at = time.monotonic()
 
@@ -191,11 +264,10 @@ class Session:
             if code in DATA_ERRORS:
                 raise RowRefused(f"error {code}") from error
             if code in LOCK_ERRORS:
-                raise Unavailable(str(error), "lock") from error
+                raise Unavailable(explained(error), "lock") from error
             self.close()
-            hint = _HINTS.get(code)
-            message = f"{error}; {hint}" if hint else str(error)
-            raise Unavailable(message, "statement" if hint else _lost(error)) from error
+            reason = "statement" if code in _HINTS else _lost(error)
+            raise Unavailable(explained(error), reason) from error
         except OSError as error:
             self.close()
             raise Unavailable(str(error)) from error
@@ -264,8 +336,45 @@ ADD_STREAMS = Insert(
 )
 
 
+#: Keys that a statement asks for: a server may take a longer list for another kind of query.
+KEYS_AT_ONCE = 500
+
+
+class Vanished(Unavailable):
+    """Rows that this process has written, or seen, are there no longer: the database was set back.
+
+    An older backup, or a replica that was behind and is now the server. Whoever remembers having
+    written them must forget that.
+    """
+
+    def __init__(self, table: str) -> None:
+        super().__init__(
+            f"rows of {table} that were there are gone, as the database was set back to an older"
+            " state or somebody removed them; they are written again",
+            "lock",
+        )
+
+
+def assert_there(
+    transaction: Transaction, table: str, query: LiteralString, keys: Collection[int]
+) -> None:
+    """Raise Vanished unless the table has a row for each of the keys.
+
+    Read in the transaction that stores rows which name them: until it ends nobody can drop the
+    table. `query` counts the rows whose keys are in a list, `%s`.
+    """
+    asked = list(keys)
+    for start in range(0, len(asked), KEYS_AT_ONCE):
+        part = asked[start : start + KEYS_AT_ONCE]
+        ((count,),) = transaction.select(query, (part,))
+        if count != len(part):
+            raise Vanished(table)
+
+
 class StreamLog:
     """Writes log_stream: each stream once, by whichever consumer sees it first."""
+
+    COUNT: LiteralString = "SELECT COUNT(*) FROM log_stream WHERE stream_id IN %s"
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -283,3 +392,12 @@ class StreamLog:
         with self._session.transaction() as transaction:
             transaction.insert(ADD_STREAMS, rows)
         self._written |= new.keys()
+
+    def assert_there(self, transaction: Transaction, streams: Iterable[Stream]) -> None:
+        """Raise Vanished unless the table has each of the streams still."""
+        keys = {stream.stream_id for stream in streams}
+        assert_there(transaction, "log_stream", self.COUNT, keys)
+
+    def forget(self) -> None:
+        """Take nothing for written any more."""
+        self._written.clear()

@@ -105,7 +105,7 @@ def test_no_query_string_is_left() -> None:
     assert "?" in str(parsed().clean) + str(parsed().referrers)
     assert "?" not in str(dropped.clean) + str(dropped.referrers)
     assert dropped.referrers == {
-        referrer_id_of("https://www.google.com/"): "https://www.google.com/"
+        "https://www.google.com/": referrer_id_of("https://www.google.com/")
     }
 
 

@@ -38,7 +38,7 @@ def test_the_user_agent_is_named_by_its_hash() -> None:
     parsed = parse(piece(LINE, LINE))
 
     key = user_agent_id_of("example/1.0")
-    assert parsed.agents == {key: "example/1.0"}
+    assert parsed.agents == {"example/1.0": key}
     assert [row[-6] for row in parsed.clean] == [key, key]
     assert 0 <= key < 2**64
 

@@ -36,7 +36,8 @@ def run(env: Environment) -> int:
         closing(Session(mysql, NAME)) as session,
     ):
         prepare = partial(parse, enrichment=added)
-        run_consumer(topology.CLEAN_QUEUE, prepare, Warehouse(session, added), rabbit, counts, stop)
+        warehouse = Warehouse(session, added, counts.collided)
+        run_consumer(topology.CLEAN_QUEUE, prepare, warehouse, rabbit, counts, stop)
     return 0
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import time
-from collections.abc import Mapping
-from typing import LiteralString, NamedTuple
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, LiteralString, NamedTuple
 
 from clean_consumer.enrichment import Describe
+from clean_consumer.rows import next_id_of
 from datastream.inserts import Insert, numbers, texts
-from datastream.mysql import Session
+from datastream.mysql import KEYS_AT_ONCE, Session, Transaction, assert_there
+
+logger = logging.getLogger(__name__)
 
 #: How many keys a process remembers to have written: those of a flood are forgotten again.
 REMEMBERED = 20_000
@@ -21,15 +26,20 @@ NEXT_LOOK = 10.0
 class Table(NamedTuple):
     """A table of texts with the columns that derive from each."""
 
+    name: str
     add: Insert
     #: Finds rows that were stored without a description: `LIMIT %s`.
     undescribed: LiteralString
     complete: LiteralString
+    #: The texts under some keys, and how many of the keys there are: `IN %s`.
+    stored: LiteralString
+    present: LiteralString
     #: How many texts are described in a batch; the others are, later on.
     described_at_once: int
 
 
 USER_AGENTS = Table(
+    name="user_agent",
     add=Insert(
         """
         INSERT INTO user_agent ({columns}) VALUES {values}
@@ -53,11 +63,14 @@ USER_AGENTS = Table(
         SET browser = %s, browser_version = %s, `system` = %s, device = %s, is_bot = %s
         WHERE user_agent_id = %s
     """,
+    stored="SELECT user_agent_id, user_agent FROM user_agent WHERE user_agent_id IN %s",
+    present="SELECT COUNT(*) FROM user_agent WHERE user_agent_id IN %s",
     # Half a millisecond each at the worst, whoever made them up.
     described_at_once=50,
 )
 
 REFERRERS = Table(
+    name="referrer",
     add=Insert(
         """
         INSERT INTO referrer ({columns}) VALUES {values}
@@ -71,32 +84,70 @@ REFERRERS = Table(
     complete="""
         UPDATE referrer SET host = %s, kind = %s WHERE referrer_id = %s
     """,
+    stored="SELECT referrer_id, referrer FROM referrer WHERE referrer_id IN %s",
+    present="SELECT COUNT(*) FROM referrer WHERE referrer_id IN %s",
     # Some microseconds each, so every one of a batch.
     described_at_once=10_000,
 )
 
 
 class Dimension:
-    """Writes each distinct text once, with its description, before the rows that name it."""
+    """Writes each distinct text once, with its description, before the rows that name it.
 
-    def __init__(self, session: Session, table: Table, describe: Describe | None) -> None:
-        """Without `describe`, those columns stay NULL until a consumer that has it comes."""
+    Its key is a hash, and texts of one hash can be made by who wants to: the first that is stored
+    has the key, and another one the next key of its own that is free.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        table: Table,
+        describe: Describe | None,
+        collided: Callable[[str], None] = lambda _table: None,
+    ) -> None:
+        """Without `describe`, those columns stay NULL until a consumer that has it comes.
+
+        `collided(table)` is called for each text that is stored under another key.
+        """
         self._session = session
         self._table = table
         self._describe = describe
-        self._written: set[int] = set()
+        self._collided = collided
+        #: For each key that a text has by its hash alone: Python's hash of the text. Nobody can
+        #: know that one, which is another in every process, nor make two texts of the same.
+        self._written: dict[int, int] = {}
+        #: The key of each text that is stored under another one.
+        self._elsewhere: dict[str, int] = {}
         self._look_at = 0.0
 
-    def ensure(self, texts: Mapping[int, str]) -> None:
-        """Commit the texts, by key, that are new to this process. Raises RowRefused, Unavailable.
+    def ensure(self, texts: Mapping[str, int]) -> dict[str, int]:
+        """Commit those of the texts, each with its key, that are new to this process.
 
-        However many there are, no more than a bounded number is described now.
+        Returns the texts that are stored under another key, with it: usually none. However many
+        are new, no more than a bounded number is described now. Raises RowRefused, Unavailable.
         """
-        new = sorted((key, value) for key, value in texts.items() if key not in self._written)
+        written = self._written
+        new = sorted(
+            (key, text)
+            for text, key in texts.items()
+            if written.get(key) != hash(text) and text not in self._elsewhere
+        )
         if new:
             self._add(new)
         if self._describe is not None and time.monotonic() >= self._look_at:
             self._complete(self._describe)
+        if not self._elsewhere:
+            return {}
+        return {text: self._elsewhere[text] for text in texts if text in self._elsewhere}
+
+    def assert_there(self, transaction: Transaction, keys: Collection[int]) -> None:
+        """Raise Vanished unless the table has each of the keys still."""
+        assert_there(transaction, self._table.name, self._table.present, keys)
+
+    def forget(self) -> None:
+        """Take nothing for written any more."""
+        self._written.clear()
+        self._elsewhere.clear()
 
     def check(self) -> None:
         """Raise Unavailable unless the table is there and may be read."""
@@ -104,18 +155,51 @@ class Dimension:
             transaction.select(self._table.undescribed, (0,))
 
     def _add(self, new: list[tuple[int, str]]) -> None:
-        table, describe = self._table, self._describe
-        at_once = table.described_at_once if describe else 0
-        rows = [(*row, *describe(row[1])) for row in new[:at_once]] if describe else []
-        blank = [None] * (len(table.add.columns) - 2)
-        rows += [(*row, *blank) for row in new[at_once:]]
+        at_once = self._table.described_at_once if self._describe else 0
+        described = {text for _, text in new[:at_once]}
+        elsewhere: dict[str, int] = {}
         with self._session.transaction() as transaction:
-            transaction.insert(table.add, rows)
-        if len(self._written) + len(new) > REMEMBERED:
-            self._written.clear()
-        self._written.update(key for key, _ in new)
+            asked = new
+            for attempt in itertools.count(1):
+                taken = self._insert(transaction, asked, described)
+                if not taken:
+                    break
+                asked = sorted((next_id_of(text, attempt), text) for _, text in taken)
+                elsewhere |= {text: key for key, text in asked}
+        if len(self._written) + len(self._elsewhere) + len(new) > REMEMBERED:
+            self.forget()
+        self._written.update((key, hash(text)) for key, text in new if text not in elsewhere)
+        self._elsewhere |= elsewhere
+        for text, key in elsewhere.items():
+            self._collided(self._table.name)
+            logger.warning(
+                "Two texts have one key, and the second is stored under another one",
+                extra={"table": self._table.name, "key": key, "text": text},
+            )
         if len(new) > at_once:
             self._look_at = 0.0
+
+    def _insert(
+        self, transaction: Transaction, asked: list[tuple[int, str]], described: Collection[str]
+    ) -> list[tuple[int, str]]:
+        """Store texts under keys, and return those whose key another text has."""
+        rows = dict(reversed(asked))  # the first of a key
+        if transaction.insert(self._table.add, self._described(rows, described)) == len(asked):
+            return []
+        keys = list(rows)
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            part = keys[start : start + KEYS_AT_ONCE]
+            rows.update(transaction.select(self._table.stored, (part,)))
+        return [(key, text) for key, text in asked if rows[key] != text]
+
+    def _described(
+        self, rows: Mapping[int, str], described: Collection[str]
+    ) -> list[tuple[Any, ...]]:
+        blank = [None] * (len(self._table.add.columns) - 2)
+        return [
+            (key, text, *(self._describe(text) if self._describe and text in described else blank))
+            for key, text in sorted(rows.items())
+        ]
 
     def _complete(self, describe: Describe) -> None:
         """Describe some of those that were one too many in a batch, or that are an older version's.

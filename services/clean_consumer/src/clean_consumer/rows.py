@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b, sha256
@@ -23,6 +23,8 @@ from datastream.slices import DISGUISED, TRUNCATED, Slice
 
 #: A row of a table, in the order of its columns.
 Row = tuple[Any, ...]
+#: The places of the two keys in a row of clean_log: neighbours.
+REFERRER_ID, AGENT_ID = -7, -6
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +35,10 @@ class Parsed:
     clean: list[Row] = field(default_factory=list)
     errors: list[Row] = field(default_factory=list)
     rejected: list[Row] = field(default_factory=list)
-    #: The distinct user agents of the slice, by id.
-    agents: dict[int, str] = field(default_factory=dict)
-    #: The distinct referrers of the slice, by id.
-    referrers: dict[int, str] = field(default_factory=dict)
+    #: The distinct user agents of the slice, each with the id that its rows name.
+    agents: dict[str, int] = field(default_factory=dict)
+    #: The distinct referrers of the slice, in the same way.
+    referrers: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_error_log(self) -> bool:
@@ -74,10 +76,10 @@ def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
         agent_id = referrer_id = None
         if event.user_agent is not None:
             agent_id = user_agent_id_of(event.user_agent)
-            parsed.agents[agent_id] = event.user_agent
+            parsed.agents[event.user_agent] = agent_id
         if event.referrer is not None:
             referrer_id = referrer_id_of(event.referrer)
-            parsed.referrers[referrer_id] = event.referrer
+            parsed.referrers[event.referrer] = referrer_id
         parsed.clean.append(
             (
                 *(stream_id, offset, PARSER_VERSION, flags),
@@ -90,6 +92,41 @@ def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
     return parsed
 
 
+def renamed(
+    parsed: Parsed, enrichment: Enrichment, agents: Mapping[str, int], referrers: Mapping[str, int]
+) -> Parsed:
+    """Return a slice whose rows name these texts by other ids than the hashes of the texts.
+
+    A row holds no text, so the lines are read once more: that is seldom, and whoever makes texts
+    of one hash pays more for each than this costs.
+    """
+    if agents.keys().isdisjoint(parsed.agents) and referrers.keys().isdisjoint(parsed.referrers):
+        return parsed
+    piece = parsed.piece
+    parse_line = parser_for(piece.stream.format)
+    private = enrichment.private_again if piece.flags & DISGUISED else enrichment.private
+    lines = dict(piece.numbered())
+    clean = []
+    for row in parsed.clean:
+        event = parse_line(lines[row[1]])
+        for keep in private:
+            event = keep(event)
+        if isinstance(event, ErrorEvent):  # has none of the two
+            return parsed
+        referrer_id, agent_id = row[REFERRER_ID : AGENT_ID + 1]
+        if event.referrer is not None:
+            referrer_id = referrers.get(event.referrer, referrer_id)
+        if event.user_agent is not None:
+            agent_id = agents.get(event.user_agent, agent_id)
+        clean.append((*row[:REFERRER_ID], referrer_id, agent_id, *row[AGENT_ID + 1 :]))
+    return replace(
+        parsed,
+        clean=clean,
+        agents={text: agents.get(text, key) for text, key in parsed.agents.items()},
+        referrers={text: referrers.get(text, key) for text, key in parsed.referrers.items()},
+    )
+
+
 def refuse(piece: Slice) -> Parsed:
     """Return the rows of a slice whose clean rows the database refuses: rejects, all of them."""
     rows = [
@@ -97,6 +134,14 @@ def refuse(piece: Slice) -> Parsed:
         for offset, _line in piece.numbered()
     ]
     return Parsed(piece, rejected=rows)
+
+
+def next_id_of(text: str, attempt: int) -> int:
+    """Return the key of a text whose keys before this one belong to other texts.
+
+    From 1 on. Every consumer comes to the same, as a key that is taken once is never given back.
+    """
+    return int.from_bytes(blake2b(text.encode(), digest_size=8, salt=b"%d" % attempt).digest())
 
 
 @lru_cache(maxsize=4096)

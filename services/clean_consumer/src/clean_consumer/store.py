@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import LiteralString, NamedTuple
 
 from clean_consumer.dimension import REFERRERS, USER_AGENTS, Dimension
 from clean_consumer.enrichment import NONE, Enrichment
-from clean_consumer.rows import Parsed, Row, by_key, halves, refuse
+from clean_consumer.rows import Parsed, Row, by_key, halves, refuse, renamed
 from clean_consumer.tables import CLEAN_AND_REJECTED, ERROR_AND_REJECTED, PRESENT, TABLES
 from datastream.consuming import Outcome, add_bisected
 from datastream.errors import RowRefused, Unavailable
-from datastream.mysql import Session, StreamLog, Transaction
+from datastream.mysql import Session, StreamLog, Transaction, Vanished
 from datastream.slices import INCOMPLETE
 
 
@@ -28,11 +28,18 @@ class _Span(NamedTuple):
 class Warehouse:
     """Adds parsed slices; each line ends up in exactly one of TABLES."""
 
-    def __init__(self, session: Session, enrichment: Enrichment = NONE) -> None:
+    def __init__(
+        self,
+        session: Session,
+        enrichment: Enrichment = NONE,
+        collided: Callable[[str], None] = lambda _table: None,
+    ) -> None:
+        """`collided(table)` is called for each text whose key another text has."""
         self._session = session
+        self._enrichment = enrichment
         self._streams = StreamLog(session)
-        self._referrers = Dimension(session, REFERRERS, enrichment.referrer)
-        self._agents = Dimension(session, USER_AGENTS, enrichment.agent)
+        self._referrers = Dimension(session, REFERRERS, enrichment.referrer, collided)
+        self._agents = Dimension(session, USER_AGENTS, enrichment.agent, collided)
 
     def check(self) -> None:
         """Raise Unavailable unless the tables are there and may be read."""
@@ -53,10 +60,24 @@ class Warehouse:
         return sum(outcomes, Outcome())
 
     def _add(self, batch: Sequence[Parsed]) -> Outcome:
+        try:
+            return self._add_named(batch)
+        except Vanished:
+            for names in (self._streams, self._referrers, self._agents):
+                names.forget()
+            raise
+
+    def _add_named(self, batch: Sequence[Parsed]) -> Outcome:
+        """Commit the rows, and before them what they name."""
         self._streams.ensure(parsed.piece.stream for parsed in batch)
-        # Committed before the rows that name them.
-        self._referrers.ensure({k: v for parsed in batch for k, v in parsed.referrers.items()})
-        self._agents.ensure({k: v for parsed in batch for k, v in parsed.agents.items()})
+        referrers = {k: v for parsed in batch for k, v in parsed.referrers.items()}
+        agents = {k: v for parsed in batch for k, v in parsed.agents.items()}
+        other_referrers = self._referrers.ensure(referrers)
+        other_agents = self._agents.ensure(agents)
+        if other_referrers or other_agents:
+            batch = [
+                renamed(parsed, self._enrichment, other_agents, other_referrers) for parsed in batch
+            ]
         # In the order of TABLES.
         rows = [
             [row for parsed in batch for row in parsed.clean],
@@ -68,6 +89,9 @@ class Warehouse:
         if reformatted:  # one row a key, so that fewer new rows mean another consumer's
             rows = [list({row[:2]: row for row in part}.values()) for part in rows]
         with self._session.transaction() as transaction:
+            self._streams.assert_there(transaction, (parsed.piece.stream for parsed in batch))
+            self._referrers.assert_there(transaction, {*(referrers | other_referrers).values()})
+            self._agents.assert_there(transaction, {*(agents | other_agents).values()})
             removed = 0
             present = _present(transaction, batch)
             if present:

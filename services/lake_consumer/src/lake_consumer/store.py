@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from datastream.consuming import Outcome, add_bisected
 from datastream.inserts import Insert, binaries, numbers
-from datastream.mysql import Session, StreamLog, Transaction
+from datastream.mysql import Session, StreamLog, Transaction, Vanished
 from datastream.privacy import skeleton
 from datastream.slices import DISGUISED, INCOMPLETE, Slice
 
@@ -73,6 +73,9 @@ class Lake:
     def _add(self, slices: Sequence[Slice]) -> Outcome:
         try:
             return self._add_equal(slices)
+        except Vanished:
+            self._streams.forget()
+            raise
         except _Conflict as conflict:
             outcome = Outcome(quarantined=[(s, "identity_conflict") for s in conflict.slices])
             others = [piece for piece in slices if piece not in conflict.slices]
@@ -88,6 +91,7 @@ class Lake:
         ]
         replaced = 0
         with self._session.transaction() as transaction:
+            self._streams.assert_there(transaction, (piece.stream for piece in slices))
             _check_beginnings(transaction, slices)
             new = transaction.insert(ADD_LINES, rows)
             if new < len(rows):

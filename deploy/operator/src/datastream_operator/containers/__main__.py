@@ -10,6 +10,7 @@ from datastream.config import EX_CONFIG, ConfigError, Environment
 from datastream.errors import Unavailable
 from datastream_operator import migrate
 from datastream_operator.containers import broker, database, state, traffic
+from datastream_operator.refused import Refused
 
 EX_UNAVAILABLE = 69
 
@@ -39,6 +40,9 @@ def main() -> int:
     except (Unavailable, migrate.Locked) as error:
         sys.stderr.write(f"datastream: {error}\n")
         return EX_UNAVAILABLE
+    except Refused as error:
+        sys.stderr.write(f"datastream: {error}\n")
+        return error.code
     return 0
 
 
