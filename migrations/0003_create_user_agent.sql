@@ -5,4 +5,4 @@ CREATE TABLE IF NOT EXISTS user_agent (
     user_agent_id BIGINT UNSIGNED NOT NULL,
     user_agent VARCHAR(1024) NOT NULL,
     PRIMARY KEY (user_agent_id)
-) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin

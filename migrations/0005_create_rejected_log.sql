@@ -8,4 +8,4 @@ CREATE TABLE IF NOT EXISTS rejected_log (
     flags TINYINT UNSIGNED NOT NULL,
     reason VARCHAR(32) NOT NULL,
     PRIMARY KEY (stream_id, line_offset)
-) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin

@@ -10,4 +10,4 @@ CREATE TABLE IF NOT EXISTS referrer (
     kind VARCHAR(8),
     PRIMARY KEY (referrer_id),
     KEY kind (kind)
-) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin

@@ -22,4 +22,4 @@ CREATE TABLE IF NOT EXISTS error_log (
     extra JSON,
     PRIMARY KEY (stream_id, line_offset),
     KEY time (time)
-) ENGINE = InnoDB DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET = utf8mb4 COLLATE = utf8mb4_bin

@@ -565,5 +565,5 @@ def test_database_set_back_while_consumers_run(deployment: Deployment, writer: W
     for consumer in (lake, clean):
         assert "the database was set back" in consumer.text()
         assert consumer.metric(RETRIES, dependency="mysql", reason="lock") >= 1
-    assert dead_letters_of(lake, clean) == redeliveries_of(lake, clean) == 0
+    assert dead_letters_of(lake) == dead_letters_of(clean) == redeliveries_of(lake, clean) == 0
     assert producer.process.poll() is None
