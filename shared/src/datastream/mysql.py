@@ -211,10 +211,12 @@ class Session:
                 yield transaction
                 self._connection.commit()
                 self._used_at = time.monotonic()
-            except BaseException:
+            except BaseException as error:
                 # A server that is away has rolled back by itself.
                 with suppress(pymysql.MySQLError, OSError):
                     self._connection.rollback()
+                if not isinstance(error, pymysql.MySQLError | Unavailable):
+                    self.close()  # an answer may be half read: it is not the next statement's
                 raise
 
     def close(self) -> None:
