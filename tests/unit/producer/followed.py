@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from datastream.slices import Slice
+from producer.known import Generations
 from producer.log import Log, Source
 from producer.places import Place
 from producer.reader import Limits
@@ -26,20 +26,46 @@ class Followed:
         path: Path,
         source: Source = FOLLOW,
         places: Sequence[Place] = (),
-        seen_at: float = 0.0,
         listed: Sequence[str] = (),
+        *,
+        is_new: bool = False,
+        generations: Generations | None = None,
     ) -> None:
-        self.log = Log(str(path), source, places)
-        self.log.take_up(seen_at or time.time(), listed)
+        self.generations = generations or Generations({})
+        self.log = Log(
+            str(path), source, places, is_new=is_new, generations=self.generations
+        )
+        self.log.ask_for([str(path), *listed])
+        self.settle()
         self.pieces: list[Slice] = []
+
+    @classmethod
+    def of(cls, log: Log) -> Followed:
+        """Return a log that is there already."""
+        followed = cls.__new__(cls)
+        followed.log, followed.pieces, followed.generations = log, [], Generations({})
+        followed.settle()
+        return followed
+
+    def settle(self) -> None:
+        """Look until it is decided what is what, as the tailer does; read nothing."""
+        for _ in range(20):
+            self.log.is_undecided = True
+            self.log.look()
+            if not self.log.is_undecided:
+                return
+        raise AssertionError("looks never agree")
 
     def read(self, at_most: int = 1_000) -> list[bytes]:
         """Hand out and confirm what there is; return the lines of that."""
         lines = []
-        for _ in range(at_most):
+        while at_most > 0:
             handed = self.log.next()
+            if handed is None and self.log.is_undecided:
+                continue
             if handed is None:
                 break
+            at_most -= 1
             reader, piece = handed
             reader.confirm()
             self.log.note(reader)
@@ -47,9 +73,18 @@ class Followed:
             lines += piece.body.split(b"\n")
         return lines
 
-    def restarted(self, path: Path, source: Source = FOLLOW, since: float = 0.0) -> Followed:
+    def restarted(
+        self, path: Path, source: Source = FOLLOW, listed: Sequence[str] = ()
+    ) -> Followed:
         """Return the log as the next process finds it."""
-        return Followed(path, source, self.log.places(), since or self.log.seen_at)
+        return Followed(
+            path,
+            source,
+            self.log.places(),
+            listed,
+            is_new=self.log.is_sighted,
+            generations=self.generations,
+        )
 
     @property
     def lines(self) -> dict[tuple[int, int], bytes]:
@@ -78,7 +113,8 @@ def rotated(path: Path, suffix: int | str = 1) -> Path:
 
 
 def all_lines(tailer: Tailer) -> list[bytes]:
-    """Hand out and confirm everything, until there is no more for now."""
+    """Hand out and confirm everything, until there is no more for now, in quiet logs either."""
+    tailer._looked_at_quiet = float("-inf")
     lines = []
     for piece in tailer.slices():
         if piece is None:

@@ -134,7 +134,8 @@ GOOD = json.dumps({"version": 1, "source": "test", "seen": {}, "places": []})
         ('{"version": 1, "source": "test", "seen": {}}', "is not a checkpoint"),
         (GOOD.replace("[]", '[{"stream_id": 1}]'), "is not a checkpoint"),
         (GOOD.replace("[]", "7"), "is not a checkpoint"),
-        (GOOD.replace("1,", "2,", 1), "has version 2"),
+        (GOOD.replace("1,", "2,", 1), "is not a checkpoint"),
+        (GOOD.replace("1,", "3,", 1), "has version 3"),
         (GOOD.replace("test", "another"), "belongs to SOURCE 'another'"),
     ],
 )
@@ -358,5 +359,5 @@ def test_a_version_that_has_nothing_in_common(opener: Opener) -> None:
     opener()
     opener.file.write_text('{"version": 7}')
 
-    with pytest.raises(StateError, match="has version 7, this producer writes 1"):
+    with pytest.raises(StateError, match="has version 7, this producer writes 2"):
         opener.again()

@@ -13,7 +13,8 @@ import pytest
 from datastream.slices import UNTERMINATED
 from producer import log as log_module
 from producer.files import LogFile
-from unit.producer.followed import LONG_AGO, ONCE, Followed, append
+from producer.log import Log
+from unit.producer.followed import FOLLOW, LONG_AGO, ONCE, Followed, append
 
 
 @pytest.fixture
@@ -91,13 +92,13 @@ def test_rotations_while_nobody_looked(path: Path) -> None:
     path.rename(path.with_suffix(".log.1"))
     append(path, b"now")
 
-    again = followed.restarted(path, since=LONG_AGO)
+    again = followed.restarted(path)
 
     assert again.read() == [b"3", b"between", b"now"]
     assert again.pieces[0].position == 4
     assert again.pieces[0].stream.stream_id == followed.streams[0]
     assert again.read() == []
-    assert again.restarted(path, since=LONG_AGO).read() == []
+    assert again.restarted(path).read() == []
 
 
 def test_older_files_are_not_read_unasked(path: Path) -> None:
@@ -322,14 +323,20 @@ def test_nothing_is_left_out_of_a_listed_history(path: Path) -> None:
     assert followed.log.unread == {}
 
 
-def test_rotated_files_that_changed_since_the_last_look_are_read(path: Path) -> None:
-    """Files of one log, written while the producer was away: the older one was seen by then."""
+def test_a_checkpoint_of_version_1_knows_by_the_time(path: Path) -> None:
+    """It has no place of the rotated files that were old: those changed since are new, once."""
     append(path, b"live")
     for name, modified_at in (("access.log.2", 100.0), ("access.log.1", 300.0)):
         append(path.with_name(name), name.encode())
         os.utime(path.with_name(name), (modified_at, modified_at))
+    log = Log(str(path), FOLLOW, changed_since=200.0)
+    log.ask_for([str(path)])
+    first = Followed.of(log).read()
+    append(path.with_name("access.log.3"), b"made with an old time")
+    os.utime(path.with_name("access.log.3"), (50.0, 50.0))
 
-    assert Followed(path, seen_at=200.0).read() == [b"access.log.1", b"live"]
+    assert first == [b"access.log.1", b"live"]
+    assert Followed.of(log).read() == [b"made with an old time"]
 
 
 @pytest.mark.parametrize("suffix", [".log.1", ".log-20261124", ".log.1.gz"])
@@ -346,7 +353,7 @@ def test_a_rotated_file_is_read_on_from_its_place(path: Path, suffix: str) -> No
     path.unlink()
     append(path, b"live")
 
-    again = followed.restarted(path, since=2 * LONG_AGO)
+    again = followed.restarted(path)
 
     assert again.read() == [b"3", b"live"]
     assert [piece.position for piece in again.pieces] == [4, 0]
@@ -420,7 +427,7 @@ def test_a_rotated_file_that_is_closed_to_us(
         initialise(self, name)
 
     monkeypatch.setattr(LogFile, "__init__", refuse)
-    monkeypatch.setattr(log_module, "SCAN_AGAIN", -1.0)
+    monkeypatch.setattr(log_module, "LOOK_EVERY", -1.0)
     followed = Followed(path, listed=[str(rotated)])
     while_closed = [followed.read() for _ in range(3)]
     unread = followed.log.unread
@@ -491,36 +498,38 @@ def test_a_backlog_is_measured(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (followed.log.behind_bytes, followed.log.behind_seconds) == (0, 0.0)
 
 
-def test_streams_of_long_ago_are_forgotten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is remembered does not grow for ever; what is being read is never forgotten."""
-    monkeypatch.setattr("producer.known.REMEMBERED", 3)
+def test_a_stream_that_no_file_holds_is_forgotten(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is remembered does not grow: what was deleted goes, what was moved away may come back."""
     monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
     followed = Followed(path)
     for number in range(8):
         append(path, b"%d" % number)
         followed.read()
-        path.rename(path.with_name(f"moved-{number}"))
+        away = path.with_name(f"moved-{number}")
+        path.rename(away)
+        if number % 2:
+            away.unlink()
     append(path, b"live")
     followed.read()
-    followed.read()
+    followed.settle()
 
     assert [piece.body for piece in followed.pieces][-1] == b"live"
-    assert [place.stream_id for place in followed.log.places()] == followed.streams[-4:]
+    assert {place.stream_id for place in followed.log.places()} == {
+        *followed.streams[0:8:2],
+        followed.streams[8],
+    }
 
 
-def test_a_log_that_came_and_went_between_two_looks(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_log_that_came_and_went_between_two_looks(path: Path) -> None:
     """During an outage nobody looks: a log may appear, be rotated and be missing again by then."""
-    now = [LONG_AGO]
-    monkeypatch.setattr("producer.log.time.time", lambda: now[0])
     followed = Followed(path)
     nothing = followed.read()
     append(path.with_suffix(".log.1"), b"came and went")
-    os.utime(path.with_suffix(".log.1"), (LONG_AGO + 100, LONG_AGO + 100))
-    now[0] += 200
+    os.utime(path.with_suffix(".log.1"), (LONG_AGO, LONG_AGO))
+    followed.settle()
     still_missing = followed.read()
-    now[0] += 200
     append(path, b"live")
 
     assert nothing == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
-from producer.files import LogFile
+from producer.files import LogFile, Relation
 from producer.places import Place
 from producer.reader import Limits, StreamReader, Truncated
 
@@ -174,10 +174,10 @@ def test_a_place_is_known_again_by_content(tmp_path: Path) -> None:
     other = LogFile(str(written(tmp_path / "log", b"first\nSECOND\nthird\n")))
     shorter = LogFile(str(written(tmp_path / "log.3", b"first\n")))
 
-    assert moved.holds(place)
-    assert packed.holds(place)
-    assert not other.holds(place)
-    assert not shorter.holds(place)
+    assert moved.relation(place) is Relation.HOLDS
+    assert packed.relation(place) is Relation.HOLDS
+    assert not other.relation(place) is Relation.HOLDS
+    assert not shorter.relation(place) is Relation.HOLDS
     (rest,) = read(StreamReader(packed, WIDE, STREAM, place))
     assert (rest.position, rest.body) == (13, b"third\nfourth")
 
@@ -282,7 +282,7 @@ def test_a_line_over_the_limit_takes_many_reads(tmp_path: Path) -> None:
         (519, b"next", 0),
     ]
     assert reader.place.position == reader.file.size()
-    assert reader.file.holds(reader.place)
+    assert reader.file.relation(reader.place) is Relation.HOLDS
 
 
 def test_the_end_of_a_file_inside_a_line_over_the_limit(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_logs_that_are_read_in_turns_with_one_state(path: Path, clock: SimpleNam
 def test_a_log_that_matches_and_is_rotated_while_nobody_looked(
     path: Path, clock: SimpleNamespace
 ) -> None:
-    """It is new to the pattern, and so is what is rotated of it since then."""
+    """It is new to the pattern, and so is what is rotated of it, whatever its times say."""
     first = path.with_name("first.log")
     append(first, b"1")
     tailer = Tailer([str(path.with_name("*.log"))], FOLLOW, State())
@@ -107,7 +107,7 @@ def test_a_log_that_matches_and_is_rotated_while_nobody_looked(
 
     again = Tailer([str(path.with_name("*.log"))], FOLLOW, tailer.state())
 
-    assert all_lines(again) == [b"2", b"3"]
+    assert all_lines(again) == [b"long ago", b"2", b"3"]
 
 
 def test_only_rotated_files_match_at_first(path: Path, clock: SimpleNamespace) -> None:
@@ -135,7 +135,7 @@ def test_once_names_a_rotated_file_that_is_not_read_to_its_end(
     tailer = Tailer([str(packed), str(path)], ONCE, State())
     lines = []
 
-    with pytest.raises(NoInput, match=r"access\.log\.1\.gz: (No such file|Damaged)") as raised:
+    with pytest.raises(NoInput, match=r"access\.log\.1\.gz: (No such file|Cut short)") as raised:
         for piece in tailer.slices():
             assert piece is not None
             tailer.confirm()
@@ -221,6 +221,7 @@ def test_a_log_that_is_deleted_before_its_turn(path: Path) -> None:
     other.unlink()
     path.unlink()
     tailer.confirm()
+    tailer._looked_at_quiet = float("-inf")
 
     assert tailer.open_files == 4
     assert tailer.behind_bytes == 2 + 2 + 13

@@ -76,7 +76,7 @@ def set_back(arguments: argparse.Namespace, env: Environment) -> int:
     wanted = Wanted(arguments.stream, arguments.position, since, as_new=arguments.as_new_stream)
     try:
         with closing(Checkpoint(settings.state_dir, settings.source.name, Writing())) as checkpoint:
-            rewound = rewind(checkpoint.found, wanted)
+            rewound = rewind(checkpoint.found, wanted, settings.source.rotated_dir)
             checkpoint.save(rewound.state)
     except (StateError, StateInUse, NotThere) as error:
         sys.stderr.write(f"{NAME}: {error}\n")

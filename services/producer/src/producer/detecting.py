@@ -11,7 +11,8 @@ from threading import Event
 from datastream.config import ConfigError
 from datastream.parsing import FEWEST_LINES, MOST_LINES, detect
 from datastream.paths import expand, log_path
-from producer.files import LogFile, siblings
+from producer.files import LogFile
+from producer.look import rotated_files
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +55,8 @@ def _first_lines(patterns: Iterable[str]) -> Iterator[bytes]:
     for path in dict.fromkeys(path for pattern in patterns for path in expand(pattern)):
         yield from _lines_of(path)
         if log_path(path) == path:
-            try:
-                rotated = siblings(path)
-            except OSError:
-                continue
-            for sibling in reversed(rotated):
-                yield from _lines_of(sibling.path)
+            for rotated in reversed(rotated_files(path)):
+                yield from _lines_of(rotated)
 
 
 def _lines_of(path: str) -> list[bytes]:

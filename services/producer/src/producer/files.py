@@ -1,25 +1,24 @@
-"""Log files on disk: which belong together, and how the bytes of one are read."""
+"""Log files on disk: how the bytes of one are read, and what it holds of a stream."""
 
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 import resource
 import stat
-import zlib
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
-from datastream.paths import log_path
-from producer.places import MARKER_BYTES, Place, fingerprint
-
-#: The first bytes of a gzip file. A plain log may begin with them as well: the name counts too.
-_GZIP_MAGIC = b"\x1f\x8b"
+from datastream.packed import HEAD_BYTES, READABLE, CutShort, PackedFile, packing_of
+from producer.places import MARKER_BYTES, PREFIX_BYTES, Place, fingerprint
 
 #: Device and inode: which file it is, whatever its name.
 Identity = tuple[int, int]
+#: Device, inode, size on the disk and time of the last change: as long as it is the same, so is
+#: what was found out about the file.
+Version = tuple[int, int, int, int]
 
 
 def allow_many_files() -> None:
@@ -32,92 +31,117 @@ def allow_many_files() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-class Sibling(NamedTuple):
-    """A rotated file of a log."""
-
-    modified_at: float
-    path: str
-    identity: Identity
-    #: The file it is made from is still beside it: it is not whole yet.
-    is_being_packed: bool
+def version_of(status: os.stat_result) -> Version:
+    """Return which file a status is of, and in which state."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def siblings(path: str) -> list[Sibling]:
-    """Return the rotated files of a log that exist, oldest first by their last change.
+class Relation(Enum):
+    """What a file has to do with a stream."""
 
-    Those of a symbolic link are beside the link or beside what it points to. Raises OSError.
-    """
-    found = set()
-    for log in {path, os.path.realpath(path)}:
-        with os.scandir(Path(log).parent) as entries:
-            names = {entry.path for entry in entries if log_path(entry.path) == log}
-        for name in names - {log}:
-            with suppress(FileNotFoundError):  # packed or removed just now
-                status = Path(name).stat()
-                is_being_packed = name.endswith(".gz") and name.removesuffix(".gz") in names
-                identity = (status.st_dev, status.st_ino)
-                if stat.S_ISREG(status.st_mode):
-                    found.add(Sibling(status.st_mtime, name, identity, is_being_packed))
-    return sorted(found)
+    #: It holds every byte of it that is confirmed.
+    HOLDS = "holds"
+    #: It begins like it and ends, or cannot be read, before the position.
+    ENDS = "ends"
+    DIFFERS = "differs"
 
 
 class LogFile:
-    """One open log file, plain or gzip; offsets are those of the plain bytes."""
+    """One open log file, plain or packed; offsets are those of the plain bytes."""
 
     def __init__(self, path: str) -> None:
-        """Open a file. Raises OSError, also for what is no regular file: a pipe would hang."""
+        """Open a file.
+
+        Raises OSError, also for what is no regular file (a pipe would hang), and for one that is
+        packed in a way that is not read.
+        """
         self.path = path
         if not stat.S_ISREG(Path(path).stat().st_mode):
             raise OSError(errno.EINVAL, "Not a regular file", path)
         self._raw: BinaryIO = Path(path).open("rb", buffering=0)  # noqa: SIM115 - see close()
+        self._packed: PackedFile | None = None
+        #: Nothing was there yet to tell whether it is packed.
+        self._is_untold = True
         try:
             status = os.fstat(self._raw.fileno())
-            magic = os.pread(self._raw.fileno(), len(_GZIP_MAGIC), 0)
+            self.identity: Identity = (status.st_dev, status.st_ino)
+            self._tell_packing()
         except OSError:
             self._raw.close()
             raise
-        is_gzip = path.endswith(".gz") and magic == _GZIP_MAGIC
-        self.identity: Identity = (status.st_dev, status.st_ino)
-        self._gzip = gzip.GzipFile(fileobj=self._raw) if is_gzip else None
 
     @property
-    def is_complete(self) -> bool:
-        """Whether the file cannot grow any more: a gzip file is written once."""
-        return self._gzip is not None
+    def is_packed(self) -> bool:
+        """Whether it is packed."""
+        if self._is_untold:
+            self._tell_packing()
+        return self._packed is not None
+
+    @property
+    def version(self) -> Version:
+        """Which file it is, and in which state. Raises OSError."""
+        return version_of(os.fstat(self._raw.fileno()))
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it has no name any more, in any folder."""
+        with suppress(OSError):
+            return os.fstat(self._raw.fileno()).st_nlink == 0
+        return False
+
+    @property
+    def name_now(self) -> str:
+        """The name it has now, wherever it was moved; the last one known where nothing tells."""
+        with suppress(OSError):
+            name = str(Path(f"/proc/self/fd/{self._raw.fileno()}").readlink())
+            if name.startswith("/") and not self.is_deleted:
+                return name
+        return self.path
 
     def size(self) -> int | None:
-        """Return the number of bytes; None for a closed file or gzip, which does not tell."""
-        if self._gzip is not None:
+        """Return the number of bytes; None for a closed file or a packed one: nothing tells."""
+        if self._packed is not None:
             return None
         try:
             return os.fstat(self._raw.fileno()).st_size
-        except ValueError:  # closed, perhaps while another thread asks
+        except (ValueError, OSError):  # closed, perhaps while another thread asks
             return None
 
     def modified_at(self) -> float:
-        """Return when it was last changed (Unix time)."""
-        return os.fstat(self._raw.fileno()).st_mtime
+        """Return when it was last changed (Unix time); 0 where nothing tells."""
+        with suppress(OSError):
+            return os.fstat(self._raw.fileno()).st_mtime
+        return 0.0
 
     def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` bytes from an offset on; fewer only at the end. Raises OSError."""
-        if self._gzip is None:
-            return os.pread(self._raw.fileno(), length, offset)
-        try:
-            if self._gzip.tell() != offset:
-                self._gzip.seek(offset)
-            return self._gzip.read(length)
-        except (EOFError, zlib.error) as error:
-            raise OSError(errno.EIO, f"Damaged or cut short: {error}", self.path) from error
+        if self.is_packed and self._packed is not None:
+            return self._packed.read(offset, length)
+        return os.pread(self._raw.fileno(), length, offset)
 
-    def holds(self, place: Place) -> bool:
-        """Say whether this is the file, or a copy of the file, that a place was noted in."""
-        length = min(MARKER_BYTES, place.position)
+    def head(self) -> bytes:
+        """Return the first PREFIX_BYTES, or as many of them as can be read."""
+        try:
+            return self.read(0, PREFIX_BYTES)
+        except OSError:
+            return b""
+
+    def relation(self, place: Place) -> Relation:
+        """Return what this file holds of the stream of a place."""
+        if not place.marker:
+            return Relation.DIFFERS  # it was given up: no file holds it
         try:
             if not place.begins(self.read(0, place.prefix_length)):
-                return False  # the cheap part first: the rest of a gzip file is far away
-            return fingerprint(self.read(place.position - length, length)) == place.marker
+                return Relation.DIFFERS  # the cheap part first: the rest of a packed file is far
+            if self._is_surely(place):
+                return Relation.HOLDS
+            length = min(MARKER_BYTES, place.position)
+            before = self.read(place.position - length, length)
         except OSError:
-            return False
+            return Relation.ENDS if place.prefix_length == PREFIX_BYTES else Relation.DIFFERS
+        if len(before) < length:
+            return Relation.ENDS
+        return Relation.HOLDS if fingerprint(before) == place.marker else Relation.DIFFERS
 
     def reaches(self, position: int) -> bool:
         """Say whether there are bytes, which can be read, up to a position."""
@@ -126,6 +150,58 @@ class LogFile:
         except OSError:
             return False
 
+    def is_part_of(self, other: LogFile) -> bool:
+        """Say whether another file begins with all that this one holds."""
+        try:
+            end, tail = self._end()
+            return (
+                other.reaches(end)
+                and other.read(0, min(end, PREFIX_BYTES)) == self.read(0, min(end, PREFIX_BYTES))
+                and other.read(end - len(tail), len(tail)) == tail
+            )
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Close the file."""
         self._raw.close()
+
+    def _tell_packing(self) -> None:
+        head = os.pread(self._raw.fileno(), HEAD_BYTES, 0)
+        if not head:
+            return
+        packing = packing_of(head, Path(self.path).name)
+        if packing is None and head[:2] == b"\x1f\x8b" and self.path.endswith(".gz"):
+            raise OSError(errno.EIO, "Damaged: it has no gzip header", self.path)
+        if packing is not None and packing not in READABLE:
+            raise OSError(errno.EINVAL, f"Packed by {packing}, which is not read", self.path)
+        self._is_untold = False
+        self._packed = None if packing is None else PackedFile(self._raw, packing)
+
+    def _is_surely(self, place: Place) -> bool:
+        """Say whether this is a file that was read to its end, without unpacking all of it."""
+        if not self.is_packed or not place.finished or place.prefix_length < PREFIX_BYTES:
+            return False
+        return place.identity == self.identity or self._gzip_length() in (
+            (place.length or place.position) % 2**32,
+        )
+
+    def _gzip_length(self) -> int:
+        """Return the plain length, modulo 2**32, that ends the last member; -1 if not gzip."""
+        if os.pread(self._raw.fileno(), 2, 0) != b"\x1f\x8b":
+            return -1
+        size = os.fstat(self._raw.fileno()).st_size
+        return int.from_bytes(os.pread(self._raw.fileno(), 4, max(0, size - 4)), "little")
+
+    def _end(self) -> tuple[int, bytes]:
+        """Return how many bytes there are, and the last of them. Raises OSError."""
+        if not self.is_packed:
+            end = os.fstat(self._raw.fileno()).st_size
+            length = min(end, MARKER_BYTES)
+            return end, self.read(end - length, length)
+        end, tail = 0, b""
+        with suppress(CutShort):
+            while chunk := self.read(end, 1024**2):
+                end += len(chunk)
+                tail = (tail + chunk[-MARKER_BYTES:])[-MARKER_BYTES:]
+        return end, tail

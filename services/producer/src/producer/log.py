@@ -1,4 +1,4 @@
-"""One log: the file that the server writes now, and the rotated ones before it."""
+"""One log: the file that the server writes now, and those that it wrote before."""
 
 from __future__ import annotations
 
@@ -8,34 +8,32 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 from datastream.paths import printable
 from datastream.privacy import skeleton
 from datastream.slices import Slice
-from producer.files import Identity, LogFile, siblings
-from producer.known import KnownStreams
-from producer.places import Place
+from producer.files import LogFile, Relation, version_of
+from producer.history import Action, Do, Look, Opened, decide
+from producer.known import Generations, KnownStreams
+from producer.look import Folders, Looker, folders_of
+from producer.places import Place, fingerprint
 from producer.reader import Limits, StreamReader, Truncated
-from producer.readers import Readers, modified_at
 from producer.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 
-#: Seconds without growth after which a rotated file is done with, once there are lines in the new
-#: one: the server has long reopened its log by then.
+#: Seconds without growth after which a file that is not the live one is closed, once there are
+#: lines in the live one: the server has long reopened its log by then. As long a stream that no
+#: file holds is remembered.
 ROTATED_QUIET = 60.0
-#: Seconds until rotated files that could not be read are tried again.
-SCAN_AGAIN = 1.0
-#: Seconds by which the time of a file's last change may be before the time of day: its clock is a
-#: coarser one.
-CLOCK_SLACK = 2.0
+#: Seconds between two looks at folders that do not change.
+LOOK_EVERY = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is read: a name for ever, the format of the lines, and the limits."""
+    """What is read: a permanent name, the format of the lines, and the limits."""
 
     name: str
     format: str
@@ -44,83 +42,154 @@ class Source:
     once: bool = False
     #: Lines are disguised before they are published: nor may a stream's id give its first one away.
     is_disguised: bool = False
+    #: The folder that rotated files are moved to, from the log's own on; empty: they stay there.
+    rotated_dir: str = ""
 
 
 class Log:
-    """Reads one log in order: what is left of rotated files first, then the live one."""
+    """Reads one log in order: what is left of rotated files first, then the live one.
+
+    Looks lead to decisions (producer.history), which are carried out here once a second look leads
+    to the same ones.
+    """
 
     def __init__(
-        self, path: str, source: Source, places: Iterable[Place], *, is_followed: bool = True
+        self,
+        path: str,
+        source: Source,
+        places: Iterable[Place] = (),
+        *,
+        is_followed: bool = True,
+        is_new: bool = False,
+        changed_since: float | None = None,
+        generations: Generations | None = None,
+        folders: Folders | None = None,
     ) -> None:
-        """`places` is how far its streams are confirmed. Not followed: rotated files alone."""
+        """`places` is how far its streams are confirmed.
+
+        Not followed: only what is asked for is read. New: there was no such log before, so every
+        rotated file of it is read; else those that are there at the first look, and have no place,
+        were there before anybody asked for this log. `changed_since` (Unix time) is what a
+        checkpoint of version 1 knows of that: files that have changed since are new.
+        """
         self.path = path
         self.name = printable(path)
-        self._folder = str(Path(path).parent)
-        #: Until when (Unix time) no file of this log can have been missed.
-        self.seen_at = 0.0
         self._source = source
-        self._is_followed = is_followed
-        self._known = KnownStreams(source.name, self.name, source.format, places)
-        self._open = Readers()
+        self.is_followed = is_followed
+        #: Every rotated file has a place: one without is new.
+        self.is_sighted = is_new
+        self._changed_since = changed_since
+        self._known = KnownStreams(
+            source.name, self.name, source.format, places, generations or Generations({})
+        )
+        self._folders = folders or Folders()
+        self._is_alone = folders is None
+        self._looker = Looker(path, self._folders, source.rotated_dir)
+        self._watched = folders_of(path, source.rotated_dir)
         self._troubles = Troubles(path, once=source.once)
-        #: The live file is open, but reading it fails.
-        self._is_failing = False
-        #: Rotated files that were asked for, and are not taken up yet.
-        self._listed: set[str] = set()
-        #: Whether all rotated files were looked at, and when that was last tried (Unix time).
-        self._is_scanned = False
-        self._scanned_at = 0.0
-        #: When the live file was last looked for (Unix time).
-        self._looked_at = 0.0
+        #: The files that are open, oldest first, and which of them the server writes now.
+        self.readers: list[StreamReader] = []
+        self._live: StreamReader | None = None
+        #: Readers whose files lost what was read of them, with a last line that has no newline.
+        self._remainders: list[StreamReader] = []
+        #: The files that were asked for, and those of them that were not there yet.
+        self._asked: set[str] = set()
+        self._missing: set[str] = set()
+        #: What the last look led to and no look before it; whether another look must follow.
+        self._pending: frozenset[Action] = frozenset()
+        self.is_undecided = True
+        #: The last look showed all that there is.
+        self._is_sure = False
+        self._looked_at = float("-inf")
+        self._changed: list[int] = []
+        #: Since when no file holds a stream (monotonic), and which of these were told.
+        self._absent: dict[int, float] = {}
+        #: The streams that were read here: nobody is told when their files are gone.
+        self._read: set[int] = set()
+        #: The live file was open; and files that are open, but reading them fails.
+        self._was_read = False
+        self._failing: set[str] = set()
 
-    def take_up(self, seen_at: float, listed: Iterable[str] = ()) -> None:
-        """Find the files again that were being read, by their content, and those since then.
-
-        `seen_at` is until when none can have been missed (Unix time). Of the rotated files, read
-        are: the rest of those with a place, all of those that have changed since, and all that are
-        `listed`; older ones were there before anybody asked for this log.
-        """
-        self.seen_at = seen_at
-        self._listed = set(listed)
-        unfinished = self._known.unfinished()
-        if self._is_followed:
-            self._look()
-        else:
-            self._take_up_rotated()
-        self._identify()
-        if self._open.live is None or not self._is_scanned:
-            return  # what cannot be found now may be back together with the rest
-        for place in unfinished:
-            if place.stream_id not in self._open.stream_ids:
-                self._known.finish(place)
-                logger.warning(
-                    "The file that was being read is gone; what was not read of it cannot be had",
-                    extra={"path": self.path, "position": place.position},
-                )
-
-    def follow(self) -> None:
-        """Read the live file as well, from now on."""
-        self._is_followed = True
+    def ask_for(self, files: Iterable[str]) -> None:
+        """Read these files, rotated ones or the log itself, as they can be had."""
+        new = set(files) - self._asked
+        if new:
+            self._asked |= new
+            self._missing |= new - {self.path}
+            self.is_followed = self.is_followed or self.path in new
+            self.is_undecided = True
 
     def look(self) -> None:
-        """Open the live file when it appeared or was replaced; read none of it."""
-        if self._is_followed:
-            self._look()
+        """Open what is there now, so that it can be read later; read none of it."""
+        if not self._must_look():
+            return
+        self._looked_at = time.monotonic()
+        self._changed = [self._folders.changed(folder) for folder in self._watched]
+        look = self._looker.look(
+            self._known,
+            self.readers,
+            self._is_wanted,
+            asked=self._asked,
+            only=None if self.is_followed else self._asked,
+            is_fresh=self.is_undecided,
+        )
+        self._missing -= self._looker.there.keys()
+        self._tell_troubles()
+        decision = decide(self._known.by_id, look, [self._opened(r) for r in self.readers])
+        if not look.is_complete:
+            self._pending, self.is_undecided = frozenset(), True
+            return
+        agreed = [action for action in decision.actions if action in self._pending]
+        self._pending = frozenset(decision.actions) - frozenset(agreed)
+        self.is_undecided = bool(decision.actions)
+        for action in agreed:
+            try:
+                self._carry_out(action, look)
+            except FileNotFoundError:
+                continue  # moved just now: the next look sees where to
+            except Truncated:
+                continue  # it has changed since: the next look sees what it is
+            except OSError as error:
+                self._failed_to_open(action.path, error)
+        if agreed:
+            self.readers.sort(key=lambda r: (r is self._live, r.file.modified_at(), r.file.path))
+        self._is_sure = look.is_whole and not any(file.is_opaque for file in look.files)
+        if not decision.actions and self._looker.is_listed:
+            self.is_sighted = self.is_sighted or self.is_followed
+        if decision.absent is not None:
+            self._forget(decision.absent)
 
     def next(self) -> tuple[StreamReader, Slice] | None:
-        """Return the next slice and its reader, or None when there is no more for now."""
-        before: list[StreamReader] | None = None
-        while before != self.readers:
-            # One that was truncated or read to its end may have another one in its place.
-            if self._is_followed:
-                self._look()
-            self._identify()
-            before = self.readers
-            for reader in before:
-                piece = self._next_of(reader)
-                if piece is not None:
-                    return reader, piece
+        """Return the next slice and its reader, or None when there is no more for now.
+
+        There may be more at once where looks are undecided.
+        """
+        self.look()
+        self._identify()
+        if self._remainders and self._is_sure and not self.is_undecided:
+            reader = self._remainders.pop(0)
+            piece = self._last_words(reader)
+            if piece is not None:
+                return reader, piece
+        for reader in list(self.readers):
+            piece = self._next_of(reader)
+            if piece is not None:
+                return reader, piece
         return None
+
+    def is_still(self, now: float) -> bool:
+        """Say, as quickly as can be, whether there is nothing to do: nothing has changed.
+
+        `now` is the monotonic time. What is not seen here, next() sees once a second.
+        """
+        if self.is_undecided or self._remainders or now - self._looked_at >= LOOK_EVERY:
+            return False
+        live = self._live
+        if len(self.readers) != (live is not None):
+            return False
+        return (live is None or live.is_at_end) and self._changed == [
+            self._folders.changed(folder) for folder in self._watched
+        ]
 
     def note(self, reader: StreamReader) -> None:
         """Note how far a reader is confirmed."""
@@ -132,199 +201,232 @@ class Log:
 
     def close(self) -> None:
         """Close every file."""
-        self._open.close()
-
-    @property
-    def readers(self) -> list[StreamReader]:
-        """The files that are being read, oldest first."""
-        return list(self._open)
+        for reader in self.readers:
+            reader.file.close()
 
     @property
     def trouble(self) -> str:
-        """Why the live file cannot be read just now; empty when it can."""
-        return self._troubles.of(self.path)
+        """Why the live file cannot be read just now; empty when it can, or another one can."""
+        trouble = self._troubles.of(self.path)
+        return "" if trouble and not self.is_followed and self.readers else trouble
 
     @property
     def unread(self) -> dict[str, str]:
         """The files that could not be read, or not to their end, and why."""
-        others = {self._folder}
-        if self._open.live is not None and not self._is_failing:
+        others = set(self._watched)
+        if self._was_read and self.path not in self._failing:
             others.add(self.path)  # moved away, perhaps, but read
-        unread = dict.fromkeys(self._listed - {self.path}, os.strerror(errno.ENOENT))
-        unread |= self._troubles.all()
+        unread = dict.fromkeys(self._missing, os.strerror(errno.ENOENT)) | self._troubles.all()
         return {path: words for path, words in unread.items() if path not in others}
 
     @property
     def behind_bytes(self) -> int:
         """How many bytes are not confirmed."""
-        return self._open.behind_bytes
+        return sum(reader.behind_bytes for reader in list(self.readers))
 
     @property
     def behind_seconds(self) -> float:
         """For how long there have been bytes that are not confirmed."""
-        return self._open.behind_seconds
+        now = time.monotonic()
+        waiting = [reader.caught_up_at for reader in list(self.readers) if reader.behind_bytes]
+        return max((now - since for since in waiting), default=0.0)
 
     # Which files there are.
 
-    def _look(self) -> None:
-        """Notice that the live file appeared or was replaced by another one."""
-        looked_at = self._looked_at = time.time()
-        try:
-            status = Path(self.path).stat()
-            live = self._open.live
-            if live is None or live.file.identity != (status.st_dev, status.st_ino):
-                self._open_live()
-        except OSError as error:
-            self._troubles.tell(self.path, error)
-            self._looked_at = 0.0  # one may have come and gone
-        else:
-            if not self._is_failing and self._troubles.end(self.path):
-                logger.info("Log can be read now", extra={"path": self.path})
-        if not self._is_scanned and looked_at - self._scanned_at >= SCAN_AGAIN:
-            self._take_up_rotated()
+    def _must_look(self) -> bool:
+        """Say whether the files may have changed; if not, that was looked at as if they had."""
+        if self._is_alone:
+            self._folders.begin_round()
+        if self.is_undecided or any(reader.is_lost for reader in self.readers):
+            return True
+        now = time.monotonic()
+        is_due = now - self._looked_at >= LOOK_EVERY
+        if is_due and (self._absent or self._looker.troubles or not self._looker.is_as_it_was):
+            return True
+        if self._changed != [self._folders.changed(folder) for folder in self._watched]:
+            return True
+        if is_due:
+            self._looked_at = now
+            if any(reader.is_truncated() for reader in self.readers):
+                return True
+        live = None
+        with suppress(OSError):
+            status = os.stat(self.path)  # noqa: PTH116 - as quick as can be
+            live = status.st_dev, status.st_ino
+        return self.is_followed and live != (self._live and self._live.file.identity)
 
-    def _saw_all(self) -> None:
-        """Note that no file before the last look can have been missed.
+    def _is_wanted(self, path: str, status: os.stat_result) -> bool:
+        """Say whether a rotated file without a place is read: it is new, or was asked for."""
+        if self.is_sighted or path in self._asked:
+            return True
+        return self._changed_since is not None and status.st_mtime > self._changed_since
 
-        Not as long as one has no line: it has no place to be found again by, only its time; and
-        nothing tells whether it was filled, copied and truncated.
-        """
-        if self._is_scanned and all(reader.is_known for reader in self._open):
-            self.seen_at = max(self.seen_at, self._looked_at - CLOCK_SLACK)
+    def _opened(self, reader: StreamReader) -> Opened:
+        if not reader.is_lost and reader.is_truncated():
+            self._lost(reader)
+        return Opened(
+            identity=reader.file.identity,
+            stream=reader.stream.stream_id if reader.is_known else None,
+            is_live=reader is self._live,
+            is_lost=reader.is_lost,
+            is_torn=reader.is_lost and not reader.is_stale and bool(reader.partial_line),
+            is_in_hand=reader.is_in_hand or reader.has_lines,
+            is_drained=not reader.is_lost and reader.is_drained,
+            is_quiet=time.monotonic() - reader.grew_at > ROTATED_QUIET,
+        )
 
-    def _open_live(self) -> None:
-        """Open the live file, and first what is left of the one before and of any between."""
-        file = LogFile(self.path)
-        if self._open.live is not None:
-            logger.info(
-                "Log was rotated; reading the old file to its end, then the new one",
-                extra={"path": self.path, "position": self._open.live.position},
-            )
-            self._open.rotate()
-        self._is_failing = False
-        try:
-            place = self._known.place_in(file, self._open.stream_ids)
-            if place is not None and place.identity == file.identity:
-                # Before a copy of it could be taken for it.
-                self._open.live = self._resume(file, place)
-            self._take_up_rotated(but=file.identity)
-            if self._open.live is None:
-                place = self._known.place_in(file, self._open.stream_ids)
-                if place is None or place.stream_id in self._open.stream_ids:
-                    self._open.live = self._start(file)
-                else:
-                    self._open.live = self._resume(file, place)
-        except OSError:
-            file.close()
-            raise
-
-    def _take_up_rotated(self, but: Identity | None = None) -> None:
-        """Read the rotated files that are not read yet: see take_up()."""
-        self._scanned_at = time.time()
-        self._is_scanned = True
-        try:
-            found = siblings(self.path)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self._is_scanned = False
-            self._troubles.tell(self._folder, error)
-            return
-        self._troubles.end(self._folder)
-        for sibling in found:
-            is_listed = sibling.path in self._listed
-            if not is_listed and (sibling.is_being_packed or not self._is_followed):
-                continue
-            if sibling.identity in {but, *self._open.identities}:
-                continue
-            is_new = is_listed or sibling.modified_at > self.seen_at
-            self._take_up_one(sibling.path, is_new=is_new)
-            if not self._troubles.of(sibling.path):
-                self._listed.discard(sibling.path)
-        self._open.sort_rotated()
-
-    def _take_up_one(self, path: str, *, is_new: bool) -> None:
-        """Read a rotated file if there is anything left to read in it."""
-        if not is_new and all(
-            place.stream_id in self._open.stream_ids for place in self._known.unfinished()
-        ):
-            return
-        try:
-            file = LogFile(path)
-        except FileNotFoundError:
-            self._is_scanned = False  # renamed or packed just now
-            return
-        except OSError as error:
-            self._is_scanned = False
-            self._troubles.tell(path, error)
-            return
-        self._troubles.end(path)
-        reader = None
-        try:
-            reader = self._reader_of(file, is_new=is_new)
-        except OSError as error:  # damaged, or not whole yet
-            self._troubles.tell(path, error)
-        if reader is None:
-            file.close()
-        else:
-            self._open.add_rotated(reader)
-
-    def _reader_of(self, file: LogFile, *, is_new: bool) -> StreamReader | None:
-        """Return a reader of what is left to read in a rotated file; None when nothing is."""
-        is_read = self._open.stream_ids
-        place = self._known.place_in(file, is_read)
-        if place is None:
-            if not is_new or self._is_begun(file):
-                return None
-            if self._known.is_cut_short(file):
+    def _carry_out(self, action: Action, look: Look) -> None:
+        """Do what two looks have led to. Raises OSError and Truncated; then nothing is done."""
+        reader = next((r for r in self.readers if r.file.identity == action.identity), None)
+        match action.do:
+            case Do.ROTATE:
+                if action.path and reader is not None:
+                    logger.info(
+                        "Log was rotated; reading the old file to its end, then the new one",
+                        extra={"path": self.path, "position": reader.position},
+                    )
+                self._live = None
+            case Do.REVIVE:
+                self._live = reader
+            case Do.LOSE:
+                if reader is not None:
+                    self._drop(reader)
+                    self._remainders.append(reader)
+            case Do.BEGIN:
+                self._add(action, None)
+            case Do.RESUME:
+                self._add(action, self._known.by_id[action.stream or 0])
+            case Do.KNOW:
+                place = self._known.by_id[action.stream or 0]
+                device, inode = action.identity
+                self._known.note(replace(place, device=device, inode=inode))
+            case Do.SKIP:
+                self._skip(action)
+            case Do.LEAVE:
                 logger.info(
                     "Rotated file lacks the end of what was read before; leaving it alone",
-                    extra={"file": file.path},
+                    extra={"file": action.path},
                 )
-                return None
-            return self._start(file)
-        has_grown = is_new and (file.size() or 0) > place.position
-        if place.stream_id in is_read or (place.finished and not has_grown):
-            return None
-        return self._resume(file, place)
+                self._looker.leave(action.path, look)
 
-    def _is_begun(self, file: LogFile) -> bool:
-        """Say whether a file begins with the one line, not whole yet, of one that is read."""
-        for reader in self._open:
-            if not reader.is_known:
-                self._first_line(reader)  # reads on
-                part = reader.partial_line
-                if part and file.read(0, len(part)) == part:
-                    return True
+    def _opened_file(self, action: Action) -> LogFile:
+        """Open the file of an action. Raises OSError, and Truncated when it is another one."""
+        file = LogFile(action.path)
+        if file.identity != action.identity:
+            file.close()
+            raise Truncated
+        return file
+
+    def _add(self, action: Action, place: Place | None) -> None:
+        """Read a file, from a place or from its beginning. Raises OSError and Truncated."""
+        file = self._opened_file(action)
+        if place is not None and place.skipped and action.path in self._asked:
+            place = replace(place, position=0, marker=fingerprint(b""), skipped=False)
+        try:
+            if place is None:
+                reader = StreamReader(file, self._source.limits)
+            elif file.relation(place) is not Relation.HOLDS:
+                raise Truncated
+            else:
+                stream = self._known.stream(place)
+                reader = StreamReader(file, self._source.limits, stream, place)
+                reader.has_grown = place.finished
+                logger.info(
+                    "Reading on where the checkpoint says",
+                    extra={"file": file.path, "position": place.position},
+                )
+        except (OSError, Truncated):
+            file.close()
+            raise
+        for former in self.readers if place is not None else ():
+            if former.is_known and former.stream.stream_id == reader.stream.stream_id:
+                self._drop(former)  # it is deleted, and this one has its content
+                break
+        self.readers.append(reader)
+        self._failing.discard(action.path)
+        if place is not None:
+            self._read.add(place.stream_id)
+            self.note(reader)
+        if action.path == self.path:
+            self._live = reader
+            self._was_read = True
+
+    def _skip(self, action: Action) -> None:
+        """Note that a file was there before anybody asked. Raises OSError and Truncated."""
+        file = self._opened_file(action)
+        try:
+            limits = self._source.limits
+            reader = StreamReader(file, limits)
+            line = reader.first_line(is_complete=True)
+            if line is None:
+                return  # nothing is in it yet
+            reader.begin(self._known.new(self._named(line)))
+            self._known.note(reader.skipped())
+        finally:
+            file.close()
+
+    def _forget(self, absent: frozenset[int]) -> None:
+        """Forget streams that no file has held for a while; tell of those that were being read."""
+        now = time.monotonic()
+        self._absent = {stream: self._absent.get(stream, now) for stream in absent}
+        for stream, since in self._absent.items():
+            place = self._known.by_id[stream]
+            if not place.finished and not self.is_undecided:
+                self._known.finish(place)
+                if stream not in self._read:
+                    logger.warning(
+                        "The file that was being read is gone; what was not read of it cannot be"
+                        " had",
+                        extra={"path": self.path, "position": place.position},
+                    )
+            if now - since > ROTATED_QUIET and not self._may_come_back(place):
+                self._known.forget(stream)
+
+    def _may_come_back(self, place: Place) -> bool:
+        """Say whether a file may still be somewhere: moved away, or on a disk that is not here."""
+        with suppress(OSError):
+            if os.stat(self._watched[0]).st_dev != place.device:  # noqa: PTH116
+                return True
+        with suppress(OSError):
+            status = os.stat(place.file)  # noqa: PTH116
+            return (status.st_dev, status.st_ino) == place.identity
         return False
+
+    def _tell_troubles(self) -> None:
+        """Tell what could not be read at the last look, and what can be again."""
+        for path, error in self._looker.troubles.items():
+            self._troubles.tell(path, error)
+        for path in self._troubles.all().keys() - self._looker.troubles.keys() - self._failing:
+            if self._troubles.end(path) and path == self.path:
+                logger.info("Log can be read now", extra={"path": path})
+
+    def _failed_to_open(self, path: str, error: OSError) -> None:
+        self._troubles.tell(path, error)
+        self._failing.add(path)
+        with suppress(OSError):
+            self._looker.fail(version_of(os.stat(path)))  # noqa: PTH116
 
     # Which streams they are.
 
-    def _start(self, file: LogFile) -> StreamReader:
-        return StreamReader(file, self._source.limits)
-
-    def _resume(self, file: LogFile, place: Place) -> StreamReader:
-        logger.info(
-            "Reading on where the checkpoint says",
-            extra={"file": file.path, "position": place.position},
-        )
-        return StreamReader(file, self._source.limits, self._known.stream(place), place)
-
     def _identify(self) -> None:
         """Give every file its stream as soon as it has a line, so that it has a place at once."""
-        if not any(self._first_line(reader) is not None for reader in self._open):
+        if all(reader.is_known for reader in self.readers):
             return
-        if any(reader.is_known and reader.is_truncated() for reader in self._open):
-            return  # that is dealt with first: what is there now is older
-        # While a log was empty nothing told whether it was filled, copied and truncated: what was
-        # before comes first, so that generations are counted in the same order by everybody.
-        self._take_up_rotated()
-        # The live file is the newest one, unless it is moved away and others came since.
-        is_away = self._looked_at == 0.0
-        for reader in sorted(self._open, key=modified_at) if is_away else self._open:
+        if not any(self._first_line(reader) is not None for reader in self.readers):
+            return
+        if not self.is_undecided:
+            # While a log was empty nothing told whether it was filled, copied and truncated: what
+            # was before comes first, so that generations are counted in the same order by
+            # everybody.
+            self.is_undecided = True
+            self.look()
+        if self.is_undecided or any(reader.is_lost for reader in self.readers):
+            return
+        for reader in self.readers:
             first_line = self._first_line(reader)
             if first_line is not None:
                 reader.begin(self._known.new(self._named(first_line)))
+                self._read.add(reader.stream.stream_id)
                 self.note(reader)
                 logger.info(
                     "Reading from the beginning",
@@ -341,7 +443,7 @@ class Log:
 
     def _first_line(self, reader: StreamReader) -> bytes | None:
         """Return the first line of a file without a stream, when it is there."""
-        if reader.is_known:
+        if reader.is_known or reader.is_lost:
             return None
         with suppress(OSError, Truncated):  # comes again when it is read
             return reader.first_line(is_complete=self._is_over(reader))
@@ -350,81 +452,112 @@ class Log:
     # What is in them.
 
     def _next_of(self, reader: StreamReader) -> Slice | None:
+        if reader.is_lost:
+            return reader.remaining() if reader.is_known else None
         try:
             # Asked before reading: what arrives while it is read is no reason to wait, nor to end.
             is_over = self._is_over(reader)
+            reader.is_final = is_over and (self._source.once or self._is_quiet(reader))
             if not reader.is_known:
                 reader.first_line(is_complete=is_over)  # raises what there is to raise
+                is_over = is_over and not reader.is_cut_short
                 return None if reader.partial_line or not is_over else self._last_of(reader)
             piece = reader.next(may_pause=not self._source.once)
-            if piece is None and is_over and not reader.is_paused:
+            if piece is None and is_over and not reader.is_paused and not reader.is_cut_short:
                 piece = self._last_of(reader)
         except Truncated:
-            return self._truncated(reader)
+            self._lost(reader)
+            return None
         except OSError as error:
             self._failed(reader, error)
             return None
-        if reader is self._open.live:
-            self._is_failing = False
-            if piece is None and not reader.is_paused:
-                # All of it was read, so it was not truncated either.
-                self._saw_all()
+        if self.path in self._failing and reader is self._live:
+            self._failing.discard(self.path)
+            if self._troubles.end(self.path):
+                logger.info("Log can be read now", extra={"path": self.path})
         return piece
 
+    def _is_quiet(self, reader: StreamReader) -> bool:
+        return time.monotonic() - reader.grew_at > ROTATED_QUIET
+
     def _is_over(self, reader: StreamReader) -> bool:
-        """Say whether a file cannot grow any more."""
-        if self._source.once or reader.file.is_complete:
+        """Say whether a file is not expected to grow any more."""
+        if self._source.once:
             return True
+        if reader.file.is_packed and not reader.has_grown and not reader.is_cut_short:
+            return True
+        if reader is self._live or not self._is_quiet(reader):
+            return False
         # While there is nothing in the new file, the server may not have reopened its log.
-        live = self._open.live
-        is_replaced = not self._is_followed or (live is not None and live.is_known)
-        is_quiet = time.monotonic() - reader.grew_at > ROTATED_QUIET
-        return reader is not live and is_replaced and is_quiet
+        is_replaced = self._live is not None and self._live.is_known
+        return is_replaced or not self.is_followed or reader.file.is_deleted
 
     def _last_of(self, reader: StreamReader) -> Slice | None:
-        """Return the unterminated rest of a file that cannot grow any more; else finish with it."""
+        """Return the unterminated rest of a file that is over; else finish with it."""
         piece = reader.rest() if reader.is_known else None
-        if piece is None and reader is not self._open.live:
-            self._drop(reader)
+        if piece is None and reader is not self._live:
             if reader.is_known:
-                self._known.finish(reader.place)
+                version, length = reader.file.version, reader.file.size() or 0
+                place = replace(reader.place, file=reader.file.name_now)
+                self._known.finish(place, length)
+                self._looker.settle(version, place.stream_id)
+            self._drop(reader)
             logger.info("Read a rotated file to its end", extra={"file": reader.file.path})
         return piece
 
-    def _truncated(self, reader: StreamReader) -> Slice | None:
-        """Go on after a file was truncated: with a copy of what it held, if there is one."""
+    def _lost(self, reader: StreamReader) -> None:
+        """Note that a file does not hold any more what was read of it."""
         logger.warning(
             "Log was truncated; reading it from its beginning as a new stream",
             extra={"path": reader.file.path, "position": reader.position},
         )
-        self._drop(reader)
-        self._take_up_rotated()
+        reader.lose()
+        self.is_undecided = True
+
+    def _last_words(self, reader: StreamReader) -> Slice | None:
+        """Return the unterminated last line of a file that was truncated; None if a copy has it."""
+        if reader.is_stale:
+            return None  # the line is there still, and is read in the file that is opened again
         if not reader.is_known:
             # Not even its first line was whole. In a copy it may be.
             part = reader.partial_line
-            if any(other.file.read(0, len(part)) == part for other in self._open.rotated):
+            if not part or any(r.file.read(0, len(part)) == part for r in self.readers):
                 return None
             reader.begin(self._known.new(self._named(part[: self._source.limits.line_bytes])))
-        elif reader.stream.stream_id in self._open.stream_ids:
+        elif any(r.is_known and r.stream == reader.stream for r in self.readers):
             return None
-        reader.give_up()
-        self.note(reader)
-        return reader.rest()
+        piece = reader.rest()
+        if piece is not None:
+            reader.give_up()
+            self.note(reader)
+        return piece
 
     def _failed(self, reader: StreamReader, error: OSError) -> None:
-        if reader is self._open.live:
-            self._is_failing = True
-            self._troubles.tell(self.path, error)
+        """Tell that a file cannot be read on, and when to try again."""
+        if error.errno == errno.ESTALE:
+            # Of a file server: the file is there, perhaps, but this descriptor is of no use.
+            logger.warning("Log's descriptor is stale; opening it again", extra={"path": self.path})
+            reader.lose(is_stale=True)
+            self.is_undecided = True
             return
-        # Its place stays unfinished: the next rotation, or start, tries again from there.
-        trouble = self._troubles.note(reader.file.path, error)
+        path = reader.file.path
+        self._failing.add(path)
+        if reader is self._live:
+            self._troubles.tell(path, error)
+            return
+        # Its place stays unfinished: it is tried again from there when the file changes.
+        trouble = self._troubles.note(path, error)
         logger.error(
             "Rotated file cannot be read on; what was read of it is kept",
-            extra={"file": reader.file.path, "error": trouble, "position": reader.position},
+            extra={"file": path, "error": trouble, "position": reader.position},
         )
+        with suppress(OSError):
+            self._looker.fail(reader.file.version)
         self._drop(reader)
 
     def _drop(self, reader: StreamReader) -> None:
-        """Close a file, and forget the oldest streams that are not read any more."""
-        self._open.drop(reader)
-        self._known.forget(self._open.stream_ids)
+        """Close a file, and read it no longer."""
+        reader.file.close()
+        self.readers.remove(reader)
+        if reader is self._live:
+            self._live = None

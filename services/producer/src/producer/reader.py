@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from datastream.packed import CutShort
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
-from producer.files import LogFile
+from producer.files import LogFile, Version
 from producer.places import MARKER_BYTES, PREFIX_BYTES, Place, fingerprint
 
+#: Seconds between two comparisons of a file whose size and time do not change with what was read.
+COMPARE_EVERY = 1.0
 #: Bytes of a line over the limit that are passed over before others get their turn.
 PASSED_OVER = 16 * 1024**2
 
@@ -44,7 +47,10 @@ class StreamReader:
         stream: Stream | None = None,
         place: Place | None = None,
     ) -> None:
-        """Read on from a place, or read a file from its beginning. Raises OSError."""
+        """Read on from a place, or read a file from its beginning.
+
+        Raises OSError, and Truncated when the file does not hold what was read up to the place.
+        """
         self.file = file
         self._stream = stream
         self._limits = limits
@@ -60,8 +66,19 @@ class StreamReader:
         self._rest_sent = False
         #: The last next() ended inside such a line for the sake of other logs: there is more.
         self.is_paused = False
+        #: See lose().
+        self.is_lost = self.is_stale = False
+        #: The end that was reached is none: a packed file is not whole.
+        self.is_cut_short = False
+        #: It was read to an end that was none: a packed file that is written to like a log.
+        self.has_grown = False
+        #: Nothing more is waited for: a packed file that has no end is damaged.
+        self.is_final = False
         self._is_gone = False
         self._read_at_ms = 0
+        #: The file as it was when there was nothing more to read, and when that was (monotonic).
+        self._ended: Version | None = None
+        self._ended_at = 0.0
         self._prefix = file.read(0, min(PREFIX_BYTES, self.position))
         #: The bytes just before `position`, `_next` and `_unread`.
         marker = min(MARKER_BYTES, self.position)
@@ -69,6 +86,8 @@ class StreamReader:
         #: When there was last something to read, and when there was last no more (monotonic).
         self.grew_at = self.caught_up_at = time.monotonic()
         if place is not None:
+            if fingerprint(self._marker) != place.marker:
+                raise Truncated
             # The bytes before the position may be alike in every file, or none: only what is read
             # from there on tells that the file was truncated.
             self._fill()
@@ -91,8 +110,9 @@ class StreamReader:
         `is_complete`: the file cannot grow any more. Raises Truncated and OSError.
         """
         limit = self._limits.line_bytes
-        while b"\n" not in self._pending and len(self._pending) <= limit and self._fill():
-            pass
+        while b"\n" not in self._pending and len(self._pending) <= limit:
+            if self._is_quiet() or not self._fill():
+                break
         line, newline, _ = self._pending.partition(b"\n")
         if newline or len(line) > limit or (line and is_complete):
             return line[:limit]
@@ -102,9 +122,28 @@ class StreamReader:
         """Say which stream this is."""
         self._stream = stream
 
+    @property
+    def is_in_hand(self) -> bool:
+        """Whether a slice was handed out that is not confirmed yet."""
+        return self._next != self.position
+
+    @property
+    def is_drained(self) -> bool:
+        """Whether all that the file holds is confirmed, but for a line that is not whole."""
+        return not self.is_in_hand and self._unread - len(self._pending) == self.position and (
+            self.is_at_end
+        )
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the file is as it was when there was nothing more to read."""
+        with suppress(OSError):
+            return self._ended is not None and self._ended == self.file.version
+        return False
+
     def is_truncated(self) -> bool:
         """Say whether the bytes that were read last are no longer there."""
-        if self.file.is_complete:
+        if self.file.is_packed:
             return False
         with suppress(OSError):
             before = len(self._tail)
@@ -117,10 +156,12 @@ class StreamReader:
         Also None, where that is allowed, after passing over so much of a line over the limit that
         other logs should have their turn. Raises Truncated and OSError.
         """
+        self.is_paused = False
+        if self._is_quiet():
+            return None
         if self._skipping:
             self._skip()
         begin = self._unread
-        self.is_paused = False
         try:
             while not self.is_paused and not self._is_enough() and self._fill():
                 read = self._unread - begin
@@ -145,6 +186,33 @@ class StreamReader:
         self.position = self._next
         if not self._skipping:
             self._marker = self._next_marker
+
+    def lose(self, *, is_stale: bool = False) -> None:
+        """Note that the file does not hold what was read of it. What is read stays to be sent.
+
+        Stale: the file may hold it, but cannot be read by this descriptor any more.
+        """
+        self.is_lost = True
+        self.is_stale = is_stale
+
+    @property
+    def has_lines(self) -> bool:
+        """Whether whole lines were read that are in no slice yet."""
+        return not self._skipping and b"\n" in self._pending
+
+    def remaining(self) -> Slice | None:
+        """Return the next slice of what was read; None when no line is whole."""
+        return self._cut()
+
+    def _is_quiet(self) -> bool:
+        """Say whether nothing can have come since there was nothing more, for a second at most."""
+        if self._ended is None or self.is_final or b"\n" in self._pending or self._is_enough():
+            return False
+        now = time.monotonic()
+        if now - self._ended_at >= COMPARE_EVERY or not self.is_at_end:
+            return False
+        self.caught_up_at = now
+        return True
 
     def give_up(self) -> None:
         """Note that no file holds this stream any more."""
@@ -178,6 +246,27 @@ class StreamReader:
             finished=self._is_gone,
         )
 
+    def skipped(self) -> Place:
+        """Return the place of a file of which nothing is read: behind its last whole line.
+
+        Of a packed one, behind what its beginning is known by. Raises OSError.
+        """
+        size = self.file.size()
+        if size is None:
+            position = len(self._prefix)
+        else:
+            begin = max(0, size - self._limits.line_bytes)
+            position = begin + self.file.read(begin, size - begin).rfind(b"\n") + 1 or size
+        length = min(position, MARKER_BYTES)
+        return replace(
+            self.place,
+            position=position,
+            marker=fingerprint(self.file.read(position - length, length)),
+            finished=True,
+            length=size or 0,
+            skipped=True,
+        )
+
     def _is_enough(self) -> bool:
         """Say whether a slice can be cut: it is full, or a line is longer than a slice."""
         pending = self._pending
@@ -187,20 +276,33 @@ class StreamReader:
 
     def _fill(self) -> bool:
         """Read on; return whether there was anything. Raises Truncated and OSError."""
+        # Asked before reading: what comes while it is read is read the next time.
+        version = self.file.version
+        self.is_cut_short = False
         # Twice as much each time, for a line far longer than a slice: not all of it once a slice.
         length = max(self._limits.slice_bytes, len(self._pending))
-        if self.file.is_complete:
-            chunk = self.file.read(self._unread, length)
+        if self.file.is_packed:
+            try:
+                chunk = self.file.read(self._unread, length)
+            except CutShort:
+                if self.is_final:
+                    raise
+                self.is_cut_short = True  # the rest of it is not written yet
+                chunk = b""
         else:
-            # One read with the bytes before, so that nothing can change between the two.
+            # One read with the bytes before, so that nothing can change between the two; of no
+            # more than there is.
             before = len(self._tail)
-            data = self.file.read(self._unread - before, before + length)
+            there = max(0, version[2] - self._unread)
+            data = self.file.read(self._unread - before, before + min(length, there))
             if data[:before] != self._tail:
                 raise Truncated
             chunk = data[before:]
         if not chunk:
-            self.caught_up_at = time.monotonic()
+            self.caught_up_at = self._ended_at = time.monotonic()
+            self._ended = version
             return False
+        self._ended = None
         self._read_at_ms = time.time_ns() // 1_000_000
         self.grew_at = time.monotonic()
         self._rest_sent = False

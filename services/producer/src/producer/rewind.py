@@ -11,7 +11,8 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 
 from producer.checkpoint import StateError
-from producer.files import Identity, LogFile, siblings
+from producer.files import Identity, LogFile, Relation
+from producer.look import rotated_files
 from producer.places import MARKER_BYTES, Place, State, fingerprint
 
 
@@ -51,10 +52,11 @@ class Writing:
         raise StateError("the checkpoint cannot be written: nothing is changed")
 
 
-def rewind(state: State, wanted: Wanted) -> Rewound:
+def rewind(state: State, wanted: Wanted, rotated_dir: str = "") -> Rewound:
     """Return a state in which the wanted places are at their beginning.
 
-    A place whose file is gone stays as it is. Raises NotThere.
+    A place whose file is gone stays as it is. `rotated_dir` is where rotated files are, from the
+    folder of each log on. Raises NotThere.
     """
     if wanted.stream is not None and all(p.stream_id != wanted.stream for p in state.places):
         raise NotThere(f"the checkpoint knows no stream {wanted.stream:016x}")
@@ -62,7 +64,7 @@ def rewind(state: State, wanted: Wanted) -> Rewound:
     words = []
     with ExitStack() as stack:
         files = {
-            path: [stack.enter_context(closing(file)) for file in _files_of(path)]
+            path: [stack.enter_context(closing(file)) for file in _files_of(path, rotated_dir)]
             for path in {place.path for place in state.places}
         }
         for place, file in _matched(state.places, files):
@@ -83,14 +85,13 @@ def rewind(state: State, wanted: Wanted) -> Rewound:
     return Rewound(replace(state, places=list(new.values())), words)
 
 
-def _files_of(log: str) -> Iterator[LogFile]:
+def _files_of(log: str, rotated_dir: str) -> Iterator[LogFile]:
     """Open the files that there are of a log, those that are not whole yet last."""
     with suppress(OSError):
         yield LogFile(log)
-    with suppress(OSError):
-        for sibling in sorted(siblings(log), key=lambda sibling: sibling.is_being_packed):
-            with suppress(OSError):
-                yield LogFile(sibling.path)
+    for file in rotated_files(log, rotated_dir):
+        with suppress(OSError):
+            yield LogFile(file)
 
 
 def _matched(
@@ -100,7 +101,7 @@ def _matched(
     there = {file.identity for found in files.values() for file in found}
     taken: set[Identity] = set()
     for place in sorted(places, key=lambda place: place.identity not in there):
-        holding = [f for f in files[place.path] if f.identity not in taken and f.holds(place)]
+        holding = [f for f in files[place.path] if f.identity not in taken and f.relation(place) is Relation.HOLDS]
         holding.sort(key=lambda file: file.identity != place.identity)
         if holding:
             taken.add(holding[0].identity)
@@ -120,4 +121,5 @@ def _set_back(place: Place, file: LogFile, position: int) -> Place:
         position=position,
         marker=fingerprint(before),
         finished=False,
+        skipped=False,
     )

@@ -65,6 +65,7 @@ class ProducerSettings:
                 ),
                 once=once or once_set,
                 is_disguised=disguise is not None,
+                rotated_dir=env.text("ROTATED_DIR", ""),
             ),
             state_dir=Path(env.text("STATE_DIR", "state")),
             disguise=disguise,

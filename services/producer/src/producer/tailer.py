@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
+from pathlib import Path
 
-from datastream.paths import expand, log_path, printable
+from datastream.paths import expand, log_path, logs_rotated_to, printable
 from datastream.slices import Slice
+from producer.files import Identity
+from producer.known import Generations
 from producer.log import Log, Source
-from producer.places import State
+from producer.look import Folders
+from producer.places import Place, State
 from producer.reader import StreamReader
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at what the patterns stand for.
 EXPAND_EVERY = 1.0
+#: Seconds between two looks at logs that have been quiet for a second.
+LOOK_AT_QUIET_EVERY = 0.1
+QUIET_AFTER = 1.0
+#: Looks in a row that a log may take to be decided about before others get their turn.
+LOOKS_AT_ONCE = 10
+#: Seconds between two looks at whether files of logs are left that no pattern names any more.
+FORGET_EVERY = 60.0
 #: So many replaced files may be open before look() opens no more, and so many files in all before
 #: it takes up no new logs: what is deleted meanwhile keeps its room on the disk until it is read.
 OPEN_AT_MOST = 256
@@ -37,34 +51,55 @@ class Tailer:
         self._patterns = list(patterns)
         self._source = source
         self._found = state
-        #: A log that is not in the state is new since the patterns were last looked at.
-        self._since = max(state.seen.values(), default=time.time())
+        self._generations = Generations(state.generations)
+        self._folders = Folders()
         self._logs: dict[str, Log] = {}
+        #: The logs that have something to read, or have had it a moment ago, and until when they
+        #: are looked at each time (monotonic).
+        self._busy: dict[Log, float] = {}
+        self._looked_at_quiet = float("-inf")
         self._expanded_at = float("-inf")
+        self._forgot_at = time.monotonic()
         self._unmatched: set[str] = set()
+        #: Paths of files that another log is read from already.
+        self._doubles: set[str] = set()
+        #: Places of logs that are not read now.
+        self._others = list(state.places)
         self._handed: tuple[Log, StreamReader] | None = None
+        self._is_first = True
         self._expand()
+        self._is_first = False
 
     def slices(self) -> Iterator[Slice | None]:
         """Yield slices as they can be had, and None whenever there is no more for now.
 
         With Source.once it ends instead, and raises NoInput when something could not be read.
         """
+        looks = 0
         while True:
+            self._folders.begin_round()
             if not self._source.once:
                 self._expand()
-            idle = True
-            for log in list(self._logs.values()):
+            idle = is_decided = True
+            for log in self._due():
                 handed = log.next()
+                is_decided = is_decided and not log.is_undecided
                 if handed is not None:
                     idle = False
                     self._handed = (log, handed[0])
+                    self._busy[log] = time.monotonic() + QUIET_AFTER
                     yield handed[1]
-            if idle and self._source.once:
+                elif log.is_undecided:
+                    self._busy[log] = time.monotonic() + QUIET_AFTER
+            looks = 0 if is_decided or not idle else looks + 1
+            if not idle or 0 < looks < LOOKS_AT_ONCE:
+                continue
+            looks = 0
+            if not self._source.once:
+                yield None
+            elif is_decided:
                 self._raise_if_unread()
                 return
-            if idle:
-                yield None
 
     def confirm(self) -> None:
         """Note that the slice handed out last is safe."""
@@ -82,24 +117,34 @@ class Tailer:
         """
         if self._source.once:
             return
-        logs = list(self._logs.values())
-        replaced = sum(max(0, len(log.readers) - 1) for log in logs)
-        for log in logs:
-            if replaced >= OPEN_AT_MOST:
-                return
-            before = len(log.readers)
-            log.look()
-            replaced += len(log.readers) - before
+        # Two looks: nothing is decided by one.
+        for _ in range(2):
+            self._folders.begin_round()
+            logs = list(self._logs.values())
+            replaced = sum(max(0, len(log.readers) - 1) for log in logs)
+            for log in logs:
+                if replaced >= OPEN_AT_MOST:
+                    return
+                before = len(log.readers)
+                log.look()
+                replaced += len(log.readers) - before
         if self.open_files < OPEN_AT_MOST:
             self._expand()
 
     def state(self) -> State:
         """Return how far all is confirmed, also of the logs that are not read now."""
-        logs = {log.name: log for log in self._logs.values()}
-        others = [place for place in self._found.places if place.path not in logs]
+        logs = list(self._logs.values())
+        sighted = {log.name for log in logs if log.is_sighted and log.is_followed}
+        known = self._found.logs | sighted
+        if known != self._found.logs or self._others is not self._found.places:
+            seen = {name: at for name, at in self._found.seen.items() if name not in known}
+            self._found = replace(self._found, logs=known, seen=seen, places=self._others)
         return State(
-            places=others + [place for log in logs.values() for place in log.places()],
-            seen=self._found.seen | {name: log.seen_at for name, log in logs.items()},
+            places=self._others + [place for log in logs for place in log.places()],
+            seen=self._found.seen,
+            logs=self._found.logs,
+            patterns=frozenset(self._patterns),
+            generations=self._generations.highest,
         )
 
     def close(self) -> None:
@@ -132,6 +177,19 @@ class Tailer:
         """For how long the log that waits longest has had bytes that are not confirmed."""
         return max((log.behind_seconds for log in list(self._logs.values())), default=0.0)
 
+    def _due(self) -> list[Log]:
+        """Return the logs to look at now, the busy ones and those in which something changed."""
+        now = time.monotonic()
+        if self._source.once:
+            return list(self._logs.values())
+        if now - self._looked_at_quiet < LOOK_AT_QUIET_EVERY:
+            return list(self._busy)
+        self._looked_at_quiet = now
+        self._busy = {log: until for log, until in self._busy.items() if until > now}
+        return [log for log in self._logs.values() if log in self._busy or not log.is_still(now)]
+
+    # Which logs there are.
+
     def _expand(self) -> None:
         """Take up the logs that the patterns stand for and that are new."""
         now = time.monotonic()
@@ -140,29 +198,129 @@ class Tailer:
         self._expanded_at = now
         found = {pattern: expand(pattern) for pattern in self._patterns}
         self._tell_unmatched({pattern for pattern, files in found.items() if not files})
+        files = list(dict.fromkeys(chain.from_iterable(found.values())))
         logs: dict[str, list[str]] = {}
-        for file in dict.fromkeys(chain.from_iterable(found.values())):
-            logs.setdefault(log_path(file), []).append(file)
-        for path, files in logs.items():
-            self._take_up(path, files)
+        for file, log in self._logs_of(files).items():
+            logs.setdefault(log, []).append(file)
+        new = [path for path in logs if path not in self._logs]
+        if new:
+            self._take_up_new(new, logs)
+        for path, log in list(self._logs.items()):
+            if path in logs:
+                log.ask_for(logs[path])
+            elif not log.readers and not os.path.lexists(path):
+                self._drop(path, log)
+        if now - self._forgot_at >= FORGET_EVERY:
+            self._forgot_at = now
+            self._forget()
 
-    def _take_up(self, path: str, files: list[str]) -> None:
+    def _logs_of(self, files: list[str]) -> dict[str, str]:
+        """Return the log that each file belongs to: a rotated one to that beside it, if it is."""
+        there = {*files, *self._logs}
+        homes = {}
+        for file in files:
+            folder, name = os.path.split(file)
+            logs = (os.path.join(folder, log) for log in logs_rotated_to(name))  # noqa: PTH118
+            homes[file] = next((log for log in logs if log in there), log_path(file))
+        return homes
+
+    def _take_up_new(self, new: list[str], logs: dict[str, list[str]]) -> None:
+        """Take up logs, but none that is the file of another one under another name."""
+        places: dict[str, list[Place]] = {}
+        for place in self._others:
+            places.setdefault(place.path, []).append(place)
+        files: dict[Identity, str] = {
+            reader.file.identity: log.path for log in self._logs.values() for reader in log.readers
+        }
+        # Of two names the one that was read goes first.
+        for path in sorted(new, key=lambda path: printable(path) not in places):
+            identity = None
+            with suppress(OSError):
+                status = Path(path).stat()
+                identity = status.st_dev, status.st_ino
+            if identity is not None and files.setdefault(identity, path) != path:
+                if path not in self._doubles:
+                    self._doubles.add(path)
+                    logger.warning(
+                        "Log is the file of another one under another name, and is read once",
+                        extra={"path": path, "log": files[identity]},
+                    )
+                continue
+            self._take_up(path, logs[path], places)
+
+    def _take_up(self, path: str, files: list[str], places: dict[str, list[Place]]) -> None:
         """Take up a log, of which these files were found."""
         is_followed = path in files
-        if log := self._logs.get(path):
-            if is_followed:
-                log.follow()
-            return
         if not is_followed and not self._source.once:
             logger.info(
-                "Only rotated files match: they are read to their end, the log is not followed",
+                "Only rotated files match: they are read, and what is written to them",
                 extra={"path": path},
             )
-        name = printable(path)
-        places = [place for place in self._found.places if place.path == name]
-        log = Log(path, self._source, places, is_followed=is_followed)
-        log.take_up(self._found.seen.get(name, self._since), listed=files)
-        self._logs[path] = log
+        # Those of files that are rotated ones of this log, and were taken for logs of their own.
+        names = dict.fromkeys([printable(path), *(printable(file) for file in files)])
+        known = [place for name in names for place in places.get(name, ())]
+        if known:
+            taken = {place.stream_id for place in known}
+            self._others = [place for place in self._others if place.stream_id not in taken]
+        log = self._logs[path] = Log(
+            path,
+            self._source,
+            known,
+            is_followed=is_followed,
+            is_new=self._is_new(printable(path)),
+            changed_since=self._changed_since(printable(path)),
+            generations=self._generations,
+            folders=self._folders,
+        )
+        self._busy[log] = time.monotonic() + QUIET_AFTER
+
+    def _is_new(self, name: str) -> bool:
+        """Say whether no file of a log was there when logs were looked for the last time."""
+        if name in self._found.logs or not self._is_first:
+            return True
+        return not self._found.seen and self._found.patterns >= set(self._patterns)
+
+    def _changed_since(self, name: str) -> float | None:
+        """Return what a checkpoint of version 1 knows of a log (Unix time)."""
+        seen = self._found.seen
+        return seen.get(name, max(seen.values())) if seen else None
+
+    def _drop(self, path: str, log: Log) -> None:
+        """Read a log no longer: no pattern names it, and it is gone."""
+        log.close()
+        self._others = self._others + log.places()
+        self._found = replace(self._found, logs=self._found.logs - {log.name})
+        del self._logs[path]
+        self._busy.pop(log, None)
+
+    def _forget(self) -> None:
+        """Forget the streams of logs that no pattern names, and of which no file is left.
+
+        Only in folders in which a log is read, of the same disk: another one is not mounted,
+        perhaps.
+        """
+        folders = {
+            str(Path(log.path).parent): reader.file.identity[0]
+            for log in self._logs.values()
+            for reader in log.readers
+        }
+        left = [place for place in self._others if not self._is_gone(place, folders)]
+        if len(left) < len(self._others):
+            self._others = left
+
+    def _is_gone(self, place: Place, folders: dict[str, int]) -> bool:
+        folder, name = os.path.split(place.path)
+        if folders.get(folder) != place.device:
+            return False
+        try:
+            rotated = self._folders.rotated(folder, name, is_fresh=True)
+        except OSError:
+            return False
+        return not (
+            rotated
+            or os.path.lexists(place.path)
+            or (place.file and os.path.lexists(place.file))
+        )
 
     def _tell_unmatched(self, unmatched: set[str]) -> None:
         for pattern in sorted(unmatched - self._unmatched if not self.once else ()):

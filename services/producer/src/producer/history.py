@@ -1,0 +1,243 @@
+"""What is to be done about the files of a log: a pure function of what is known and what is seen.
+
+A log is a history of files: the one that the server writes now, those before it, under whatever
+names, and what was made of them by copying and packing. Which file is which is told by content
+alone. Names say no more than which files may belong to the log, and times no more than which of
+them came first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from producer.files import Identity
+from producer.places import Place
+
+
+class Role(Enum):
+    """What a file is to a log, by its name."""
+
+    #: The path of the log itself.
+    LIVE = "live"
+    ROTATED = "rotated"
+    #: Beside the log; of it only if it holds a stream that was being read and is nowhere else.
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file, as a look at the folders shows it. Streams are those that have a place."""
+
+    path: str
+    identity: Identity
+    role: Role
+    #: May be read when it is no file that is known; and even when it was passed over before.
+    is_wanted: bool = True
+    is_asked: bool = False
+    is_empty: bool = False
+    #: Nothing is known of its content: it cannot be read.
+    is_opaque: bool = False
+    #: The streams of which it holds all that is confirmed, and those of which it holds more.
+    holds: frozenset[int] = frozenset()
+    more: frozenset[int] = frozenset()
+    #: The streams that it begins like, and ends before what is confirmed of them.
+    ends: frozenset[int] = frozenset()
+    #: The streams that hold all that it holds, and the files that begin with all of it.
+    echoes: frozenset[int] = frozenset()
+    part_of: frozenset[Identity] = frozenset()
+    #: It is packed and begins like a stream whose file is read and has no name any more: what it
+    #: was made from, probably. Nothing is decided before that is read.
+    is_awaited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file that is being read."""
+
+    identity: Identity
+    #: None while there is no whole line in it.
+    stream: int | None
+    is_live: bool
+    #: What it holds is not what was read of it: truncated, or its descriptor is stale.
+    is_lost: bool = False
+    #: It lost the end of a line that was begun: what it holds now is another stream.
+    is_torn: bool = False
+    #: A slice of it is on its way.
+    is_in_hand: bool = False
+    #: All that it holds is confirmed; and for a minute nothing came.
+    is_drained: bool = False
+    is_quiet: bool = False
+
+
+class Look(NamedTuple):
+    """What the folders of a log hold at a moment, oldest first, the live file last."""
+
+    files: tuple[Seen, ...]
+    #: Nothing vanished while it was made.
+    is_complete: bool = True
+    #: Every folder could be listed, so that what is not seen is not there.
+    is_whole: bool = True
+
+
+class Do(Enum):
+    """What may be done about a file."""
+
+    #: The file that is open is not the live one any more (the path is that of another one, if
+    #: there is one), or is again.
+    ROTATE = "rotate"
+    REVIVE = "revive"
+    #: Close a file that does not hold what was read of it.
+    LOSE = "lose"
+    #: Read a file from its beginning, as a stream that is not known yet.
+    BEGIN = "begin"
+    #: Read a stream on in this file; close the deleted one that it was read in, if there is one.
+    RESUME = "resume"
+    #: Note that a stream is in this file; there is nothing to read.
+    KNOW = "know"
+    #: Note that a file was there before anybody asked for the log.
+    SKIP = "skip"
+    #: Say that a file lacks the end of what was read; it is left alone.
+    LEAVE = "leave"
+
+
+class Action(NamedTuple):
+    """One thing to do; equal to what another look leads to if it is the same thing."""
+
+    do: Do
+    identity: Identity
+    path: str = ""
+    stream: int | None = None
+
+
+class Decision(NamedTuple):
+    """What a look leads to."""
+
+    #: In the order in which it is to be done.
+    actions: tuple[Action, ...]
+    #: The streams that no file holds; None where that is not sure.
+    absent: frozenset[int] | None
+
+
+def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) -> Decision:
+    """Return what is to be done about the files of a log.
+
+    `places` are the streams that are known, `opened` the files that are being read. Two looks are
+    not one moment: what is decided holds only when the look is complete and the next one, complete
+    as well, leads to the same.
+    """
+    live = next((file for file in look.files if file.role is Role.LIVE), None)
+    actions = list(_about_opened(opened, live))
+    is_read = {o.identity: o for o in opened if not o.is_lost or o.is_in_hand}
+    taken = {o.stream: o.identity for o in is_read.values() if o.stream is not None}
+    files = [f for f in look.files if f.identity not in is_read and not f.is_opaque]
+    torn = {(o.identity, o.stream) for o in opened if o.is_torn}
+    found = _assigned(places, files, taken, torn)
+    covered = {*is_read, *found}
+    if live is not None:
+        covered.add(live.identity)
+    for file in files:
+        stream = found.get(file.identity)
+        if stream is not None:
+            actions += _about_known(file, places[stream])
+        elif file.role is Role.LIVE:
+            actions += _about_live(file, opened, {f.identity for f in look.files})
+        elif file.role is Role.ROTATED and not file.is_empty and not file.is_awaited:
+            is_copy = bool(
+                file.part_of & (covered - {file.identity})
+                or file.echoes & (taken.keys() | set(found.values()))
+            )
+            if is_copy:
+                continue
+            if file.ends:
+                actions.append(Action(Do.LEAVE, file.identity, file.path))
+                continue
+            do = Do.BEGIN if file.is_wanted else Do.SKIP
+            actions.append(Action(do, file.identity, file.path))
+            covered.add(file.identity)
+    return Decision(tuple(actions), _absent(places, look, taken, found))
+
+
+def _about_opened(opened: Iterable[Opened], live: Seen | None) -> Iterable[Action]:
+    for file in opened:
+        is_there = live is not None and live.identity == file.identity
+        if file.is_lost:
+            if not file.is_in_hand:
+                yield Action(Do.LOSE, file.identity, stream=file.stream)
+        elif file.is_live and not is_there:
+            yield Action(Do.ROTATE, file.identity, live.path if live else "")
+        elif not file.is_live and is_there:
+            yield Action(Do.REVIVE, file.identity)
+
+
+def _assigned(
+    places: Mapping[int, Place],
+    files: Iterable[Seen],
+    taken: Collection[int],
+    torn: Collection[tuple[Identity, int | None]],
+) -> dict[Identity, int]:
+    """Return in which file each stream is that no open file has: one file a stream.
+
+    The file in which it was last seen goes first, then the stream that was read furthest: of files
+    that begin alike each gets its own.
+    """
+    candidates = [
+        (file.identity == place.identity, file.role is not Role.OTHER, place.position, file, place)
+        for file in files
+        for place in (places[stream] for stream in file.holds if stream not in taken)
+        if file.role is not Role.OTHER or not place.finished
+        if (file.identity, place.stream_id) not in torn
+    ]
+    candidates.sort(key=lambda candidate: candidate[:3], reverse=True)
+    found: dict[Identity, int] = {}
+    gone: set[int] = set()
+    for *_, file, place in candidates:
+        if file.identity not in found and place.stream_id not in gone:
+            found[file.identity] = place.stream_id
+            gone.add(place.stream_id)
+    return found
+
+
+def _about_known(file: Seen, place: Place) -> Iterable[Action]:
+    """Read on in a file whose stream is known, if there is something to read or to wait for."""
+    has_grown = place.stream_id in file.more and not (place.skipped and not place.length)
+    is_asked = place.skipped and file.is_asked
+    if has_grown or is_asked or not place.finished or file.role is Role.LIVE:
+        yield Action(Do.RESUME, file.identity, file.path, place.stream_id)
+    elif place.identity != file.identity:
+        yield Action(Do.KNOW, file.identity, file.path, place.stream_id)
+
+
+def _about_live(
+    file: Seen, opened: Iterable[Opened], there: Collection[Identity]
+) -> Iterable[Action]:
+    """Read the live file: as the stream of a deleted file whose content it has, or as another."""
+    for former in opened:
+        if former.stream in file.holds and former.identity not in there and not former.is_lost:
+            # Replaced by its own content. What the deleted one holds besides comes first; and as
+            # long as there is nothing more in this one, the server may write to the other.
+            if former.is_drained and (former.stream in file.more or former.is_quiet):
+                yield Action(Do.RESUME, file.identity, file.path, former.stream)
+            return
+    yield Action(Do.BEGIN, file.identity, file.path)
+
+
+def _absent(
+    places: Mapping[int, Place],
+    look: Look,
+    taken: Collection[int],
+    found: Mapping[Identity, int],
+) -> frozenset[int] | None:
+    """Return the streams that no file holds; None where it is not sure what the folders hold.
+
+    That they hold a stream of this log shows that they are the folders, and not what a disk that
+    is not mounted leaves there.
+    """
+    if not look.is_whole or any(file.is_opaque for file in look.files) or not (taken or found):
+        return None
+    held = {*taken, *found.values()}
+    for file in look.files:
+        held |= file.holds | file.ends
+    return frozenset(places.keys() - held)
