@@ -18,7 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from datastream.slices import TRUNCATED, UNTERMINATED
 from producer import log as log_module
+from producer.known import Generations
 from producer.log import Log, Source
+from producer.places import Place
 from producer.reader import Limits
 
 LIMITS = Limits(slice_lines=3, slice_bytes=64, line_bytes=40)
@@ -48,25 +50,47 @@ class AnyHistory(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp())
         self.path = self.folder / "access.log"
         self.now = 1_000_000_000.0
+        #: How wrong the time of day is, in seconds.
+        self.skew = 0.0
         self.patch = pytest.MonkeyPatch()
         clock = SimpleNamespace(
-            time=lambda: self.now,
+            time=lambda: self.now + self.skew,
             monotonic=lambda: self.now,
-            time_ns=lambda: int(self.now * 1e9),
+            time_ns=lambda: int((self.now + self.skew) * 1e9),
         )
-        for module in ("log", "reader"):
+        for module in ("log", "reader", "look"):
             self.patch.setattr(f"producer.{module}.time", clock)
         #: What each generation of the log holds or held.
         self.contents: list[bytes] = []
         self.count = 0
         self.stored: dict[int, Lines] = {}
         self.unterminated: set[tuple[int, int]] = set()
-        self.log = Log(str(self.path), SOURCE, [])
-        self.log.take_up(self.now)
-        self.saved = self.log.places(), self.log.seen_at
+        self.generations = Generations({})
+        self.start([], {}, is_new=False)
+        self.settle()
+        self.save()
         self.server: BinaryIO = self.path.open("ab", buffering=0)
         self.contents.append(b"")
         self.reopened = True
+
+    def start(self, places: list[Place], generations: dict[int, int], *, is_new: bool) -> None:
+        """Start a producer on what the one before left."""
+        self.generations = Generations(generations)
+        self.log = Log(
+            str(self.path), SOURCE, places, is_new=is_new, generations=self.generations
+        )
+        self.log.ask_for([str(self.path)])
+
+    def settle(self) -> None:
+        """Look until it is decided what is what."""
+        self.log.is_undecided = True
+        for _ in range(20):
+            self.log.look()
+        assert not self.log.is_undecided, "looks never agree"
+
+    def set_time(self, path: Path | int) -> None:
+        """Let a file have changed now, by a clock that may be wrong."""
+        os.utime(path, (self.now + self.skew, self.now + self.skew))
 
     def teardown(self) -> None:
         """Everything is read to its end at last, and is what was written."""
@@ -80,6 +104,8 @@ class AnyHistory(RuleBasedStateMachine):
                 self.now += 2 * log_module.ROTATED_QUIET
                 self.read(100_000)
             self.compare()
+            assert [reader.file.path for reader in self.log.readers] == [str(self.path)]
+            assert len(self.log.places()) <= len(list(self.folder.iterdir()))
         finally:
             self.log.close()
             self.server.close()
@@ -102,7 +128,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.server.write(data)
         self.contents[-1 if self.reopened else -2] += data
         self.now += 10
-        os.utime(self.server.fileno(), (self.now, self.now))
+        self.set_time(self.server.fileno())
 
     @rule(text=st.sampled_from([b"", b"x", b"word " * 4, b"long " * 20]), lines=st.integers(1, 8))
     def write(self, text: bytes, lines: int) -> None:
@@ -140,7 +166,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.now += 10
         if create:
             self.path.touch()
-            os.utime(self.path, (self.now, self.now))
+            self.set_time(self.path)
         self.contents.append(b"")
         self.reopened = False
 
@@ -159,7 +185,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.shift()
         shutil.copyfile(self.path, self.folder / "access.log.1")
         self.now += 10
-        os.utime(self.folder / "access.log.1", (self.now, self.now))
+        self.set_time(self.folder / "access.log.1")
         os.truncate(self.path, 0)
         self.contents.append(b"")
 
@@ -175,16 +201,50 @@ class AnyHistory(RuleBasedStateMachine):
         os.utime(packed, (status.st_atime, status.st_mtime))
         plain.unlink()
 
+    @precondition(lambda self: self.reopened and self.contents[-1].endswith(b"\n"))
+    @rule()
+    def delete(self) -> None:
+        """The live file, of which all was read; the server makes another one."""
+        self.read(100_000)
+        self.save()
+        self.path.unlink()
+        self.server.close()
+        self.server = self.path.open("ab", buffering=0)
+        self.contents.append(b"")
+
+    @precondition(lambda self: self.reopened)
+    @rule()
+    def replace_by_copy(self) -> None:
+        """As rsync and editors do: the same content, and what comes then, in another file."""
+        copy = self.folder / ".access.log.new"
+        shutil.copy2(self.path, copy)
+        copy.rename(self.path)
+        self.server.close()
+        self.server = self.path.open("ab", buffering=0)
+
+    @rule(seconds=st.sampled_from([-86_400.0, -3_600.0, -5.0, 5.0, 3_600.0, 86_400.0]))
+    def set_clock(self, seconds: float) -> None:
+        """The time of day steps, forth and back."""
+        self.skew = seconds
+
     # The producer.
 
     @rule(slices=st.integers(1, 6))
     def read(self, slices: int) -> None:
         """Some slices are published and confirmed."""
-        for _ in range(slices):
+        undecided = 0
+        while slices > 0:
             handed = self.log.next()
+            if handed is None and self.log.is_undecided:
+                undecided += 1
+                assert undecided < 20, "looks never agree"
+                continue
             if handed is None:
                 break
+            slices -= 1
             reader, piece = handed
+            if piece.stream.stream_id not in {place.stream_id for place in self.saved[0]}:
+                self.save()  # as the pipeline does before it publishes
             assert piece.lines <= LIMITS.slice_lines
             assert not piece.flags or piece.lines == 1
             stream = self.stored.setdefault(piece.stream.stream_id, {})
@@ -208,7 +268,7 @@ class AnyHistory(RuleBasedStateMachine):
     @rule()
     def save(self) -> None:
         """The checkpoint is written."""
-        self.saved = self.log.places(), self.log.seen_at
+        self.saved = self.log.places(), self.generations.highest, self.log.is_sighted
 
     @rule(is_clean=st.booleans())
     def restart(self, is_clean: bool) -> None:
@@ -216,9 +276,8 @@ class AnyHistory(RuleBasedStateMachine):
         if is_clean:
             self.save()
         self.log.close()
-        places, seen_at = self.saved
-        self.log = Log(str(self.path), SOURCE, places)
-        self.log.take_up(seen_at)
+        places, generations, is_sighted = self.saved
+        self.start(places, generations, is_new=is_sighted)
 
 
 TestAnyHistory = AnyHistory.TestCase
@@ -256,6 +315,9 @@ def test_histories_that_lost_or_doubled_a_line_once(history: str) -> None:
         "reopen": lambda _: machine.reopen(),
         "copy_and_truncate": lambda _: machine.copy_and_truncate(),
         "pack": machine.pack,
+        "delete": lambda _: machine.delete(),
+        "replace": lambda _: machine.replace_by_copy(),
+        "clock": machine.set_clock,
         "read": machine.read,
         "look": lambda _: machine.look(),
         "save": lambda _: machine.save(),

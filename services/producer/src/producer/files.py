@@ -119,6 +119,14 @@ class LogFile:
             return self._packed.read(offset, length)
         return os.pread(self._raw.fileno(), length, offset)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds nothing; one that cannot be read may hold something."""
+        try:
+            return not self.read(0, 1)
+        except OSError:
+            return False
+
     def head(self) -> bytes:
         """Return the first PREFIX_BYTES, or as many of them as can be read."""
         try:

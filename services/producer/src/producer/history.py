@@ -48,6 +48,8 @@ class Seen:
     #: The streams that hold all that it holds, and the files that begin with all of it.
     echoes: frozenset[int] = frozenset()
     part_of: frozenset[Identity] = frozenset()
+    #: The open files that hold something, and all of which it begins with.
+    continues: frozenset[Identity] = frozenset()
     #: It is packed and begins like a stream whose file is read and has no name any more: what it
     #: was made from, probably. Nothing is decided before that is read.
     is_awaited: bool = False
@@ -119,6 +121,8 @@ class Decision(NamedTuple):
     actions: tuple[Action, ...]
     #: The streams that no file holds; None where that is not sure.
     absent: frozenset[int] | None
+    #: Something can be decided as soon as all is read of the files that are open.
+    is_waiting: bool = False
 
 
 def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) -> Decision:
@@ -138,12 +142,23 @@ def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) 
     covered = {*is_read, *found}
     if live is not None:
         covered.add(live.identity)
+    there = {file.identity for file in look.files}
+    gone = [o for o in opened if not o.is_lost and o.identity not in there]
+    #: What was read of them is sent first: then it is known how far that was.
+    unsettled = {o.stream for o in opened if o.is_lost and o.is_in_hand}
+    is_waiting = bool(unsettled)
     for file in files:
         stream = found.get(file.identity)
+        former = next((o for o in gone if o.stream in file.holds), None)
+        if (file.holds | file.ends) & unsettled:
+            continue
         if stream is not None:
             actions += _about_known(file, places[stream])
+        elif former is not None:
+            actions += _about_continued(file, former)
+            is_waiting = is_waiting or not former.is_drained
         elif file.role is Role.LIVE:
-            actions += _about_live(file, opened, {f.identity for f in look.files})
+            actions += _about_new(file, gone)
         elif file.role is Role.ROTATED and not file.is_empty and not file.is_awaited:
             is_copy = bool(
                 file.part_of & (covered - {file.identity})
@@ -153,11 +168,12 @@ def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) 
                 continue
             if file.ends:
                 actions.append(Action(Do.LEAVE, file.identity, file.path))
-                continue
-            do = Do.BEGIN if file.is_wanted else Do.SKIP
-            actions.append(Action(do, file.identity, file.path))
+            elif file.is_wanted:
+                actions += _about_new(file, gone)
+            else:
+                actions.append(Action(Do.SKIP, file.identity, file.path))
             covered.add(file.identity)
-    return Decision(tuple(actions), _absent(places, look, taken, found))
+    return Decision(tuple(actions), _absent(places, look, taken, found), is_waiting)
 
 
 def _about_opened(opened: Iterable[Opened], live: Seen | None) -> Iterable[Action]:
@@ -210,17 +226,21 @@ def _about_known(file: Seen, place: Place) -> Iterable[Action]:
         yield Action(Do.KNOW, file.identity, file.path, place.stream_id)
 
 
-def _about_live(
-    file: Seen, opened: Iterable[Opened], there: Collection[Identity]
-) -> Iterable[Action]:
-    """Read the live file: as the stream of a deleted file whose content it has, or as another."""
-    for former in opened:
-        if former.stream in file.holds and former.identity not in there and not former.is_lost:
-            # Replaced by its own content. What the deleted one holds besides comes first; and as
-            # long as there is nothing more in this one, the server may write to the other.
-            if former.is_drained and (former.stream in file.more or former.is_quiet):
-                yield Action(Do.RESUME, file.identity, file.path, former.stream)
-            return
+def _about_continued(file: Seen, former: Opened) -> Iterable[Action]:
+    """Read on in a file that a deleted one was replaced by: it has the same content, and more.
+
+    What the deleted one holds besides comes first; and as long as there is nothing more in this
+    one, the server may write to the other.
+    """
+    if former.is_drained and (former.stream in file.more or former.is_quiet):
+        yield Action(Do.RESUME, file.identity, file.path, former.stream)
+
+
+def _about_new(file: Seen, gone: Iterable[Opened]) -> Iterable[Action]:
+    """Read a file from its beginning; not also what it begins with in a deleted one."""
+    for former in gone:
+        if former.stream is None and former.identity in file.continues:
+            yield Action(Do.LOSE, former.identity)
     yield Action(Do.BEGIN, file.identity, file.path)
 
 

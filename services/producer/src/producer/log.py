@@ -98,8 +98,8 @@ class Log:
         #: What the last look led to and no look before it; whether another look must follow.
         self._pending: frozenset[Action] = frozenset()
         self.is_undecided = True
-        #: The last look showed all that there is.
-        self._is_sure = False
+        #: The last look showed all that there is; it was sure as well what no file holds.
+        self._is_listed = self._is_sure = False
         self._looked_at = float("-inf")
         self._changed: list[int] = []
         #: Since when no file holds a stream (monotonic), and which of these were told.
@@ -141,7 +141,7 @@ class Log:
             return
         agreed = [action for action in decision.actions if action in self._pending]
         self._pending = frozenset(decision.actions) - frozenset(agreed)
-        self.is_undecided = bool(decision.actions)
+        self.is_undecided = bool(decision.actions) or decision.is_waiting
         for action in agreed:
             try:
                 self._carry_out(action, look)
@@ -153,7 +153,8 @@ class Log:
                 self._failed_to_open(action.path, error)
         if agreed:
             self.readers.sort(key=lambda r: (r is self._live, r.file.modified_at(), r.file.path))
-        self._is_sure = look.is_whole and not any(file.is_opaque for file in look.files)
+        self._is_listed = look.is_whole and not any(file.is_opaque for file in look.files)
+        self._is_sure = self._is_listed and decision.absent is not None
         if not decision.actions and self._looker.is_listed:
             self.is_sighted = self.is_sighted or self.is_followed
         if decision.absent is not None:
@@ -165,12 +166,16 @@ class Log:
         There may be more at once where looks are undecided.
         """
         self.look()
-        self._identify()
-        if self._remainders and self._is_sure and not self.is_undecided:
-            reader = self._remainders.pop(0)
+        if self._identify():
+            # First what other logs begin with: all of it is noted before the first line is sent.
+            self.is_undecided = True
+            return None
+        if self._remainders and self._is_listed and not self.is_undecided:
+            reader = self._remainders[0]
             piece = self._last_words(reader)
             if piece is not None:
                 return reader, piece
+            self._remainders.remove(reader)
         for reader in list(self.readers):
             piece = self._next_of(reader)
             if piece is not None:
@@ -241,7 +246,8 @@ class Log:
             return True
         now = time.monotonic()
         is_due = now - self._looked_at >= LOOK_EVERY
-        if is_due and (self._absent or self._looker.troubles or not self._looker.is_as_it_was):
+        is_settled = self._is_sure and not self._absent and self._looker.is_as_it_was
+        if is_due and not is_settled:
             return True
         if self._changed != [self._folders.changed(folder) for folder in self._watched]:
             return True
@@ -270,9 +276,9 @@ class Log:
             is_live=reader is self._live,
             is_lost=reader.is_lost,
             is_torn=reader.is_lost and not reader.is_stale and bool(reader.partial_line),
-            is_in_hand=reader.is_in_hand or reader.has_lines,
+            is_in_hand=reader.is_in_hand or (reader.is_known and reader.has_lines),
             is_drained=not reader.is_lost and reader.is_drained,
-            is_quiet=time.monotonic() - reader.grew_at > ROTATED_QUIET,
+            is_quiet=self._source.once or self._is_quiet(reader),
         )
 
     def _carry_out(self, action: Action, look: Look) -> None:
@@ -408,12 +414,12 @@ class Log:
 
     # Which streams they are.
 
-    def _identify(self) -> None:
-        """Give every file its stream as soon as it has a line, so that it has a place at once."""
+    def _identify(self) -> bool:
+        """Give every file its stream as soon as it has a line; return whether any got one."""
         if all(reader.is_known for reader in self.readers):
-            return
+            return False
         if not any(self._first_line(reader) is not None for reader in self.readers):
-            return
+            return False
         if not self.is_undecided:
             # While a log was empty nothing told whether it was filled, copied and truncated: what
             # was before comes first, so that generations are counted in the same order by
@@ -421,7 +427,7 @@ class Log:
             self.is_undecided = True
             self.look()
         if self.is_undecided or any(reader.is_lost for reader in self.readers):
-            return
+            return False
         for reader in self.readers:
             first_line = self._first_line(reader)
             if first_line is not None:
@@ -436,6 +442,7 @@ class Log:
                         "format": self._source.format,
                     },
                 )
+        return True
 
     def _named(self, line: bytes) -> bytes:
         """Return what a stream's id is made of."""
@@ -515,21 +522,24 @@ class Log:
         self.is_undecided = True
 
     def _last_words(self, reader: StreamReader) -> Slice | None:
-        """Return the unterminated last line of a file that was truncated; None if a copy has it."""
+        """Return what was read last of a file that was truncated; None if a copy has it."""
         if reader.is_stale:
-            return None  # the line is there still, and is read in the file that is opened again
+            return None  # it is there still, and is read in the file that is opened again
         if not reader.is_known:
-            # Not even its first line was whole. In a copy it may be.
+            # Not even its first line was whole, or was not sent yet. In a copy it is.
             part = reader.partial_line
             if not part or any(r.file.read(0, len(part)) == part for r in self.readers):
                 return None
-            reader.begin(self._known.new(self._named(part[: self._source.limits.line_bytes])))
+            line = part.partition(b"\n")[0]
+            reader.begin(self._known.new(self._named(line[: self._source.limits.line_bytes])))
         elif any(r.is_known and r.stream == reader.stream for r in self.readers):
             return None
-        piece = reader.rest()
-        if piece is not None:
-            reader.give_up()
-            self.note(reader)
+        piece = reader.remaining()
+        if piece is None:
+            piece = reader.rest()
+            if piece is not None:
+                reader.give_up()
+                self.note(reader)
         return piece
 
     def _failed(self, reader: StreamReader, error: OSError) -> None:
@@ -559,5 +569,6 @@ class Log:
         """Close a file, and read it no longer."""
         reader.file.close()
         self.readers.remove(reader)
+        self.is_undecided = True  # what holds its stream now?
         if reader is self._live:
             self._live = None

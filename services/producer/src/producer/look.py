@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from datastream.paths import logs_rotated_to
@@ -22,6 +23,12 @@ from producer.reader import StreamReader
 PACKED_SUFFIXES = frozenset({".gz", ".xz", ".bz2", ".zst"})
 #: Seconds for which a folder may change without another time of its last change.
 COARSE = 0.05
+
+
+@lru_cache(maxsize=65_536)
+def _logs_of(name: str) -> tuple[str, ...]:
+    """Return the names of the logs that a file may be a rotated one of."""
+    return tuple(log for log in logs_rotated_to(name) if log != name)
 
 
 @dataclass(slots=True)
@@ -90,7 +97,7 @@ class Folders:
         with os.scandir(folder) as entries:
             for entry in entries:
                 listing.names.append(entry.path)
-                for log in logs_rotated_to(entry.name):
+                for log in _logs_of(entry.name):
                     listing.rotated[log].append(entry.path)
         self._listings[folder] = listing
         return listing
@@ -317,6 +324,8 @@ class Looker:
         opened = looking.opened(path)
         if opened.identity != identity:
             raise FileNotFoundError(path)
+        if opened.is_empty:
+            return Seen(path, identity, role, is_empty=True)
         return self._compared(
             Seen(path, identity, role, is_wanted=is_wanted(path, file.status)), opened, looking
         )
@@ -324,8 +333,13 @@ class Looker:
     def _compared(self, seen: Seen, file: LogFile, looking: _Looking) -> Seen:
         """Compare a file with the known streams and with the files that are open."""
         holds, more, ends, echoes = set(), set(), set(), set()
-        is_awaited = False
-        alike = looking.known.alike(file.head())
+        head = file.head()
+        is_awaited = file.is_packed and any(
+            head.startswith(reader.file.head()[: len(head)])
+            for reader in looking.open_files.values()
+            if not reader.is_known and reader.file.is_deleted and not reader.file.is_empty
+        )
+        alike = looking.known.alike(head)
         for place in alike:
             stream = place.stream_id
             reader = looking.streams.get(stream)
@@ -348,6 +362,15 @@ class Looker:
                     self.settle(file.version, stream)
             elif relation is Relation.ENDS:
                 ends.add(stream)
+        continues: set[Identity] = set()
+        if seen.role is not Role.OTHER and not file.is_packed:
+            continues = {
+                identity
+                for identity, reader in looking.open_files.items()
+                if reader.file.is_deleted
+                and not reader.file.is_empty
+                and reader.file.is_part_of(file)
+            }
         part_of: set[Identity] = set()
         if seen.role is Role.ROTATED and not file.is_packed:
             part_of = {
@@ -365,6 +388,7 @@ class Looker:
             ends=frozenset(ends),
             echoes=frozenset(echoes),
             part_of=frozenset(part_of),
+            continues=frozenset(continues),
             is_awaited=is_awaited,
         )
 

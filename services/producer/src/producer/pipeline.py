@@ -47,6 +47,13 @@ class Checkpoint(Protocol):
         """Write the state."""
 
 
+def _save(tailer: Slices, checkpoint: Checkpoint) -> set[int]:
+    """Write the state; return the streams that it holds."""
+    state = tailer.state()
+    checkpoint.save(state)
+    return {place.stream_id for place in state.places}
+
+
 def as_it_is(piece: Slice) -> Sequence[Slice]:
     """Return the one slice that a slice is published as."""
     return (piece,)
@@ -67,7 +74,7 @@ def run(
     slice is published. Raises Unavailable when stopped during an outage.
     """
     # Before the first slice, which may wait long: from now on no file of these logs is an old one.
-    checkpoint.save(tailer.state())
+    noted = _save(tailer, checkpoint)
     try:
         if stop.is_set():
             return False
@@ -75,6 +82,9 @@ def run(
             if stop.is_set():
                 return False
             if piece is not None:
+                if piece.stream.stream_id not in noted:
+                    # Whatever happens from here on, the stream's file is known again.
+                    noted = _save(tailer, checkpoint)
                 parts = prepare(piece)
                 for side in (LAKE_KEY, CLEAN_KEY):
                     for part in parts:

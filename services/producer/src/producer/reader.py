@@ -130,9 +130,7 @@ class StreamReader:
     @property
     def is_drained(self) -> bool:
         """Whether all that the file holds is confirmed, but for a line that is not whole."""
-        return not self.is_in_hand and self._unread - len(self._pending) == self.position and (
-            self.is_at_end
-        )
+        return not self.is_in_hand and not self.has_lines and self.is_at_end
 
     @property
     def is_at_end(self) -> bool:

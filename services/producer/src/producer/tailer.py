@@ -221,7 +221,8 @@ class Tailer:
         for file in files:
             folder, name = os.path.split(file)
             logs = (os.path.join(folder, log) for log in logs_rotated_to(name))  # noqa: PTH118
-            homes[file] = next((log for log in logs if log in there), log_path(file))
+            beside = (log for log in logs if log in there and log != file)
+            homes[file] = next(beside, log_path(file))
         return homes
 
     def _take_up_new(self, new: list[str], logs: dict[str, list[str]]) -> None:
