@@ -32,9 +32,7 @@ class Followed:
         generations: Generations | None = None,
     ) -> None:
         self.generations = generations or Generations({})
-        self.log = Log(
-            str(path), source, places, is_new=is_new, generations=self.generations
-        )
+        self.log = Log(str(path), source, places, is_new=is_new, generations=self.generations)
         self.log.ask_for([str(path), *listed])
         self.settle()
         self.pieces: list[Slice] = []

@@ -58,7 +58,7 @@ class AnyHistory(RuleBasedStateMachine):
             monotonic=lambda: self.now,
             time_ns=lambda: int((self.now + self.skew) * 1e9),
         )
-        for module in ("log", "reader", "look"):
+        for module in ("log", "reader", "folders"):
             self.patch.setattr(f"producer.{module}.time", clock)
         #: What each generation of the log holds or held.
         self.contents: list[bytes] = []
@@ -76,9 +76,7 @@ class AnyHistory(RuleBasedStateMachine):
     def start(self, places: list[Place], generations: dict[int, int], *, is_new: bool) -> None:
         """Start a producer on what the one before left."""
         self.generations = Generations(generations)
-        self.log = Log(
-            str(self.path), SOURCE, places, is_new=is_new, generations=self.generations
-        )
+        self.log = Log(str(self.path), SOURCE, places, is_new=is_new, generations=self.generations)
         self.log.ask_for([str(self.path)])
 
     def settle(self) -> None:

@@ -501,7 +501,7 @@ def test_a_backlog_is_measured(path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_stream_that_no_file_holds_is_forgotten(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is remembered does not grow: what was deleted goes, what was moved away may come back."""
+    """What was deleted is not remembered; what was moved away is, for it may come back."""
     monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
     followed = Followed(path)
     for number in range(8):

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from producer import log as log_module
-from producer.look import Folders
-from unit.producer.followed import LONG_AGO, ONCE, Followed, append, rotated
+from producer.folders import Folders
+from unit.producer.followed import ONCE, Followed, append, rotated
 
 
 @pytest.fixture
@@ -129,6 +129,7 @@ def test_alike_logs_before_anything_is_confirmed(path: Path) -> None:
     """The second file with the same first line is another stream from the start."""
     append(path, b"header")
     followed = Followed(path)
+    followed.log.next()  # says which stream it is
     first = followed.log.next()
     path.rename(rotated(path))
     append(path, b"header")

@@ -11,9 +11,10 @@ from datastream.errors import Unavailable
 from datastream.slices import Slice
 from datastream.streams import Stream
 from producer import pipeline
-from producer.places import State
+from producer.places import Place, State
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
+PLACE = Place(1, STREAM.path, 0, 1, 2, 0, 4, "ab", "cd")
 ONE, TWO = (Slice(STREAM, position, b"line", 1, 0, read_at_ms=0) for position in (0, 5))
 
 
@@ -23,8 +24,11 @@ class Steps:
     The logs hold the items; one that is an exception is raised.
     """
 
-    def __init__(self, *items: Slice | Exception | None, fail_at: str = "") -> None:
+    def __init__(
+        self, *items: Slice | Exception | None, fail_at: str = "", is_begun: bool = True
+    ) -> None:
         self.steps: list[str] = []
+        self._is_begun = is_begun
         self._items = items
         self._fail_at = fail_at
 
@@ -42,7 +46,7 @@ class Steps:
     def state(self) -> State:
         """Note."""
         self._note("state")
-        return State()
+        return State([PLACE] if self._is_begun else [])
 
     def publish(self, routing_key: str, piece: Slice) -> None:
         """Note, or fail."""
@@ -163,6 +167,15 @@ def test_what_there_is_at_the_start_is_remembered_before_anything_is_published()
         steps.run()
 
     assert steps.steps[:3] == ["state", "save", "lake.test 0"]
+
+
+def test_a_stream_is_remembered_before_its_first_line_is_published() -> None:
+    """After a crash its file is known again, whatever has become of it and of others by then."""
+    steps = Steps(ONE, is_begun=False)
+
+    steps.run()
+
+    assert steps.steps[:5] == ["state", "save", "state", "save", "lake.test 0"]
 
 
 def test_a_slice_may_be_published_as_several() -> None:

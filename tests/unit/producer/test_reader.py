@@ -176,8 +176,8 @@ def test_a_place_is_known_again_by_content(tmp_path: Path) -> None:
 
     assert moved.relation(place) is Relation.HOLDS
     assert packed.relation(place) is Relation.HOLDS
-    assert not other.relation(place) is Relation.HOLDS
-    assert not shorter.relation(place) is Relation.HOLDS
+    assert other.relation(place) is not Relation.HOLDS
+    assert shorter.relation(place) is not Relation.HOLDS
     (rest,) = read(StreamReader(packed, WIDE, STREAM, place))
     assert (rest.position, rest.body) == (13, b"third\nfourth")
 

@@ -131,7 +131,7 @@ class Checkpoint:
         changed = {
             place.stream_id: place
             for place in state.places
-            if (before := known.get(place.stream_id)) is not place and before != place
+            if (noted := known.get(place.stream_id)) is not place and noted != place
         }
         before = self._history_of
         is_same_history = (

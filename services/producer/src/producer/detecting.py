@@ -12,7 +12,7 @@ from datastream.config import ConfigError
 from datastream.parsing import FEWEST_LINES, MOST_LINES, detect
 from datastream.paths import expand, log_path
 from producer.files import LogFile
-from producer.look import rotated_files
+from producer.folders import rotated_files
 
 logger = logging.getLogger(__name__)
 

@@ -133,47 +133,45 @@ def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) 
     as well, leads to the same.
     """
     live = next((file for file in look.files if file.role is Role.LIVE), None)
-    actions = list(_about_opened(opened, live))
-    is_read = {o.identity: o for o in opened if not o.is_lost or o.is_in_hand}
-    taken = {o.stream: o.identity for o in is_read.values() if o.stream is not None}
-    files = [f for f in look.files if f.identity not in is_read and not f.is_opaque]
-    torn = {(o.identity, o.stream) for o in opened if o.is_torn}
-    found = _assigned(places, files, taken, torn)
-    covered = {*is_read, *found}
-    if live is not None:
-        covered.add(live.identity)
     there = {file.identity for file in look.files}
-    gone = [o for o in opened if not o.is_lost and o.identity not in there]
-    #: What was read of them is sent first: then it is known how far that was.
+    is_read = {o.identity: o for o in opened if not o.is_lost or o.is_in_hand}
+    taken = {o.stream for o in is_read.values() if o.stream is not None}
+    files = [f for f in look.files if f.identity not in is_read and not f.is_opaque]
+    found = _assigned(places, files, taken, {(o.identity, o.stream) for o in opened if o.is_torn})
+    # What was read of a file that is lost is sent first: then it is known how far that was.
     unsettled = {o.stream for o in opened if o.is_lost and o.is_in_hand}
-    is_waiting = bool(unsettled)
+    scene = _Scene(
+        gone=[o for o in opened if not o.is_lost and o.identity not in there],
+        covered={*is_read, *found} | ({live.identity} if live else set()),
+        streams=taken | set(found.values()),
+    )
+    actions = list(_about_opened(opened, live))
     for file in files:
-        stream = found.get(file.identity)
-        former = next((o for o in gone if o.stream in file.holds), None)
         if (file.holds | file.ends) & unsettled:
             continue
-        if stream is not None:
-            actions += _about_known(file, places[stream])
-        elif former is not None:
-            actions += _about_continued(file, former)
-            is_waiting = is_waiting or not former.is_drained
-        elif file.role is Role.LIVE:
-            actions += _about_new(file, gone)
-        elif file.role is Role.ROTATED and not file.is_empty and not file.is_awaited:
-            is_copy = bool(
-                file.part_of & (covered - {file.identity})
-                or file.echoes & (taken.keys() | set(found.values()))
-            )
-            if is_copy:
-                continue
-            if file.ends:
-                actions.append(Action(Do.LEAVE, file.identity, file.path))
-            elif file.is_wanted:
-                actions += _about_new(file, gone)
-            else:
-                actions.append(Action(Do.SKIP, file.identity, file.path))
-            covered.add(file.identity)
-    return Decision(tuple(actions), _absent(places, look, taken, found), is_waiting)
+        if file.identity in found:
+            actions += _about_known(file, places[found[file.identity]])
+        else:
+            actions += _about_unknown(file, scene)
+    return Decision(
+        actions=tuple(actions),
+        absent=_absent(places, look, scene.streams),
+        is_waiting=bool(unsettled) or scene.is_waiting,
+    )
+
+
+@dataclass(slots=True)
+class _Scene:
+    """What is settled while the files of a look are gone through, oldest first."""
+
+    #: The files that are read and have no name in these folders any more.
+    gone: list[Opened]
+    #: The files that need not be asked about: a copy of one of them is nothing new.
+    covered: set[Identity]
+    #: The streams that have a file.
+    streams: set[int]
+    #: Something is decided once all is read of a file that is gone.
+    is_waiting: bool = False
 
 
 def _about_opened(opened: Iterable[Opened], live: Seen | None) -> Iterable[Action]:
@@ -226,38 +224,47 @@ def _about_known(file: Seen, place: Place) -> Iterable[Action]:
         yield Action(Do.KNOW, file.identity, file.path, place.stream_id)
 
 
-def _about_continued(file: Seen, former: Opened) -> Iterable[Action]:
-    """Read on in a file that a deleted one was replaced by: it has the same content, and more.
+def _about_unknown(file: Seen, scene: _Scene) -> Iterable[Action]:
+    """Return what is to be done about a file that has no stream of its own."""
+    former = next((o for o in scene.gone if o.stream in file.holds), None)
+    if former is not None:
+        # It has the content of a deleted file, and more perhaps: that was replaced by it. What the
+        # deleted one holds besides comes first; and as long as there is nothing more in this one,
+        # the server may write to the other.
+        scene.is_waiting = scene.is_waiting or not former.is_drained
+        if former.is_drained and (former.stream in file.more or former.is_quiet):
+            yield Action(Do.RESUME, file.identity, file.path, former.stream)
+    elif file.role is Role.LIVE:
+        yield from _about_new(file, scene)
+    elif file.role is Role.ROTATED and not file.is_empty and not file.is_awaited:
+        if file.part_of & (scene.covered - {file.identity}) or file.echoes & scene.streams:
+            return  # a copy
+        scene.covered.add(file.identity)
+        if file.ends:
+            yield Action(Do.LEAVE, file.identity, file.path)
+        elif file.is_wanted:
+            yield from _about_new(file, scene)
+        else:
+            yield Action(Do.SKIP, file.identity, file.path)
 
-    What the deleted one holds besides comes first; and as long as there is nothing more in this
-    one, the server may write to the other.
-    """
-    if former.is_drained and (former.stream in file.more or former.is_quiet):
-        yield Action(Do.RESUME, file.identity, file.path, former.stream)
 
-
-def _about_new(file: Seen, gone: Iterable[Opened]) -> Iterable[Action]:
+def _about_new(file: Seen, scene: _Scene) -> Iterable[Action]:
     """Read a file from its beginning; not also what it begins with in a deleted one."""
-    for former in gone:
+    for former in scene.gone:
         if former.stream is None and former.identity in file.continues:
             yield Action(Do.LOSE, former.identity)
     yield Action(Do.BEGIN, file.identity, file.path)
 
 
-def _absent(
-    places: Mapping[int, Place],
-    look: Look,
-    taken: Collection[int],
-    found: Mapping[Identity, int],
-) -> frozenset[int] | None:
+def _absent(places: Mapping[int, Place], look: Look, streams: set[int]) -> frozenset[int] | None:
     """Return the streams that no file holds; None where it is not sure what the folders hold.
 
     That they hold a stream of this log shows that they are the folders, and not what a disk that
     is not mounted leaves there.
     """
-    if not look.is_whole or any(file.is_opaque for file in look.files) or not (taken or found):
+    if not look.is_whole or any(file.is_opaque for file in look.files) or not streams:
         return None
-    held = {*taken, *found.values()}
+    held = set(streams)
     for file in look.files:
         held |= file.holds | file.ends
     return frozenset(places.keys() - held)

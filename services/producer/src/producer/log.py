@@ -14,9 +14,10 @@ from datastream.paths import printable
 from datastream.privacy import skeleton
 from datastream.slices import Slice
 from producer.files import LogFile, Relation, version_of
+from producer.folders import Folders, folders_of
 from producer.history import Action, Do, Look, Opened, decide
 from producer.known import Generations, KnownStreams
-from producer.look import Folders, Looker, folders_of
+from producer.look import Looker
 from producer.places import Place, fingerprint
 from producer.reader import Limits, StreamReader, Truncated
 from producer.troubles import Troubles
@@ -53,7 +54,7 @@ class Log:
     to the same ones.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what was before, and what is shared
         self,
         path: str,
         source: Source,
@@ -123,18 +124,7 @@ class Log:
         """Open what is there now, so that it can be read later; read none of it."""
         if not self._must_look():
             return
-        self._looked_at = time.monotonic()
-        self._changed = [self._folders.changed(folder) for folder in self._watched]
-        look = self._looker.look(
-            self._known,
-            self.readers,
-            self._is_wanted,
-            asked=self._asked,
-            only=None if self.is_followed else self._asked,
-            is_fresh=self.is_undecided,
-        )
-        self._missing -= self._looker.there.keys()
-        self._tell_troubles()
+        look = self._see()
         decision = decide(self._known.by_id, look, [self._opened(r) for r in self.readers])
         if not look.is_complete:
             self._pending, self.is_undecided = frozenset(), True
@@ -143,20 +133,13 @@ class Log:
         self._pending = frozenset(decision.actions) - frozenset(agreed)
         self.is_undecided = bool(decision.actions) or decision.is_waiting
         for action in agreed:
-            try:
-                self._carry_out(action, look)
-            except FileNotFoundError:
-                continue  # moved just now: the next look sees where to
-            except Truncated:
-                continue  # it has changed since: the next look sees what it is
-            except OSError as error:
-                self._failed_to_open(action.path, error)
+            self._try(action, look)
         if agreed:
             self.readers.sort(key=lambda r: (r is self._live, r.file.modified_at(), r.file.path))
         self._is_listed = look.is_whole and not any(file.is_opaque for file in look.files)
         self._is_sure = self._is_listed and decision.absent is not None
-        if not decision.actions and self._looker.is_listed:
-            self.is_sighted = self.is_sighted or self.is_followed
+        if not decision.actions and self._looker.is_listed and self.is_followed:
+            self.is_sighted = True
         if decision.absent is not None:
             self._forget(decision.absent)
 
@@ -261,6 +244,22 @@ class Log:
             live = status.st_dev, status.st_ino
         return self.is_followed and live != (self._live and self._live.file.identity)
 
+    def _see(self) -> Look:
+        """Look at the folders, and tell of what cannot be read there."""
+        self._looked_at = time.monotonic()
+        self._changed = [self._folders.changed(folder) for folder in self._watched]
+        look = self._looker.look(
+            self._known,
+            self.readers,
+            self._is_wanted,
+            asked=self._asked,
+            only=None if self.is_followed else self._asked,
+            is_fresh=self.is_undecided,
+        )
+        self._missing -= self._looker.there.keys()
+        self._tell_troubles()
+        return look
+
     def _is_wanted(self, path: str, status: os.stat_result) -> bool:
         """Say whether a rotated file without a place is read: it is new, or was asked for."""
         if self.is_sighted or path in self._asked:
@@ -281,8 +280,23 @@ class Log:
             is_quiet=self._source.once or self._is_quiet(reader),
         )
 
-    def _carry_out(self, action: Action, look: Look) -> None:
-        """Do what two looks have led to. Raises OSError and Truncated; then nothing is done."""
+    def _try(self, action: Action, look: Look) -> None:
+        """Do what two looks have led to, if it can be done."""
+        try:
+            if action.do in (Do.BEGIN, Do.RESUME, Do.SKIP):
+                self._open(action)
+            else:
+                self._note(action, look)
+        except (FileNotFoundError, Truncated):
+            return  # it was moved or has changed just now: the next look sees what it is
+        except OSError as error:
+            self._troubles.tell(action.path, error)
+            self._failing.add(action.path)
+            with suppress(OSError):
+                self._looker.fail(version_of(os.stat(action.path)))  # noqa: PTH116
+
+    def _note(self, action: Action, look: Look) -> None:
+        """Do what opens no file."""
         reader = next((r for r in self.readers if r.file.identity == action.identity), None)
         match action.do:
             case Do.ROTATE:
@@ -298,16 +312,10 @@ class Log:
                 if reader is not None:
                     self._drop(reader)
                     self._remainders.append(reader)
-            case Do.BEGIN:
-                self._add(action, None)
-            case Do.RESUME:
-                self._add(action, self._known.by_id[action.stream or 0])
             case Do.KNOW:
                 place = self._known.by_id[action.stream or 0]
                 device, inode = action.identity
                 self._known.note(replace(place, device=device, inode=inode))
-            case Do.SKIP:
-                self._skip(action)
             case Do.LEAVE:
                 logger.info(
                     "Rotated file lacks the end of what was read before; leaving it alone",
@@ -315,61 +323,64 @@ class Log:
                 )
                 self._looker.leave(action.path, look)
 
-    def _opened_file(self, action: Action) -> LogFile:
-        """Open the file of an action. Raises OSError, and Truncated when it is another one."""
-        file = LogFile(action.path)
-        if file.identity != action.identity:
-            file.close()
-            raise Truncated
-        return file
+    def _open(self, action: Action) -> None:
+        """Open a file and read it, from a place or from its beginning, or pass it over.
 
-    def _add(self, action: Action, place: Place | None) -> None:
-        """Read a file, from a place or from its beginning. Raises OSError and Truncated."""
-        file = self._opened_file(action)
-        if place is not None and place.skipped and action.path in self._asked:
-            place = replace(place, position=0, marker=fingerprint(b""), skipped=False)
+        Raises OSError, and Truncated when it is another file, or another content, than was seen.
+        """
+        file = LogFile(action.path)
         try:
-            if place is None:
-                reader = StreamReader(file, self._source.limits)
-            elif file.relation(place) is not Relation.HOLDS:
-                raise Truncated
-            else:
-                stream = self._known.stream(place)
-                reader = StreamReader(file, self._source.limits, stream, place)
-                reader.has_grown = place.finished
-                logger.info(
-                    "Reading on where the checkpoint says",
-                    extra={"file": file.path, "position": place.position},
-                )
+            reader = self._reader(file, action)
+            if action.do is Do.SKIP:
+                self._skip(reader)
         except (OSError, Truncated):
             file.close()
             raise
-        for former in self.readers if place is not None else ():
-            if former.is_known and former.stream.stream_id == reader.stream.stream_id:
-                self._drop(former)  # it is deleted, and this one has its content
-                break
-        self.readers.append(reader)
-        self._failing.discard(action.path)
-        if place is not None:
-            self._read.add(place.stream_id)
+        if action.do is Do.SKIP:
+            file.close()
+        else:
+            self._add(reader)
+
+    def _reader(self, file: LogFile, action: Action) -> StreamReader:
+        """Return a reader of a file. Raises OSError and Truncated."""
+        if file.identity != action.identity:
+            raise Truncated
+        if action.stream is None:
+            return StreamReader(file, self._source.limits)
+        place = self._known.by_id[action.stream]
+        if place.skipped and action.path in self._asked:
+            place = replace(place, position=0, marker=fingerprint(b""), skipped=False)
+        if file.relation(place) is not Relation.HOLDS:
+            raise Truncated
+        reader = StreamReader(file, self._source.limits, self._known.stream(place), place)
+        reader.has_grown = place.finished
+        logger.info(
+            "Reading on where the checkpoint says",
+            extra={"file": file.path, "position": place.position},
+        )
+        return reader
+
+    def _add(self, reader: StreamReader) -> None:
+        """Read a file from now on."""
+        if reader.is_known:
+            stream = reader.stream.stream_id
+            for former in [r for r in self.readers if r.is_known]:
+                if former.stream.stream_id == stream:
+                    self._drop(former)  # it is deleted, and this one has its content
+            self._read.add(stream)
             self.note(reader)
-        if action.path == self.path:
+        self.readers.append(reader)
+        self._failing.discard(reader.file.path)
+        if reader.file.path == self.path:
             self._live = reader
             self._was_read = True
 
-    def _skip(self, action: Action) -> None:
+    def _skip(self, reader: StreamReader) -> None:
         """Note that a file was there before anybody asked. Raises OSError and Truncated."""
-        file = self._opened_file(action)
-        try:
-            limits = self._source.limits
-            reader = StreamReader(file, limits)
-            line = reader.first_line(is_complete=True)
-            if line is None:
-                return  # nothing is in it yet
+        line = reader.first_line(is_complete=True)
+        if line is not None:
             reader.begin(self._known.new(self._named(line)))
             self._known.note(reader.skipped())
-        finally:
-            file.close()
 
     def _forget(self, absent: frozenset[int]) -> None:
         """Forget streams that no file has held for a while; tell of those that were being read."""
@@ -393,6 +404,8 @@ class Log:
         with suppress(OSError):
             if os.stat(self._watched[0]).st_dev != place.device:  # noqa: PTH116
                 return True
+        if place.file in self._looker.there:
+            return False  # that is another one, which has its inode
         with suppress(OSError):
             status = os.stat(place.file)  # noqa: PTH116
             return (status.st_dev, status.st_ino) == place.identity
@@ -405,12 +418,6 @@ class Log:
         for path in self._troubles.all().keys() - self._looker.troubles.keys() - self._failing:
             if self._troubles.end(path) and path == self.path:
                 logger.info("Log can be read now", extra={"path": path})
-
-    def _failed_to_open(self, path: str, error: OSError) -> None:
-        self._troubles.tell(path, error)
-        self._failing.add(path)
-        with suppress(OSError):
-            self._looker.fail(version_of(os.stat(path)))  # noqa: PTH116
 
     # Which streams they are.
 

@@ -2,138 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
-from datastream.paths import logs_rotated_to
 from producer.files import Identity, LogFile, Relation, Version, version_of
+from producer.folders import Folders, beside, folders_of
 from producer.history import Look, Role, Seen
 from producer.known import KnownStreams
 from producer.places import Place
 from producer.reader import StreamReader
-
-#: What packers append to a name.
-PACKED_SUFFIXES = frozenset({".gz", ".xz", ".bz2", ".zst"})
-#: Seconds for which a folder may change without another time of its last change.
-COARSE = 0.05
-
-
-@lru_cache(maxsize=65_536)
-def _logs_of(name: str) -> tuple[str, ...]:
-    """Return the names of the logs that a file may be a rotated one of."""
-    return tuple(log for log in logs_rotated_to(name) if log != name)
-
-
-@dataclass(slots=True)
-class _Listing:
-    """The names in a folder, and when it had last changed."""
-
-    changed_ns: int
-    #: When this time of its last change was first seen, and when the names were read (monotonic).
-    seen_at: float
-    listed_at: float
-    #: Of each log the names that it may have been rotated to.
-    rotated: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
-    names: list[str] = field(default_factory=list)
-
-
-class Folders:
-    """The names in the folders of all logs: each folder is listed once a round.
-
-    A thousand logs in a folder would list a thousand names each.
-    """
-
-    def __init__(self) -> None:
-        self._listings: dict[str, _Listing] = {}
-        self._checked: dict[str, int] = {}
-        #: Changes whenever the names of a folder were read anew.
-        self._round_at = time.monotonic()
-
-    def begin_round(self) -> None:
-        """Let what is asked for from now on be as it is from now on."""
-        self._round_at = time.monotonic()
-        self._checked.clear()
-
-    def changed(self, folder: str) -> int:
-        """Return when a folder has changed, in nanoseconds: 0 when there is none."""
-        changed = self._checked.get(folder)
-        if changed is None:
-            try:
-                changed = Path(folder).stat().st_mtime_ns
-            except OSError:
-                changed = 0
-            self._checked[folder] = changed
-        return changed
-
-    def rotated(self, folder: str, log: str, *, is_fresh: bool) -> list[str]:
-        """Return the paths in a folder that a log of this name may have been rotated to.
-
-        Fresh: read in this round. Raises OSError.
-        """
-        return self._listing(folder, is_fresh=is_fresh).rotated.get(log, [])
-
-    def names(self, folder: str) -> list[str]:
-        """Return every path in a folder, as it was listed last. Raises OSError."""
-        return self._listing(folder, is_fresh=False).names
-
-    def _listing(self, folder: str, *, is_fresh: bool) -> _Listing:
-        known = self._listings.get(folder)
-        changed = self.changed(folder)
-        if known is not None and known.changed_ns == changed:
-            # A change soon after another one may have the same time.
-            is_sure = known.listed_at - known.seen_at > COARSE
-            if known.listed_at >= self._round_at or (is_sure and not is_fresh):
-                return known
-        now = time.monotonic()
-        is_known = known is not None and known.changed_ns == changed
-        listing = _Listing(changed, known.seen_at if known and is_known else now, now)
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                listing.names.append(entry.path)
-                for log in _logs_of(entry.name):
-                    listing.rotated[log].append(entry.path)
-        self._listings[folder] = listing
-        return listing
-
-
-def folders_of(path: str, rotated_dir: str = "") -> list[str]:
-    """Return the folders that hold files of a log: its own, that of what it is a link to, both
-    with what rotated files are moved to, from there on.
-    """
-    found = []
-    for log in dict.fromkeys((path, os.path.realpath(path))):
-        folder = str(Path(log).parent)
-        found.append(folder)
-        if rotated_dir:
-            found.append(os.path.normpath(Path(folder) / rotated_dir))
-    return list(dict.fromkeys(found))
-
-
-def rotated_files(path: str, rotated_dir: str = "") -> list[str]:
-    """Return the rotated files of a log, oldest first by their last change.
-
-    Those that are being packed come last: what they are made from is beside them.
-    """
-    folders = Folders()
-    names = dict.fromkeys(Path(log).name for log in (path, os.path.realpath(path)))
-    found = []
-    for folder in folders_of(path, rotated_dir):
-        for name in names:
-            with suppress(OSError):
-                found += folders.rotated(folder, name, is_fresh=True)
-    statuses = {}
-    for file in dict.fromkeys(found):
-        with suppress(OSError):
-            statuses[file] = os.stat(file)  # noqa: PTH116 - as quick as can be
-    files = [file for file, status in statuses.items() if stat.S_ISREG(status.st_mode)]
-    return sorted(files, key=lambda f: (_beside(f) is not None, statuses[f].st_mtime_ns, f))
 
 
 @dataclass(slots=True)
@@ -147,6 +28,10 @@ class _File:
     @property
     def identity(self) -> Identity:
         return self.status.st_dev, self.status.st_ino
+
+    def age(self) -> tuple[bool, int, str]:
+        """Return what files are ordered by: the live one is the last."""
+        return self.role is Role.LIVE, self.status.st_mtime_ns, self.path
 
 
 class Looker:
@@ -216,7 +101,11 @@ class Looker:
         open_files = {reader.file.identity: reader for reader in readers}
         streams = {r.stream.stream_id: r for r in open_files.values() if r.is_known}
         orphans = any(not p.finished and p.stream_id not in streams for p in known.places())
-        files, is_complete, is_whole = self._list(only, orphans, is_fresh)
+        paths, is_whole = self._names(orphans=orphans, is_fresh=is_fresh)
+        if only is not None:
+            paths = {path: role for path, role in paths.items() if path in only}
+        live = self._live() if only is None else None
+        files, is_complete = self._files(paths, live)
         looking = _Looking(known, open_files, streams)
         seen = []
         for file in files:
@@ -233,12 +122,13 @@ class Looker:
         self._forget_files({file.identity for file in files})
         return Look(tuple(seen), is_complete, is_whole)
 
-    def _list(
-        self, only: Collection[str] | None, orphans: bool, is_fresh: bool
-    ) -> tuple[list[_File], bool, bool]:
-        """Return the files, oldest first and the live one last; each once, whatever its names."""
+    def _names(self, *, orphans: bool, is_fresh: bool) -> tuple[dict[str, Role], bool]:
+        """Return what may be of the log, by its name; and whether every folder could be listed.
+
+        With `orphans`, files of other names as well.
+        """
         paths: dict[str, Role] = {}
-        is_complete = is_whole = self.is_listed = True
+        is_whole = self.is_listed = True
         logs = dict.fromkeys((self._path, os.path.realpath(self._path)))
         folders = folders_of(self._path, self._rotated_dir)
         for folder in folders:
@@ -246,34 +136,39 @@ class Looker:
                 for log in logs:
                     for path in self._folders.rotated(folder, Path(log).name, is_fresh=is_fresh):
                         paths[path] = Role.ROTATED
-                if orphans:
-                    for path in self._folders.names(folder):
-                        paths.setdefault(path, Role.OTHER)
-            except FileNotFoundError as error:
-                if folder != folders[0]:
-                    self.troubles[folder] = error
-                is_whole = False
+                for path in self._folders.names(folder) if orphans else ():
+                    paths.setdefault(path, Role.OTHER)
             except OSError as error:
-                self.troubles[folder] = error
-                is_whole = self.is_listed = False
+                is_missing = isinstance(error, FileNotFoundError)
+                is_whole = False
+                self.is_listed = self.is_listed and is_missing
+                if not is_missing or folder != folders[0]:  # a log that is missing says enough
+                    self.troubles[folder] = error
         for log in logs:
             paths.pop(log, None)
-        if only is not None:
-            paths = {path: role for path, role in paths.items() if path in only}
-        found: dict[Identity, _File] = {}
+        return paths, is_whole
+
+    def _live(self) -> _File | None:
+        """Return the live file; None when there is none, which is a trouble."""
         try:
             status = os.stat(self._path)  # noqa: PTH116 - as quick as can be
-            if only is not None:
-                pass
-            elif not stat.S_ISREG(status.st_mode):
-                self.troubles[self._path] = OSError(22, "Not a regular file")
-            else:
-                live = _File(self._path, Role.LIVE, status)
-                self.there[self._path] = version_of(status)
-                found[live.identity] = live
         except OSError as error:
-            if only is None:
-                self.troubles[self._path] = error
+            self.troubles[self._path] = error
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            self.troubles[self._path] = OSError(errno.EINVAL, "Not a regular file")
+            return None
+        return _File(self._path, Role.LIVE, status)
+
+    def _files(self, paths: dict[str, Role], live: _File | None) -> tuple[list[_File], bool]:
+        """Return the files, oldest first and the live one last, each once whatever its names.
+
+        And whether all of them were there still.
+        """
+        found = {live.identity: live} if live else {}
+        is_complete = True
+        if live:
+            self.there[live.path] = version_of(live.status)
         for path, role in paths.items():
             try:
                 status = os.stat(path)  # noqa: PTH116 - as above
@@ -285,11 +180,7 @@ class Looker:
                 self.there[path] = version_of(status)
                 file = _File(path, role, status)
                 found.setdefault(file.identity, file)
-        ordered = sorted(
-            found.values(),
-            key=lambda f: (f.role is Role.LIVE, f.status.st_mtime_ns, f.path),
-        )
-        return ordered, is_complete, is_whole
+        return sorted(found.values(), key=_File.age), is_complete
 
     def _seen(
         self,
@@ -298,99 +189,89 @@ class Looker:
         is_wanted: Callable[[str, os.stat_result], bool],
     ) -> Seen:
         """Return a file as the history sees it. Raises OSError."""
-        version = version_of(file.status)
-        path, identity, role = file.path, file.identity, file.role
-        if identity in looking.open_files:
-            reader = looking.open_files[identity]
-            held = frozenset({reader.stream.stream_id}) if reader.is_known else frozenset()
-            if not reader.is_lost:
-                return Seen(path, identity, role, holds=held)
-        if self._failed.get(identity) == version:
-            return Seen(path, identity, role, is_opaque=True)
-        settled = self._settled.get(identity)
-        if settled is not None and settled[0] == version and settled[1] in looking.known.by_id:
-            stream = settled[1]
-            if stream not in looking.streams:
-                return Seen(path, identity, role, holds=frozenset({stream}))
-        left = self._left.get(identity)
-        if left is not None and left[0] == version:
-            return replace(left[1], path=path, role=role)
+        path, role, identity = file.path, file.role, file.identity
+        seen = self._remembered(file, looking)
+        if seen is not None:
+            return seen
         if file.status.st_size == 0:
             return Seen(path, identity, role, is_empty=True)
-        if role is Role.ROTATED:
-            beside = _beside(path)
-            if beside is not None:  # what it is made from is still there
-                return Seen(path, identity, role, part_of=frozenset({beside}))
+        made_from = beside(path) if role is Role.ROTATED else None
+        if made_from is not None:
+            return Seen(path, identity, role, part_of=frozenset({made_from}))
         opened = looking.opened(path)
         if opened.identity != identity:
             raise FileNotFoundError(path)
         if opened.is_empty:
             return Seen(path, identity, role, is_empty=True)
-        return self._compared(
-            Seen(path, identity, role, is_wanted=is_wanted(path, file.status)), opened, looking
-        )
+        new = Seen(path, identity, role, is_wanted=is_wanted(path, file.status))
+        return self._compared(new, opened, looking)
+
+    def _remembered(self, file: _File, looking: _Looking) -> Seen | None:
+        """Return what is known of a file without reading it; None if it must be read."""
+        path, role, identity = file.path, file.role, file.identity
+        version = version_of(file.status)
+        reader = looking.open_files.get(identity)
+        if reader is not None and not reader.is_lost:
+            held = frozenset({reader.stream.stream_id}) if reader.is_known else frozenset[int]()
+            return Seen(path, identity, role, holds=held)
+        if self._failed.get(identity) == version:
+            return Seen(path, identity, role, is_opaque=True)
+        left = self._left.get(identity)
+        if left is not None and left[0] == version:
+            return replace(left[1], path=path, role=role)
+        settled = self._settled.get(identity)
+        if settled is not None and settled[0] == version:
+            stream = settled[1]
+            if stream in looking.known.by_id and stream not in looking.streams:
+                return Seen(path, identity, role, holds=frozenset({stream}))
+        return None
 
     def _compared(self, seen: Seen, file: LogFile, looking: _Looking) -> Seen:
         """Compare a file with the known streams and with the files that are open."""
-        holds, more, ends, echoes = set(), set(), set(), set()
         head = file.head()
-        is_awaited = file.is_packed and any(
-            head.startswith(reader.file.head()[: len(head)])
-            for reader in looking.open_files.values()
-            if not reader.is_known and reader.file.is_deleted and not reader.file.is_empty
+        content = _Content(is_awaited=file.is_packed and looking.may_be_made_into(head))
+        for place in looking.known.alike(head):
+            self._compare(file, place, looking.streams.get(place.stream_id), content)
+        return replace(
+            seen,
+            holds=frozenset(content.holds),
+            more=frozenset(content.more),
+            ends=frozenset(content.ends),
+            echoes=frozenset(content.echoes),
+            part_of=frozenset(looking.part_of(file, self._path, seen.role)),
+            continues=frozenset(looking.continued_by(file, seen.role)),
+            is_awaited=content.is_awaited,
         )
-        alike = looking.known.alike(head)
-        for place in alike:
-            stream = place.stream_id
-            reader = looking.streams.get(stream)
-            if reader is not None and not reader.is_lost:
-                if file.is_packed and reader.file.is_deleted:
-                    is_awaited = True
-                elif file.is_packed and self._is_echo(file, reader):
-                    echoes.add(stream)
-                if file.is_packed:
-                    continue
-            relation = self._relation(file, place)
-            if relation is Relation.HOLDS:
-                holds.add(stream)
-                if file.reaches(max(place.position, place.length) + 1):
-                    more.add(stream)
-                    continue
-                if reader is None:
-                    echoes.add(stream)
-                if place.finished and place.identity == file.identity:
-                    self.settle(file.version, stream)
-            elif relation is Relation.ENDS:
-                ends.add(stream)
-        continues: set[Identity] = set()
-        if seen.role is not Role.OTHER and not file.is_packed:
-            continues = {
-                identity
-                for identity, reader in looking.open_files.items()
-                if reader.file.is_deleted
-                and not reader.file.is_empty
-                and reader.file.is_part_of(file)
-            }
-        part_of: set[Identity] = set()
-        if seen.role is Role.ROTATED and not file.is_packed:
-            part_of = {
-                other.identity
-                for other in looking.others(file, self._path)
-                if file.is_part_of(other)
-            }
-        return Seen(
-            seen.path,
-            seen.identity,
-            seen.role,
-            is_wanted=seen.is_wanted,
-            holds=frozenset(holds),
-            more=frozenset(more),
-            ends=frozenset(ends),
-            echoes=frozenset(echoes),
-            part_of=frozenset(part_of),
-            continues=frozenset(continues),
-            is_awaited=is_awaited,
-        )
+
+    def _compare(
+        self, file: LogFile, place: Place, reader: StreamReader | None, content: _Content
+    ) -> None:
+        """Compare a file with a stream that begins like it, and with the reader of that."""
+        stream = place.stream_id
+        if file.is_packed and reader is not None and not reader.is_lost:
+            if reader.file.is_deleted:
+                content.is_awaited = True
+            elif self._is_echo(file, reader):
+                content.echoes.add(stream)
+            return
+        match self._relation(file, place):
+            case Relation.ENDS:
+                content.ends.add(stream)
+            case Relation.HOLDS:
+                content.holds.add(stream)
+                self._note_more(file, place, reader, content)
+
+    def _note_more(
+        self, file: LogFile, place: Place, reader: StreamReader | None, content: _Content
+    ) -> None:
+        """Note whether a file holds more of a stream than is confirmed."""
+        stream = place.stream_id
+        if file.reaches(max(place.position, place.length) + 1):
+            content.more.add(stream)
+        elif reader is None:
+            content.echoes.add(stream)
+            if place.finished and place.identity == file.identity:
+                self.settle(file.version, stream)
 
     def _relation(self, file: LogFile, place: Place) -> Relation:
         """Return what a file holds of a stream; of a packed one it is found out once."""
@@ -421,6 +302,17 @@ class Looker:
             del self._unpacked[key]
 
 
+@dataclass(slots=True)
+class _Content:
+    """What a file holds: see Seen."""
+
+    is_awaited: bool
+    holds: set[int] = field(default_factory=set)
+    more: set[int] = field(default_factory=set)
+    ends: set[int] = field(default_factory=set)
+    echoes: set[int] = field(default_factory=set)
+
+
 class _Looking:
     """What one look compares with, and the files that it has opened."""
 
@@ -441,7 +333,31 @@ class _Looking:
             self._opened[path] = LogFile(path)
         return self._opened[path]
 
-    def others(self, file: LogFile, live: str) -> Iterator[LogFile]:
+    def may_be_made_into(self, head: bytes) -> bool:
+        """Say whether a deleted file without a stream begins like a packed one."""
+        return any(
+            head.startswith(reader.file.head()[: len(head)])
+            for reader in self.open_files.values()
+            if not reader.is_known and reader.file.is_deleted and not reader.file.is_empty
+        )
+
+    def part_of(self, file: LogFile, live: str, role: Role) -> set[Identity]:
+        """Return the files of which a rotated one may be a copy."""
+        if role is not Role.ROTATED or file.is_packed:
+            return set()
+        return {other.identity for other in self._others(file, live) if file.is_part_of(other)}
+
+    def continued_by(self, file: LogFile, role: Role) -> set[Identity]:
+        """Return the deleted files with all of which a file begins."""
+        if role is Role.OTHER or file.is_packed:
+            return set()
+        return {
+            identity
+            for identity, reader in self.open_files.items()
+            if reader.file.is_deleted and not reader.file.is_empty and reader.file.is_part_of(file)
+        }
+
+    def _others(self, file: LogFile, live: str) -> Iterator[LogFile]:
         """Yield the files of which another one may be a copy: those that are read, or new."""
         for reader in self.open_files.values():
             if not reader.is_lost:
@@ -460,15 +376,3 @@ class _Looking:
         """Close every file that was opened."""
         for file in self._opened.values():
             file.close()
-
-
-def _beside(path: str) -> Identity | None:
-    """Return the file beside a packed one that it is made from; None where there is none."""
-    plain, suffix = os.path.splitext(path)
-    if suffix not in PACKED_SUFFIXES:
-        return None
-    try:
-        status = os.stat(plain)  # noqa: PTH116 - as above
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

@@ -54,6 +54,13 @@ def _save(tailer: Slices, checkpoint: Checkpoint) -> set[int]:
     return {place.stream_id for place in state.places}
 
 
+def _publish(publisher: Publisher, source: str, parts: Sequence[Slice]) -> None:
+    """Publish what a slice is published as, on both keys. Raises Unavailable."""
+    for side in (LAKE_KEY, CLEAN_KEY):
+        for part in parts:
+            publisher.publish(routing_key(side, source), part)
+
+
 def as_it_is(piece: Slice) -> Sequence[Slice]:
     """Return the one slice that a slice is published as."""
     return (piece,)
@@ -85,10 +92,7 @@ def run(
                 if piece.stream.stream_id not in noted:
                     # Whatever happens from here on, the stream's file is known again.
                     noted = _save(tailer, checkpoint)
-                parts = prepare(piece)
-                for side in (LAKE_KEY, CLEAN_KEY):
-                    for part in parts:
-                        publisher.publish(routing_key(side, piece.stream.source), part)
+                _publish(publisher, piece.stream.source, prepare(piece))
                 tailer.confirm()
             published(piece)
             checkpoint.save_if_due(tailer.state)

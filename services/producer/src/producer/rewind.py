@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from producer.checkpoint import StateError
 from producer.files import Identity, LogFile, Relation
-from producer.look import rotated_files
+from producer.folders import rotated_files
 from producer.places import MARKER_BYTES, Place, State, fingerprint
 
 
@@ -101,7 +101,11 @@ def _matched(
     there = {file.identity for found in files.values() for file in found}
     taken: set[Identity] = set()
     for place in sorted(places, key=lambda place: place.identity not in there):
-        holding = [f for f in files[place.path] if f.identity not in taken and f.relation(place) is Relation.HOLDS]
+        holding = [
+            f
+            for f in files[place.path]
+            if f.identity not in taken and f.relation(place) is Relation.HOLDS
+        ]
         holding.sort(key=lambda file: file.identity != place.identity)
         if holding:
             taken.add(holding[0].identity)

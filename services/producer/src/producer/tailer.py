@@ -14,9 +14,9 @@ from pathlib import Path
 from datastream.paths import expand, log_path, logs_rotated_to, printable
 from datastream.slices import Slice
 from producer.files import Identity
+from producer.folders import Folders
 from producer.known import Generations
 from producer.log import Log, Source
-from producer.look import Folders
 from producer.places import Place, State
 from producer.reader import StreamReader
 
@@ -77,22 +77,13 @@ class Tailer:
         """
         looks = 0
         while True:
-            self._folders.begin_round()
-            if not self._source.once:
-                self._expand()
-            idle = is_decided = True
-            for log in self._due():
-                handed = log.next()
-                is_decided = is_decided and not log.is_undecided
-                if handed is not None:
-                    idle = False
-                    self._handed = (log, handed[0])
-                    self._busy[log] = time.monotonic() + QUIET_AFTER
-                    yield handed[1]
-                elif log.is_undecided:
-                    self._busy[log] = time.monotonic() + QUIET_AFTER
-            looks = 0 if is_decided or not idle else looks + 1
-            if not idle or 0 < looks < LOOKS_AT_ONCE:
+            is_idle = True
+            for piece in self._round():
+                is_idle = False
+                yield piece
+            is_decided = not any(log.is_undecided for log in self._busy)
+            looks = 0 if is_decided or not is_idle else looks + 1
+            if not is_idle or 0 < looks < LOOKS_AT_ONCE:
                 continue
             looks = 0
             if not self._source.once:
@@ -100,6 +91,19 @@ class Tailer:
             elif is_decided:
                 self._raise_if_unread()
                 return
+
+    def _round(self) -> Iterator[Slice]:
+        """Yield the next slice of each log that has one, after a look at what there is."""
+        self._folders.begin_round()
+        if not self._source.once:
+            self._expand()
+        for log in self._due():
+            handed = log.next()
+            if handed is not None or log.is_undecided:
+                self._busy[log] = time.monotonic() + QUIET_AFTER
+            if handed is not None:
+                self._handed = (log, handed[0])
+                yield handed[1]
 
     def confirm(self) -> None:
         """Note that the slice handed out last is safe."""
@@ -200,8 +204,8 @@ class Tailer:
         self._tell_unmatched({pattern for pattern, files in found.items() if not files})
         files = list(dict.fromkeys(chain.from_iterable(found.values())))
         logs: dict[str, list[str]] = {}
-        for file, log in self._logs_of(files).items():
-            logs.setdefault(log, []).append(file)
+        for file, path in self._logs_of(files).items():
+            logs.setdefault(path, []).append(file)
         new = [path for path in logs if path not in self._logs]
         if new:
             self._take_up_new(new, logs)
@@ -318,9 +322,7 @@ class Tailer:
         except OSError:
             return False
         return not (
-            rotated
-            or os.path.lexists(place.path)
-            or (place.file and os.path.lexists(place.file))
+            rotated or os.path.lexists(place.path) or (place.file and os.path.lexists(place.file))
         )
 
     def _tell_unmatched(self, unmatched: set[str]) -> None:

@@ -1,0 +1,144 @@
+"""The folders that logs are in: which files may be rotated ones of a log, by their names."""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from datastream.paths import logs_rotated_to
+from producer.files import Identity
+
+#: What packers append to a name, behind a dot.
+PACKED_SUFFIXES = frozenset({"gz", "xz", "bz2", "zst"})
+#: Seconds for which a folder may change without another time of its last change.
+COARSE = 0.05
+
+
+def folders_of(path: str, rotated_dir: str = "") -> list[str]:
+    """Return the folders that hold files of a log: its own, and that of what it is a link to.
+
+    With each comes the folder that rotated files are moved to, `rotated_dir`, from there on.
+    """
+    found = []
+    for log in dict.fromkeys((path, os.path.realpath(path))):
+        folder = str(Path(log).parent)
+        found.append(folder)
+        if rotated_dir:
+            found.append(os.path.normpath(Path(folder) / rotated_dir))
+    return list(dict.fromkeys(found))
+
+
+def rotated_files(path: str, rotated_dir: str = "") -> list[str]:
+    """Return the rotated files of a log, oldest first by their last change.
+
+    Those that are being packed come last: what they are made from is beside them.
+    """
+    folders = Folders()
+    names = dict.fromkeys(Path(log).name for log in (path, os.path.realpath(path)))
+    found = []
+    for folder in folders_of(path, rotated_dir):
+        for name in names:
+            with suppress(OSError):
+                found += folders.rotated(folder, name, is_fresh=True)
+    statuses = {}
+    for file in dict.fromkeys(found):
+        with suppress(OSError):
+            statuses[file] = os.stat(file)  # noqa: PTH116 - as quick as can be
+    files = [file for file, status in statuses.items() if stat.S_ISREG(status.st_mode)]
+    return sorted(files, key=lambda f: (beside(f) is not None, statuses[f].st_mtime_ns, f))
+
+
+def beside(path: str) -> Identity | None:
+    """Return the file beside a packed one that it is made from; None where there is none."""
+    plain, _, suffix = path.rpartition(".")
+    if suffix not in PACKED_SUFFIXES:
+        return None
+    try:
+        status = os.stat(plain)  # noqa: PTH116 - as quick as can be
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+@dataclass(slots=True)
+class _Listing:
+    """The names in a folder, and when it had last changed."""
+
+    changed_ns: int
+    #: When this time of its last change was first seen, and when the names were read (monotonic).
+    seen_at: float
+    listed_at: float
+    #: Of each log the names that it may have been rotated to.
+    rotated: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    names: list[str] = field(default_factory=list)
+
+
+class Folders:
+    """The names in the folders of all logs: each folder is listed once a round.
+
+    A thousand logs in a folder would list a thousand names each.
+    """
+
+    def __init__(self) -> None:
+        self._listings: dict[str, _Listing] = {}
+        self._checked: dict[str, int] = {}
+        #: Changes whenever the names of a folder were read anew.
+        self._round_at = time.monotonic()
+
+    def begin_round(self) -> None:
+        """Let what is asked for from now on be as it is from now on."""
+        self._round_at = time.monotonic()
+        self._checked.clear()
+
+    def changed(self, folder: str) -> int:
+        """Return when a folder has changed, in nanoseconds: 0 when there is none."""
+        changed = self._checked.get(folder)
+        if changed is None:
+            try:
+                changed = Path(folder).stat().st_mtime_ns
+            except OSError:
+                changed = 0
+            self._checked[folder] = changed
+        return changed
+
+    def rotated(self, folder: str, log: str, *, is_fresh: bool) -> list[str]:
+        """Return the paths in a folder that a log of this name may have been rotated to.
+
+        Fresh: read in this round. Raises OSError.
+        """
+        return self._listing(folder, is_fresh=is_fresh).rotated.get(log, [])
+
+    def names(self, folder: str) -> list[str]:
+        """Return every path in a folder, as it was listed last. Raises OSError."""
+        return self._listing(folder, is_fresh=False).names
+
+    def _listing(self, folder: str, *, is_fresh: bool) -> _Listing:
+        known = self._listings.get(folder)
+        changed = self.changed(folder)
+        if known is not None and known.changed_ns == changed:
+            # A change soon after another one may have the same time.
+            is_sure = known.listed_at - known.seen_at > COARSE
+            if known.listed_at >= self._round_at or (is_sure and not is_fresh):
+                return known
+        now = time.monotonic()
+        is_known = known is not None and known.changed_ns == changed
+        listing = _Listing(changed, known.seen_at if known and is_known else now, now)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                listing.names.append(entry.path)
+                for log in _logs_of(entry.name):
+                    listing.rotated[log].append(entry.path)
+        self._listings[folder] = listing
+        return listing
+
+
+@lru_cache(maxsize=65_536)
+def _logs_of(name: str) -> tuple[str, ...]:
+    """Return the names of the logs that a file may be a rotated one of."""
+    return tuple(log for log in logs_rotated_to(name) if log != name)
