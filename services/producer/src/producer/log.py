@@ -194,9 +194,8 @@ class Log:
 
     @property
     def trouble(self) -> str:
-        """Why the live file cannot be read just now; empty when it can, or another one can."""
-        trouble = self._troubles.of(self.path)
-        return "" if trouble and not self.is_followed and self.readers else trouble
+        """Why the live file cannot be read just now; empty when it can, or is not asked for."""
+        return self._troubles.of(self.path)
 
     @property
     def unread(self) -> dict[str, str]:
@@ -503,8 +502,9 @@ class Log:
         if reader is self._live or not self._is_quiet(reader):
             return False
         # While there is nothing in the new file, the server may not have reopened its log.
-        is_replaced = self._live is not None and self._live.is_known
-        return is_replaced or not self.is_followed or reader.file.is_deleted
+        newest = self._live if self.is_followed else self.readers[-1]
+        is_replaced = newest is not None and newest is not reader and newest.is_known
+        return is_replaced or reader.file.is_deleted
 
     def _last_of(self, reader: StreamReader) -> Slice | None:
         """Return the unterminated rest of a file that is over; else finish with it."""

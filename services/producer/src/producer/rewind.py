@@ -71,6 +71,8 @@ def rewind(state: State, wanted: Wanted, rotated_dir: str = "") -> Rewound:
             name = f"stream {place.stream_id:016x}, generation {place.generation}, {place.path}"
             if wanted.stream not in (None, place.stream_id):
                 continue
+            if place.skipped and wanted.stream is None:
+                continue  # nothing of it was ever asked for
             if file is None:
                 words.append(f"{name}: its file is gone, nothing can be read again")
             elif file.modified_at() < wanted.since:
