@@ -157,11 +157,12 @@ def _ask(database: str, undone: Sequence[str]) -> None:
         f"This takes back {', '.join(undone)} in the database {database}.\n"
         "A table that is dropped takes its rows with it, for ever.\n"
     )
-    if not sys.stdin.isatty():
-        raise Refused("nothing was changed: nobody is there to be asked; --yes says yes", EX_FAILED)
     sys.stdout.write("Type the database's name to go on: ")
     sys.stdout.flush()
-    if sys.stdin.readline().strip() != database:
+    answer = sys.stdin.readline()
+    if not answer:
+        raise Refused("nothing was changed: nobody is there to be asked; --yes says yes", EX_FAILED)
+    if answer.strip() != database:
         raise Refused("nothing was changed: that is not the database's name", EX_FAILED)
 
 
