@@ -193,6 +193,9 @@ class Session:
         self._name = name
         self._connection: Any = None
         self._used_at = 0.0
+        #: How many connections have ended: what was seen through one may not be so in the next,
+        #: which may be to another server.
+        self.ended = 0
         #: The longest statement that the server takes.
         self._most_bytes = 0
 
@@ -223,6 +226,7 @@ class Session:
         """End the session; the next transaction opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            self.ended += 1
             with suppress(pymysql.MySQLError, OSError):
                 connection.close()
 
@@ -380,10 +384,14 @@ class StreamLog:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._ended = session.ended
         self._written: set[int] = set()
 
     def ensure(self, streams: Iterable[Stream]) -> None:
-        """Commit the streams that are new to this process. Raises RowRefused, Unavailable."""
+        """Commit the streams that are new to this session. Raises RowRefused, Unavailable."""
+        if self._ended != self._session.ended:
+            self._ended = self._session.ended
+            self.forget()
         new = {s.stream_id: s for s in streams if s.stream_id not in self._written}
         if not new:
             return
