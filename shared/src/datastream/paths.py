@@ -93,5 +93,5 @@ def expand(pattern: str) -> list[str]:
     absolute = os.path.abspath(pattern)  # noqa: PTH100 - resolve() would follow symbolic links
     if glob.has_magic(pattern) and not Path(absolute).exists():
         # Path.glob refuses absolute patterns.
-        return [path for path in sorted(glob.glob(absolute)) if Path(path).is_file()]  # noqa: PTH207
+        return [path for path in sorted(glob.glob(absolute)) if os.path.isfile(path)]  # noqa: PTH113, PTH207
     return [absolute]

@@ -87,7 +87,9 @@ class Folders:
 
     def __init__(self) -> None:
         self._listings: dict[str, _Listing] = {}
+        #: Of this round: when folders have changed, each alone and those of a log.
         self._checked: dict[str, int] = {}
+        self._checked_together: dict[tuple[str, ...], tuple[int, ...]] = {}
         #: Changes whenever the names of a folder were read anew.
         self._round_at = time.monotonic()
 
@@ -95,13 +97,21 @@ class Folders:
         """Let what is asked for from now on be as it is from now on."""
         self._round_at = time.monotonic()
         self._checked.clear()
+        self._checked_together.clear()
 
-    def changed(self, folder: str) -> int:
-        """Return when a folder has changed, in nanoseconds: 0 when there is none."""
+    def changed(self, folders: tuple[str, ...]) -> tuple[int, ...]:
+        """Return when folders have changed, in nanoseconds: 0 for one that is not there."""
+        changed = self._checked_together.get(folders)
+        if changed is None:
+            changed = tuple(self._changed(folder) for folder in folders)
+            self._checked_together[folders] = changed
+        return changed
+
+    def _changed(self, folder: str) -> int:
         changed = self._checked.get(folder)
         if changed is None:
             try:
-                changed = Path(folder).stat().st_mtime_ns
+                changed = os.stat(folder).st_mtime_ns  # noqa: PTH116 - as quick as can be
             except OSError:
                 changed = 0
             self._checked[folder] = changed
@@ -120,7 +130,7 @@ class Folders:
 
     def _listing(self, folder: str, *, is_fresh: bool) -> _Listing:
         known = self._listings.get(folder)
-        changed = self.changed(folder)
+        changed = self._changed(folder)
         if known is not None and known.changed_ns == changed:
             # A change soon after another one may have the same time.
             is_sure = known.listed_at - known.seen_at > COARSE

@@ -86,7 +86,7 @@ class Log:
         self._folders = folders or Folders()
         self._is_alone = folders is None
         self._looker = Looker(path, self._folders, source.rotated_dir)
-        self._watched = folders_of(path, source.rotated_dir)
+        self._watched = tuple(folders_of(path, source.rotated_dir))
         self._troubles = Troubles(path, once=source.once)
         #: The files that are open, oldest first, and which of them the server writes now.
         self.readers: list[StreamReader] = []
@@ -102,7 +102,7 @@ class Log:
         #: The last look showed all that there is; it was sure as well what no file holds.
         self._is_listed = self._is_sure = False
         self._looked_at = float("-inf")
-        self._changed: list[int] = []
+        self._changed: tuple[int, ...] = ()
         #: Since when no file holds a stream (monotonic), and which of these were told.
         self._absent: dict[int, float] = {}
         #: The streams that were read here: nobody is told when their files are gone.
@@ -168,16 +168,22 @@ class Log:
     def is_still(self, now: float) -> bool:
         """Say, as quickly as can be, whether there is nothing to do: nothing has changed.
 
-        `now` is the monotonic time. What is not seen here, next() sees once a second.
+        `now` is the monotonic time. Of the files it is their length that is asked for; once a
+        second all is compared.
         """
-        if self.is_undecided or self._remainders or now - self._looked_at >= LOOK_EVERY:
-            return False
         live = self._live
-        if len(self.readers) != (live is not None):
+        if self.is_undecided or self._remainders or len(self.readers) != (live is not None):
             return False
-        return (live is None or live.is_at_end) and self._changed == [
-            self._folders.changed(folder) for folder in self._watched
-        ]
+        if (live is not None and not live.is_as_long) or self._has_changed():
+            return False
+        if now - self._looked_at < LOOK_EVERY:
+            return True
+        if live is None or self._failing or not self._is_settled:
+            return False
+        if not live.is_unchanged(self._looker.there.get(self.path)):
+            return False
+        self._looked_at = now
+        return True
 
     def note(self, reader: StreamReader) -> None:
         """Note how far a reader is confirmed."""
@@ -228,10 +234,7 @@ class Log:
             return True
         now = time.monotonic()
         is_due = now - self._looked_at >= LOOK_EVERY
-        is_settled = self._is_sure and not self._absent and self._looker.is_as_it_was
-        if is_due and not is_settled:
-            return True
-        if self._changed != [self._folders.changed(folder) for folder in self._watched]:
+        if (is_due and not self._is_settled) or self._has_changed():
             return True
         if is_due:
             self._looked_at = now
@@ -246,7 +249,7 @@ class Log:
     def _see(self) -> Look:
         """Look at the folders, and tell of what cannot be read there."""
         self._looked_at = time.monotonic()
-        self._changed = [self._folders.changed(folder) for folder in self._watched]
+        self._changed = self._folders.changed(self._watched)
         look = self._looker.look(
             self._known,
             self.readers,
@@ -258,6 +261,15 @@ class Log:
         self._missing -= self._looker.there.keys()
         self._tell_troubles()
         return look
+
+    def _has_changed(self) -> bool:
+        """Say whether names in the folders have changed since the last look."""
+        return self._changed != self._folders.changed(self._watched)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether all that is there was seen and is known, and each file is as it was."""
+        return self._is_sure and not self._absent and self._looker.is_as_it_was
 
     def _is_wanted(self, path: str, status: os.stat_result) -> bool:
         """Say whether a rotated file without a place is read: it is new, or was asked for."""

@@ -139,6 +139,25 @@ class StreamReader:
             return self._ended is not None and self._ended == self.file.version
         return False
 
+    @property
+    def is_as_long(self) -> bool:
+        """Whether the file is as long as when there was nothing more to read.
+
+        Asked more often than anything else; false where it is not sure.
+        """
+        try:
+            return self._ended is not None and self.file.is_as_long_as(self._ended)
+        except OSError:
+            return False
+
+    def is_unchanged(self, version: Version | None) -> bool:
+        """Say whether a plain file, which is so now, holds what was read of it and no more."""
+        now = time.monotonic()
+        if version != self._ended or self.file.is_packed or self.is_truncated():
+            return False
+        self.caught_up_at = now
+        return True
+
     def is_truncated(self) -> bool:
         """Say whether the bytes that were read last are no longer there."""
         if self.file.is_packed:

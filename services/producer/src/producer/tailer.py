@@ -61,6 +61,9 @@ class Tailer:
         self._expanded_at = float("-inf")
         self._forgot_at = time.monotonic()
         self._unmatched: set[str] = set()
+        #: The files that were found for each log, and what that came of.
+        self._grouped: dict[str, list[str]] = {}
+        self._grouped_by: tuple[list[str], list[str]] = ([], [])
         #: Paths of files that another log is read from already.
         self._doubles: set[str] = set()
         #: Places of logs that are not read now.
@@ -203,9 +206,12 @@ class Tailer:
         found = {pattern: expand(pattern) for pattern in self._patterns}
         self._tell_unmatched({pattern for pattern, files in found.items() if not files})
         files = list(dict.fromkeys(chain.from_iterable(found.values())))
-        logs: dict[str, list[str]] = {}
-        for file, path in self._logs_of(files).items():
-            logs.setdefault(path, []).append(file)
+        if self._grouped_by != (files, list(self._logs)):
+            self._grouped_by = files, list(self._logs)
+            self._grouped = {}
+            for file, path in self._logs_of(files).items():
+                self._grouped.setdefault(path, []).append(file)
+        logs = self._grouped
         new = [path for path in logs if path not in self._logs]
         if new:
             self._take_up_new(new, logs)
