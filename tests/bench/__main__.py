@@ -7,11 +7,11 @@ import platform
 import sys
 from pathlib import Path
 
-from bench import backlog, ceiling, full, naive, report, steady, syslog
+from bench import backlog, ceiling, full, naive, quiet, report, steady, syslog
 from bench.command import OUTPUT, end, workplace
 from bench.corpus import write
 from bench.installation import installed
-from bench.results import Backlog, Results, write_scenarios
+from bench.results import Backlog, Quiet, Results, write_scenarios
 from bench.rows import size
 from bench.servers import Servers, running
 from bench.targets import judged
@@ -59,7 +59,14 @@ def measure(servers: Servers, folder: Path, lines: int) -> Results:
         with installed(servers, folder) as deployment:
             latency = steady.measure(deployment, servers, rate, STEADY_SECONDS)
         results.latency_ms[str(rate)] = latency
+    results.quiet = _quiet(servers, folder)
     return results
+
+
+def _quiet(servers: Servers, folder: Path) -> Quiet:
+    say(f"Quiet: {quiet.LOGS:,} logs beside one at {quiet.RATE:,} lines/s")
+    with installed(servers, folder) as deployment:
+        return quiet.measure(deployment, servers)
 
 
 def _rsyslog(servers: Servers, folder: Path) -> float | None:
@@ -77,9 +84,14 @@ def main() -> int:
     parser.add_argument("--db", choices=("mariadb", "mysql"), default="mariadb")
     parser.add_argument("--lines", type=int, default=1_000_000, help="lines of the backlog")
     parser.add_argument("--full", action="store_true", help="all scenarios")
+    parser.add_argument("--quiet", action="store_true", help="the quiet logs alone")
     arguments = parser.parse_args()
     scenarios: dict[str, Backlog] = {}
     with workplace("bench") as folder, running(arguments.db, folder) as servers:
+        if arguments.quiet:
+            found = _quiet(servers, folder)
+            sys.stdout.write("".join(f"{line}\n" for line in report.quiet_lines(found)))
+            return 0
         results = measure(servers, folder, arguments.lines)
         results.write(OUTPUT / "bench.json")
         if arguments.full:

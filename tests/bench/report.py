@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from bench.figures import ratio
-from bench.results import Backlog, Results
+from bench.results import Backlog, Quiet, Results
 from bench.targets import Target
 
 PEERS = {
@@ -18,6 +18,8 @@ WORDS = {True: "met", False: "missed", None: "-"}
 def lines_of(results: Results, scenarios: Mapping[str, Backlog], targets: Iterable[Target]) -> str:
     """Return the whole report."""
     parts = [_rates(results), _parts(results), _bytes(results), _latencies(results)]
+    if results.quiet is not None:
+        parts.append(quiet_lines(results.quiet))
     if scenarios:
         parts.append(_scenarios(scenarios, results.ceiling_lines_per_s))
     parts.append(_targets(targets))
@@ -62,6 +64,17 @@ def _latencies(results: Results) -> Iterator[str]:
     for rate, found in results.latency_ms.items():
         name = f"{int(rate):,} lines/s"
         yield f"{name:<24}" + "".join(f"{found[key]:>8.0f}" for key in ("p50", "p99", "max"))
+
+
+def quiet_lines(quiet: Quiet) -> Iterator[str]:
+    """Yield what quiet logs cost, beside the former way of looking at them."""
+    yield f"{f'{quiet.logs:,} quiet logs beside 1,000 lines/s':<46}{'% of a core':>12}"
+    yield f"{'the producer, more with them than without':<46}{100 * quiet.cpu_share:>12.1f}"
+    yield f"{'the former way of looking at them':<46}{100 * quiet.former_cpu_share:>12.1f}"
+    p50, worst = quiet.latency_ms["p50"], quiet.latency_ms["max"]
+    yield f"{'a line of one to both tables, ms: p50, max':<46}{p50:>12.0f}{worst:>8.0f}"
+    for count, seconds in quiet.cpu_s_until_ready.items():
+        yield f"{f'CPU s until all is published, logs: {count}':<46}{seconds:>12.2f}"
 
 
 def _scenarios(scenarios: Mapping[str, Backlog], ceiling: float) -> Iterator[str]:

@@ -31,6 +31,25 @@ class Backlog:
         return self.lines_per_s * sum(self.cpu_us_per_line.values()) / 1e6
 
 
+@dataclass(frozen=True)
+class Quiet:
+    """What quiet logs cost beside a busy one, and how soon a line of one is in both tables."""
+
+    logs: int
+    #: Shares of a core: of the producer for the quiet logs, and of the former way to look at them.
+    cpu_share: float
+    former_cpu_share: float
+    #: p50 and max.
+    latency_ms: dict[str, float]
+    #: CPU seconds of a producer until all is published, by the number of logs.
+    cpu_s_until_ready: dict[str, float]
+
+    @property
+    def times_less(self) -> float:
+        """How many times less they cost than by the former way."""
+        return self.former_cpu_share / self.cpu_share if self.cpu_share else float("inf")
+
+
 @dataclass
 class Results:
     """The figures of one run."""
@@ -46,6 +65,8 @@ class Results:
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
     #: Lines a second of other designs; null: not installed.
     peers: dict[str, float | None] = field(default_factory=dict)
+    #: A thousand quiet logs beside a busy one; None: not measured.
+    quiet: Quiet | None = None
     #: In the log, and by table with its indexes.
     bytes_per_line: dict[str, float] = field(default_factory=dict)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployment import Deployment
 
-_STREAM = "SELECT stream_id FROM log_stream"
+_STREAM = "SELECT stream_id FROM log_stream WHERE path LIKE %(path)s"
 
 #: Looks at the ends of indexes. Batches commit in order, so what lies before is there.
 _LAST = """
@@ -22,7 +22,9 @@ _LAST = """
 class Tables:
     """Looks at one log's rows, on a connection of its own."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, path: str = "%") -> None:
+        """`path` is that of the log, as LIKE takes it; any where there is but one."""
+        self._path = path
         connection = deployment.database.connect(deployment.mysql.database)
         connection.autocommit(True)
         self._connection = connection
@@ -32,7 +34,7 @@ class Tables:
         """Return the offset up to which both consumers have stored each line; -1 for none."""
         with self._connection.cursor() as cursor:
             if self._stream is None:
-                cursor.execute(_STREAM)
+                cursor.execute(_STREAM, {"path": self._path})
                 row = cursor.fetchone()
                 if row is None:
                     return -1

@@ -12,6 +12,8 @@ CEILING_SHARE = 0.5
 RSYSLOG_TIMES = 5.0
 CPU_US = {"producer": 2.5, "lake": 5.0, "clean": 12.0}
 P99_MS = {"1000": 100.0, "10000": 250.0}
+#: Of a core, in percent; and milliseconds; and times less than by the former way of looking.
+QUIET_CPU, QUIET_MS, QUIET_TIMES = 3.0, 250.0, 20.0
 PEAK_MB = 100.0
 LARGE_TABLE_SHARE = 0.9
 #: Scenarios of bench-full by name: the second is compared with the first.
@@ -40,6 +42,13 @@ def judged(results: Results, scenarios: Mapping[str, Backlog]) -> Iterator[Targe
     for rate, most in P99_MS.items():
         p99 = results.latency_ms.get(rate, {}).get("p99")
         yield _at_most(f"p99 at {int(rate):,} lines/s, ms", most, p99)
+    quiet = results.quiet
+    share = 100 * quiet.cpu_share if quiet else None
+    worst = quiet.latency_ms["max"] if quiet else None
+    yield _at_most("1,000 quiet logs, % of a core", QUIET_CPU, share)
+    yield _at_most("a line of a quiet log to both tables, ms", QUIET_MS, worst)
+    times = quiet.times_less if quiet else None
+    yield _at_least("quiet logs, times less than the former look", QUIET_TIMES, times)
     backlogs = [*results.backlog_by_clean_consumers.values(), *scenarios.values()]
     for name in SERVICES:
         peak = max(found.peak_mb[name] for found in backlogs)

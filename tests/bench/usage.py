@@ -46,9 +46,12 @@ def of_threads(pid: int, *, first: bool) -> Reader:
 class Meter:
     """Counts from its making on what the parts of a system use."""
 
-    def __init__(self, parts: Mapping[str, Reader]) -> None:
+    def __init__(self, parts: Mapping[str, Reader], *, since_start: bool = False) -> None:
+        """Since start: what the processes have used before counts as well."""
         self._parts = parts
-        self._before = {name: _cpu_seconds(read()) for name, read in parts.items()}
+        self._before = {
+            name: 0.0 if since_start else _cpu_seconds(read()) for name, read in parts.items()
+        }
 
     def cpu_us(self, lines: int) -> dict[str, float]:
         """Return by part the CPU time for each of so many lines, in microseconds."""
