@@ -89,8 +89,8 @@ def main() -> int:
     scenarios: dict[str, Backlog] = {}
     with workplace("bench") as folder, running(arguments.db, folder) as servers:
         if arguments.quiet:
-            found = _quiet(servers, folder)
-            sys.stdout.write("".join(f"{line}\n" for line in report.quiet_lines(found)))
+            lines = report.quiet_lines(_quiet(servers, folder))
+            sys.stdout.write("".join(f"{line}\n" for line in lines))
             return 0
         results = measure(servers, folder, arguments.lines)
         results.write(OUTPUT / "bench.json")

@@ -72,6 +72,14 @@ def test_what_no_scenario_measured_is_neither_met_nor_missed() -> None:
     assert target.reached == "not measured"
 
 
+WORSE_P99 = {"1,000 lines/s": ("1000", 101.0), "10,000 lines/s": ("10000", 251.0)}
+WORSE_QUIET = {
+    "quiet logs, %": replace(QUIET, cpu_share=0.0301, former_cpu_share=0.7),
+    "a line of a quiet log": replace(QUIET, latency_ms={"p50": 1.0, "max": 251.0}),
+    "quiet logs, times": replace(QUIET, former_cpu_share=0.59),
+}
+
+
 def worse(change: str) -> Results:
     """Return a run that is worse in one respect."""
     run = results()
@@ -80,19 +88,14 @@ def worse(change: str) -> Results:
         run.ceilings_lines_per_s.append(100_100.0)
     elif change == "times rsyslog":
         run.peers["rsyslog"] = 10_100.0
-    elif change == "10,000 lines/s":
-        run.latency_ms["10000"]["p99"] = 251.0
-    elif change == "1,000 lines/s":
-        run.latency_ms["1000"]["p99"] = 101.0
+    elif change in WORSE_P99:
+        rate, p99 = WORSE_P99[change]
+        run.latency_ms[rate]["p99"] = p99
     elif change == "a second clean consumer":
         one = replace(two, lines_per_s=50_100.0)
         two = replace(two, lines_per_s=50_000.0)
-    elif change == "quiet logs, %":
-        run.quiet = replace(QUIET, cpu_share=0.0301, former_cpu_share=0.7)
-    elif change == "a line of a quiet log":
-        run.quiet = replace(QUIET, latency_ms={"p50": 1.0, "max": 251.0})
-    elif change == "quiet logs, times":
-        run.quiet = replace(QUIET, former_cpu_share=0.59)
+    elif change in WORSE_QUIET:
+        run.quiet = WORSE_QUIET[change]
     elif change == "locks":
         two = replace(two, locked=1)
     elif change.startswith("CPU"):

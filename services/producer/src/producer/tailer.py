@@ -206,12 +206,7 @@ class Tailer:
         found = {pattern: expand(pattern) for pattern in self._patterns}
         self._tell_unmatched({pattern for pattern, files in found.items() if not files})
         files = list(dict.fromkeys(chain.from_iterable(found.values())))
-        if self._grouped_by != (files, list(self._logs)):
-            self._grouped_by = files, list(self._logs)
-            self._grouped = {}
-            for file, path in self._logs_of(files).items():
-                self._grouped.setdefault(path, []).append(file)
-        logs = self._grouped
+        logs = self._files_by_log(files)
         new = [path for path in logs if path not in self._logs]
         if new:
             self._take_up_new(new, logs)
@@ -223,6 +218,15 @@ class Tailer:
         if now - self._forgot_at >= FORGET_EVERY:
             self._forgot_at = now
             self._forget()
+
+    def _files_by_log(self, files: list[str]) -> dict[str, list[str]]:
+        """Return the files of each log; worked out anew only when there are others."""
+        if self._grouped_by != (files, list(self._logs)):
+            self._grouped_by = files, list(self._logs)
+            self._grouped = {}
+            for file, path in self._logs_of(files).items():
+                self._grouped.setdefault(path, []).append(file)
+        return self._grouped
 
     def _logs_of(self, files: list[str]) -> dict[str, str]:
         """Return the log that each file belongs to: a rotated one to that beside it, if it is."""
