@@ -117,7 +117,7 @@ def _meter(pid: int, *, since_start: bool = False) -> Meter:
 
 
 def _all_there(deployment: Deployment) -> None:
-    [[streams]] = deployment.query("SELECT COUNT(*) FROM log_stream WHERE path LIKE '%/quiet/%'")
+    [[streams]] = deployment.query("SELECT COUNT(*) FROM log_stream WHERE path LIKE '%%/quiet/%%'")
     assert streams == LOGS
 
 
