@@ -148,6 +148,7 @@ def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) 
     actions = list(_about_opened(opened, live))
     for file in files:
         if (file.holds | file.ends) & unsettled:
+            scene.covered.add(file.identity)  # what is being packed from it waits as well
             continue
         if file.identity in found:
             actions += _about_known(file, places[found[file.identity]])
