@@ -50,8 +50,8 @@ SABOTAGES = (
             Change(CONSUMING, "        queue.ack(batch)\n", ""),
             Change(
                 CONSUMING,
-                "        prepared = [item for",
-                "        queue.ack(batch)\n        prepared = [item for",
+                "        prepared = [delivery.prepared for",
+                "        queue.ack(batch)\n        prepared = [delivery.prepared for",
             ),
         ),
     ),

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from datastream.paths import expand, log_path, printable
-from producer.files import LogFile, siblings
+from producer.files import LogFile
+from producer.folders import rotated_files
 
 
 def written(path: Path, content: bytes = b"x\n", modified_at: float = 1_000_000.0) -> Path:
@@ -96,21 +97,21 @@ def test_rotated_files_come_oldest_first(tmp_path: Path) -> None:
         written(tmp_path / name, modified_at=modified_at)
     (tmp_path / "access.log.7").mkdir()
 
-    assert [(Path(s.path).name, s.modified_at) for s in siblings(str(log))] == [
-        ("access.log.10.gz", 100.0),
-        ("access.log-20261124", 200.0),
-        ("access.log.1", 300.0),
+    assert [Path(file).name for file in rotated_files(str(log))] == [
+        "access.log.10.gz",
+        "access.log-20261124",
+        "access.log.1",
     ]
 
 
 def test_a_file_that_is_being_packed(tmp_path: Path) -> None:
-    """While its original is beside it, a packed file may not be whole."""
+    """While its original is beside it, a packed file may not be whole, and is of no use."""
     for name in ("access.log.1", "access.log.1.gz", "access.log.2.gz"):
         written(tmp_path / name)
 
-    found = {Path(s.path).name: s.is_being_packed for s in siblings(str(tmp_path / "access.log"))}
+    found = [Path(file).name for file in rotated_files(str(tmp_path / "access.log"))]
 
-    assert found == {"access.log.1": False, "access.log.1.gz": True, "access.log.2.gz": False}
+    assert found == ["access.log.1", "access.log.2.gz", "access.log.1.gz"]
 
 
 def test_rotated_files_of_a_symbolic_link(tmp_path: Path) -> None:
@@ -122,16 +123,15 @@ def test_rotated_files_of_a_symbolic_link(tmp_path: Path) -> None:
     link = tmp_path / "access.log"
     link.symlink_to("data/real.log")
 
-    assert [s.path for s in siblings(str(link))] == [
+    assert rotated_files(str(link)) == [
         f"{tmp_path}/data/real.log.1",
         f"{tmp_path}/access.log.1",
     ]
 
 
 def test_a_folder_that_is_missing(tmp_path: Path) -> None:
-    """It has no rotated files to tell: the caller decides what that means."""
-    with pytest.raises(FileNotFoundError):
-        siblings(str(tmp_path / "missing" / "access.log"))
+    """It has no rotated files."""
+    assert rotated_files(str(tmp_path / "missing" / "access.log")) == []
 
 
 @pytest.mark.parametrize("name", ["access.log", "access.log.1.gz"])
@@ -147,8 +147,8 @@ def test_bytes_are_those_of_the_plain_file(tmp_path: Path, name: str) -> None:
         b"",
     ]
     assert (file.reaches(0), file.reaches(10), file.reaches(11)) == (True, True, False)
-    assert file.is_complete is name.endswith(".gz")
-    assert file.size() == (None if file.is_complete else 10)
+    assert file.is_packed is name.endswith(".gz")
+    assert file.size() == (None if file.is_packed else 10)
 
 
 def test_a_packed_file_of_several_parts(tmp_path: Path) -> None:

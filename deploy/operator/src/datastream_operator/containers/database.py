@@ -10,7 +10,6 @@ from typing import Any
 
 import pymysql
 
-from datastream import mysql
 from datastream.config import ConfigError, Environment, MysqlSettings, Secret
 from datastream.errors import Unavailable
 from datastream_operator import migrate
@@ -100,7 +99,7 @@ def run(env: Environment) -> None:
     """Make the schema, the accounts, the tables and the grants of the settings.
 
     An account that was made here and is wanted no longer is removed. Raises ConfigError,
-    Unavailable, migrate.Locked and Refused.
+    Unavailable and migrate.Locked.
     """
     host, port = env.text("MYSQL_HOST"), env.number("MYSQL_PORT", 3306, 1, 65535)
     database = schema(env)
@@ -142,9 +141,7 @@ def _root(settings: MysqlSettings) -> Iterator[Any]:
         with connection, connection.cursor() as cursor:
             yield cursor
     except pymysql.MySQLError as error:
-        raise Unavailable(
-            f"MySQL at {settings.host}:{settings.port}: {mysql.explained(error)}"
-        ) from error
+        raise Unavailable(f"MySQL at {settings.host}:{settings.port}: {error}") from error
 
 
 def _make_accounts(cursor: Any, schema: str, passwords: dict[str, str]) -> None:  # noqa: ANN401 - PyMySQL's
