@@ -238,9 +238,10 @@ def _about_unknown(file: Seen, scene: _Scene) -> Iterable[Action]:
     elif file.role is Role.LIVE:
         yield from _about_new(file, scene)
     elif file.role is Role.ROTATED and not file.is_empty and not file.is_awaited:
-        if file.part_of & (scene.covered - {file.identity}) or file.echoes & scene.streams:
-            return  # a copy
-        scene.covered.add(file.identity)
+        is_copy = file.part_of & (scene.covered - {file.identity}) or file.echoes & scene.streams
+        scene.covered.add(file.identity)  # of a copy as well: it may be packed in its turn
+        if is_copy:
+            return
         if file.ends:
             yield Action(Do.LEAVE, file.identity, file.path)
         elif file.is_wanted:
