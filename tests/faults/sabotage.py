@@ -40,7 +40,11 @@ LAKE_STORE = "services/lake_consumer/src/lake_consumer/store.py"
 RABBITMQ = "shared/src/datastream/rabbitmq.py"
 STREAMS = "shared/src/datastream/streams.py"
 FILES = "services/producer/src/producer/files.py"
+HISTORY = "services/producer/src/producer/history.py"
+KNOWN = "services/producer/src/producer/known.py"
+LOG = "services/producer/src/producer/log.py"
 PLACES = "services/producer/src/producer/places.py"
+IDENTITY = "tests/unit/producer/test_log_identity.py"
 
 SABOTAGES = (
     Sabotage(
@@ -62,10 +66,10 @@ SABOTAGES = (
             Change(PIPELINE, "                tailer.confirm()\n", ""),
             Change(
                 PIPELINE,
-                "                for side in (LAKE_KEY, CLEAN_KEY):",
+                "                _publish(publisher, piece.stream.source, prepare(piece))\n",
                 "                tailer.confirm()\n"
                 "                checkpoint.save(tailer.state())\n"
-                "                for side in (LAKE_KEY, CLEAN_KEY):",
+                "                _publish(publisher, piece.stream.source, prepare(piece))\n",
             ),
         ),
     ),
@@ -109,8 +113,43 @@ SABOTAGES = (
             ),
             Change(
                 FILES,
-                "return fingerprint(self.read(place.position - length, length)) == place.marker",
-                "return self.identity == place.identity",
+                "HOLDS if fingerprint(before) == place.marker else",
+                "HOLDS if self.identity == place.identity else",
+            ),
+        ),
+    ),
+    Sabotage(
+        "a name instead of an identity",
+        f"{IDENTITY}::test_rotated_to_any_name_while_the_producer_was_down",
+        (
+            Change(
+                HISTORY,
+                "for stream in file.holds if stream not in taken)",
+                "for stream in file.holds if places[stream].path == file.path)",
+            ),
+        ),
+    ),
+    Sabotage(
+        "the clock taken for the truth",
+        f"{IDENTITY}::test_a_clock_that_steps_while_the_producer_is_down",
+        (
+            Change(
+                LOG,
+                "        if self.is_sighted or path in self._asked:\n",
+                "        if self.is_sighted:\n"
+                "            return status.st_mtime > time.time() - 86_400\n"
+                "        if path in self._asked:\n",
+            ),
+        ),
+    ),
+    Sabotage(
+        "generations forgotten",
+        f"{IDENTITY}::test_generations_never_return",
+        (
+            Change(
+                KNOWN,
+                "highest = self._generations.highest.get(first, -1)",
+                "highest = -1",
             ),
         ),
     ),
