@@ -14,16 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
+from datastream.slices import Slice
 from producer import log as log_module
 from producer.files import LogFile
 from producer.known import Generations
 from producer.log import Log
 from producer.places import Place
-
+from producer.reader import StreamReader
 from unit.producer.test_any_history import SOURCE, AnyHistory
 
 Step = Callable[[], object]
@@ -89,7 +89,7 @@ class Rotated(AnyHistory):
         """Return what gzip does."""
         packed = plain.with_name(f"{plain.name}.gz")
 
-        def write(is_whole: bool) -> None:  # noqa: FBT001
+        def write(is_whole: bool) -> None:
             data = gzip.compress(plain.read_bytes(), mtime=0)
             packed.write_bytes(data if is_whole else data[: len(data) // 2])
 
@@ -104,7 +104,7 @@ class Rotated(AnyHistory):
         """Return what copytruncate does."""
         copy = self.old / "access.log.1"
 
-        def write(is_whole: bool) -> None:  # noqa: FBT001
+        def write(is_whole: bool) -> None:
             data = self.path.read_bytes()
             copy.write_bytes(data if is_whole else data[: len(data) // 2])
 
@@ -210,24 +210,27 @@ class Interleaved:
         """Notice every call that sees something of the log's folders."""
         folder = str(self.machine.folder)
 
-        def named(path: str) -> Callable[[Moment], object]:
-            name = os.path.relpath(path, folder)
+        def named(path: object) -> Callable[[Moment], object]:
+            name = os.path.relpath(str(path), folder)
             return lambda m: (m.names.get(name), m.files.get(m.names.get(name, 0)))
 
-        def listed(path: str) -> Callable[[Moment], object]:
-            name = os.path.relpath(path, folder)
+        def listed(path: object) -> Callable[[Moment], object]:
+            name = os.path.relpath(str(path), folder)
             return lambda m: [n for n in m.names if (os.path.dirname(n) or ".") == name]
 
-        def opened(file: int) -> Callable[[Moment], object]:
+        def opened(file: object) -> Callable[[Moment], object]:
+            assert isinstance(file, int)
             number = self.numbers.get(fstat(file).st_ino, 0)
             return lambda m: m.files.get(number)
 
         fstat = os.fstat
 
-        def wrap(owner: Any, name: str, what: Callable[[Any], Callable[[Moment], object]]) -> None:
-            original = getattr(owner, name)
+        def wrap(
+            owner: object, name: str, what: Callable[[object], Callable[[Moment], object]]
+        ) -> None:
+            original: Callable[..., object] = getattr(owner, name)
 
-            def wrapped(first: Any, *args: Any, **options: Any) -> Any:
+            def wrapped(first: object, *args: object, **options: object) -> object:
                 if not self.is_inside:
                     is_ours = isinstance(first, (int, LogFile)) or str(first).startswith(folder)
                     if is_ours:
@@ -241,7 +244,12 @@ class Interleaved:
         wrap(io, "open", named)
         wrap(os, "fstat", opened)
         wrap(os, "pread", opened)
-        wrap(LogFile, "read", lambda file: opened(file._raw.fileno()))
+        wrap(LogFile, "read", lambda file: opened(_descriptor(file)))
+
+
+def _descriptor(file: object) -> int:
+    assert isinstance(file, LogFile)
+    return file._raw.fileno()
 
 
 def step(machine: Rotated, do: Step, count: int) -> None:
@@ -334,7 +342,7 @@ def drive(kind: str, way: str, moments: list[Moment], plan: dict[int, int]) -> l
     return [{**plan, call: done} for call, done in driven.others]
 
 
-def store(machine: Rotated, handed: Any) -> None:
+def store(machine: Rotated, handed: tuple[StreamReader, Slice]) -> None:
     """Confirm the slice that was in hand."""
     reader, piece = handed
     stream = machine.stored.setdefault(piece.stream.stream_id, {})
