@@ -93,11 +93,15 @@ class Rotated(AnyHistory):
             data = gzip.compress(plain.read_bytes(), mtime=0)
             packed.write_bytes(data if is_whole else data[: len(data) // 2])
 
+        def finish() -> None:
+            shutil.copystat(plain, packed)
+            plain.unlink()
+
         return [
             packed.touch,
             lambda: write(is_whole=False),
             lambda: write(is_whole=True),
-            lambda: (shutil.copystat(plain, packed), plain.unlink()),
+            finish,
         ]
 
     def copying(self) -> list[Step]:
@@ -216,7 +220,7 @@ class Interleaved:
 
         def listed(path: object) -> Callable[[Moment], object]:
             name = os.path.relpath(str(path), folder)
-            return lambda m: [n for n in m.names if (os.path.dirname(n) or ".") == name]
+            return lambda m: [n for n in m.names if str(Path(n).parent) == name]
 
         def opened(file: object) -> Callable[[Moment], object]:
             assert isinstance(file, int)
