@@ -355,8 +355,14 @@ def store(machine: Rotated, handed: tuple[StreamReader, Slice]) -> None:
     machine.log.note(reader)
 
 
-@pytest.mark.parametrize("way", ["running", "starting"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        *((kind, "running") for kind in KINDS),
+        ("create compress", "starting"),
+        ("copytruncate compress", "starting"),
+    ],
+)
 def test_every_order_of_logrotate_and_two_looks(kind: str, way: str) -> None:
     """Whatever logrotate does between the calls of two looks, each generation is one stream."""
     moments = moments_of(kind)
