@@ -20,6 +20,7 @@ from clean_consumer.rows import parse
 from clean_consumer.settings import EnrichmentSettings
 from clean_consumer.store import Warehouse
 from datastream.config import Environment, RabbitSettings
+from datastream.consuming import Preparation
 from datastream.parsing import Unparseable, parser_for
 from datastream.rabbitmq import Publisher, Queue
 from datastream.slices import Slice, decode
@@ -147,9 +148,12 @@ def publish(rabbit: RabbitSettings, pieces: Iterable[Slice], clock: Clock) -> No
                 publisher.publish(routing_key(side, piece.stream.source), piece)
 
 
+AS_IT_IS: Preparation[Slice] = Preparation(lambda piece: piece)
+
+
 def take(rabbit: RabbitSettings, queue: str, count: int, clock: Clock) -> None:
     """Take so many messages out of a queue and acknowledge them, a batch's at once."""
-    with Queue.open(rabbit, queue, lambda piece: piece) as session, clock.part(RECEIVING):
+    with Queue.open(rabbit, queue, AS_IT_IS) as session, clock.part(RECEIVING):
         taken, held = [], []
         for arrived in session.batches(Event()):
             taken += arrived

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from threading import Event
 from typing import Any, TypeVar
 
-from datastream.consuming import Delivery, Message
-from datastream.errors import NotASlice, Unavailable
-from datastream.rabbitmq import BATCH_BYTES, BATCH_LINES, PREFETCH
-from datastream.slices import Slice, decode
+from datastream.consuming import Delivery, Message, Preparation
+from datastream.errors import Unavailable
+from datastream.rabbitmq import BATCH_BYTES, BATCH_LINES, GROWN_BYTES, MESSAGE_BYTES, PREFETCH
+from datastream.slices import Slice
 from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, DELIVERY_LIMIT, LAKE_KEY, LAKE_QUEUE
 
 T = TypeVar("T")
+AS_IT_IS: Preparation[Any] = Preparation(lambda piece: piece)
 QUEUE_OF = {LAKE_KEY: LAKE_QUEUE, CLEAN_KEY: CLEAN_QUEUE}
 
 
@@ -41,12 +42,12 @@ class FakeBroker:
 
     @contextmanager
     def open_queue(
-        self, name: str, prepare: Callable[[Slice], Any] = lambda piece: piece
+        self, name: str, preparation: Preparation[Any] = AS_IT_IS
     ) -> Iterator[FakeQueue]:
         """Open a session that consumes; what is not acknowledged at its end is returned."""
         if self.contents(name) is None:
             raise Unavailable(f"no queue {name}: run `datastream topology`", "channel")
-        queue = FakeQueue(self, name, prepare)
+        queue = FakeQueue(self, name, preparation)
         try:
             yield queue
         finally:
@@ -113,13 +114,13 @@ class FakePublisher:
 class FakeQueue:
     """Keeps the promises of datastream.rabbitmq.Queue."""
 
-    def __init__(self, broker: FakeBroker, name: str, prepare: Callable[[Slice], Any]) -> None:
+    def __init__(self, broker: FakeBroker, name: str, preparation: Preparation[Any]) -> None:
         self._broker = broker
         self._name = name
-        self._prepare = prepare
+        self._preparation = preparation
         self._unacked: dict[int, _Stored] = {}
         self._last_tag = 0
-        self._prefetch = 1
+        self._careful = True
 
     def batches(self, stop: Event) -> Iterator[list[Delivery[Any]]]:
         """Yield what there is, in batches, until `stop` is set."""
@@ -130,7 +131,7 @@ class FakeQueue:
             batch: list[Delivery[Any]] = []
             while (
                 contents
-                and len(self._unacked) < self._prefetch
+                and self._may_hold_more()
                 and sum(delivery.lines for delivery in batch) < BATCH_LINES
                 and sum(len(delivery.message.body) for delivery in batch) < BATCH_BYTES
             ):
@@ -161,13 +162,14 @@ class FakeQueue:
 
     def _deliver(self, stored: _Stored) -> Delivery[Any]:
         if not stored.returned:
-            self._prefetch = PREFETCH
+            self._careful = False
         self._last_tag += 1
         self._unacked[self._last_tag] = stored
-        message = stored.message
-        try:
-            piece = decode(message.headers, message.body)
-            prepared = self._prepare(piece)
-        except NotASlice as error:
-            return Delivery(self._last_tag, message, stored.returned, fault=str(error))
-        return Delivery(self._last_tag, message, stored.returned, piece.lines, prepared)
+        return self._preparation.take(self._last_tag, stored.message, stored.returned)
+
+    def _may_hold_more(self) -> bool:
+        held = len(self._unacked)
+        if self._careful or held < PREFETCH:
+            return not held or not self._careful
+        taken = sum(len(one.message.body) + MESSAGE_BYTES for one in self._unacked.values())
+        return taken < GROWN_BYTES

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from containers import ContainerBroker, InContainer
+from datastream.consuming import QUARANTINE_REASONS
 from datastream_operator.local.server import Server
 from datastream_operator.local.servers import Broker, Database
 from deployment import Deployment, Service, eventually
@@ -276,8 +277,10 @@ def redeliveries_of(*consumers: Service) -> float:
 
 def dead_letters_of(consumer: Service) -> float:
     """Return how many messages a consumer put on the dead-letter queue."""
-    reasons = "not_a_slice", "refused", "identity_conflict"
-    return sum(consumer.metric("datastream_dead_letters_total", reason=r) for r in reasons)
+    return sum(
+        consumer.metric("datastream_dead_letters_total", reason=reason)
+        for reason in QUARANTINE_REASONS
+    )
 
 
 def await_metric(service: Service, name: str, at_least: float = 1, **labels: str) -> None:

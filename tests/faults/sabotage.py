@@ -54,8 +54,8 @@ SABOTAGES = (
             Change(CONSUMING, "        queue.ack(batch)\n", ""),
             Change(
                 CONSUMING,
-                "        prepared = [delivery.prepared for",
-                "        queue.ack(batch)\n        prepared = [delivery.prepared for",
+                "        prepared = [item for",
+                "        queue.ack(batch)\n        prepared = [item for",
             ),
         ),
     ),

@@ -249,8 +249,13 @@ def test_queue_deleted(deployment: Deployment, writer: Writer, side: str) -> Non
     await_metric(producer, RETRIES, dependency="rabbitmq", reason="returned")
     await_behind(producer)
     await_metric(victim, RETRIES, dependency="rabbitmq", reason="cancelled")
+
+    def not_ready() -> None:  # the producer once the refusal has lasted
+        for service in (producer, victim):
+            assert service.get("/readyz") == (503, "waiting for rabbitmq\n")
+
+    eventually(not_ready, PATIENCE)
     for service in (producer, victim):
-        assert service.get("/readyz") == (503, "waiting for rabbitmq\n")
         await_words(service, "an operator must run `datastream topology`")
     assert producer.metric("datastream_lines_published_total") == 7_000
 

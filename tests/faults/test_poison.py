@@ -113,13 +113,13 @@ def test_a_row_that_the_database_refuses(deployment: Deployment, writer: Writer)
 CRASHES = """
 import os
 from datastream import slices
-import datastream.rabbitmq as rabbitmq
+import datastream.consuming as consuming
 def decode(headers, body):
     piece = slices.decode(headers, body)
     if b"crash the consumer" in body:
         os._exit(13)
     return piece
-rabbitmq.decode = decode
+consuming.decode = decode
 """
 
 
@@ -163,6 +163,100 @@ def await_end_or_rows(deployment: Deployment, consumer: Service, rows: int) -> i
 
     eventually(ended, PATIENCE)
     return int(consumer.process.poll() == 13)
+
+
+PARSING_CRASHES = """
+import clean_consumer.rows as rows
+parser_for = rows.parser_for
+def mistaken_for(text):
+    parse = parser_for(text)
+    def mistaken(line):
+        if b"%s" in line:
+            raise ZeroDivisionError("a mistake")
+        return parse(line)
+    return mistaken
+rows.parser_for = mistaken_for
+"""
+STORING_CRASHES = """
+import lake_consumer.store as store
+add = store.Lake._add_equal
+def mistaken(self, slices):
+    if any(b"a mistake" in piece.body for piece in slices):
+        raise TypeError("a mistake")
+    return add(self, slices)
+store.Lake._add_equal = mistaken
+"""
+ODD = b'192.0.2.1 - - [01/Jan/2026:00:00:00 +0000] "GET /odd HTTP/1.1" 200 1 "-" "a mistake"\n'
+
+
+def test_a_line_that_crashes_the_program(deployment: Deployment, writer: Writer) -> None:
+    """It alone is set aside, at once, by the process that goes on; mended, it is parsed."""
+    before = len(writer.streams[0])
+    writer.insert(ODD)
+    writer.burst(3_000)
+    lake = start_code(deployment, "lake_consumer", STORING_CRASHES)
+    clean = start_code(deployment, "clean_consumer", PARSING_CRASHES % "a mistake")
+    producer = deployment.start("producer", str(writer.path))
+
+    await_metric(clean, "datastream_lines_rejected_total", 1, reason="crashed")
+    await_metric(lake, DEAD_LETTERS, 1, reason="crashed")
+    assert_dead(deployment, "queue-data-lake", 1)
+    total = writer.lines
+
+    def settled() -> None:
+        assert deployment.count("raw_log") == total - 1
+        assert deployment.count("clean_log") + deployment.count("rejected_log") == total
+
+    eventually(settled, PATIENCE)
+    crashed = "SELECT line_offset, parser_version FROM rejected_log WHERE reason = 'crashed'"
+    assert deployment.query(crashed) == [(before, 0)]
+    for consumer in (lake, clean):
+        assert consumer.metric("datastream_slices_crashed_total") == 1
+        assert redeliveries_of(consumer) == 0
+        assert consumer.text().count("Traceback") == 1
+        assert consumer.terminate() == 0
+
+    deployment.start_consumers()
+    requeued = deployment.operate("dead-letters", "requeue", "--all")
+    assert requeued.returncode == 0, requeued.stderr
+    await_stored(deployment, writer.path, total)
+    replayed = deployment.operate("replay", "--rejected")
+    assert replayed.returncode == 0, replayed.stderr
+
+    def mended() -> None:
+        assert deployment.query(crashed) == []
+        assert deployment.query("SELECT path FROM clean_log WHERE path = '/odd'") == [("/odd",)]
+
+    eventually(mended, PATIENCE)
+    assert_stored(deployment, writer.path)
+    assert_told(total, producer=producer)
+
+
+def test_a_broken_build_does_not_empty_a_queue(deployment: Deployment, writer: Writer) -> None:
+    """It ends with 70 after slices in a row; another build takes what is left."""
+    writer.burst(5_000)
+    deployment.publish_once(writer.path, MAX_SLICE_LINES="50")
+    slices = writer.lines // 50
+    broken = start_code(deployment, "clean_consumer", PARSING_CRASHES % "")
+    assert broken.wait() == 70
+    assert "The program is broken" in broken.text()
+
+    def given_back() -> None:
+        assert deployment.queue_depth("queue-data-clean") > slices - 20
+
+    eventually(given_back, PATIENCE)
+    assert deployment.queue_depth("queue-data-clean-dead") == 0
+    assert deployment.count("rejected_log") < 20 * 50
+    deployment.start_consumers()
+    assert_stored(deployment, writer.path)
+    assert deployment.operate("replay", "--rejected").returncode == 0
+
+    def mended() -> None:
+        crashed = "SELECT COUNT(*) FROM rejected_log WHERE reason = 'crashed'"
+        assert deployment.query(crashed) == [(0,)]
+
+    eventually(mended, PATIENCE)
+    assert_stored(deployment, writer.path)
 
 
 NEWER_PARSER = """

@@ -330,3 +330,16 @@ def test_a_row_that_somebody_removed_is_written_again(
 
     assert deployment.count(table) == 1
     assert [row for row in deployment.query(NAMED) if row[0] != row[1]] == []
+
+
+def test_what_is_remembered_ends_with_the_session(deployment: Deployment, session: Session) -> None:
+    """The next one may be to another server, which has not got what this one has."""
+    table = Dimension(session, USER_AGENTS, None)
+    table.ensure(agents("curl/8.5.0"))
+    deployment.change("DELETE FROM user_agent")
+    table.ensure(agents("curl/8.5.0"))
+    while_it_lasts = deployment.count("user_agent")
+    session.close()
+    table.ensure(agents("curl/8.5.0"))
+
+    assert (while_it_lasts, deployment.count("user_agent")) == (0, 1)

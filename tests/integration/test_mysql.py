@@ -205,6 +205,28 @@ def test_a_body_that_raises_is_rolled_back(session: Session) -> None:
         assert list(transaction.select("SELECT id FROM everything")) == []
 
 
+def test_a_session_is_not_used_again_after_a_mistake(session: Session) -> None:
+    """Half an answer may be left in it; one that another consumer makes wait goes on."""
+
+    def number() -> int:
+        with session.transaction() as transaction:
+            ((found,),) = transaction.select("SELECT CONNECTION_ID()")
+        return int(found)
+
+    first = number()
+    with pytest.raises(Unavailable), session.transaction():
+        raise Unavailable("another consumer has it", "lock")
+    after_a_wait = number()
+    with pytest.raises(TypeError), session.transaction() as transaction:
+        transaction.execute("INSERT INTO everything (id) VALUES (7)")
+        raise TypeError
+    after_a_mistake = number()
+
+    assert first == after_a_wait != after_a_mistake
+    with session.transaction() as transaction:
+        assert list(transaction.select("SELECT id FROM everything")) == []
+
+
 def test_a_lock_that_takes_too_long(session: Session, deployment: Deployment) -> None:
     """The batch is to be tried again on the same session: the session is sound."""
     with session.transaction() as transaction:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from datastream.config import RabbitSettings, Secret
+from datastream.consuming import Preparation
 from datastream.errors import Unavailable
 from datastream.rabbitmq import Publisher, Queue, connect, declare_topology
 from datastream.slices import Slice
@@ -30,7 +31,7 @@ def publish(settings: RabbitSettings) -> None:
 
 def consume(settings: RabbitSettings) -> None:
     """Begin to consume."""
-    with Queue.open(settings, LAKE_QUEUE, lambda piece: piece):
+    with Queue.open(settings, LAKE_QUEUE, Preparation(lambda piece: piece)):
         pass
 
 

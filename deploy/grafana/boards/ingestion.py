@@ -213,7 +213,7 @@ def _flow(made: dashboard.Dashboard) -> None:
                 "Lines put into rejected_log. docs/formats.md says what each reason means.",
                 promql("datastream:lines_rejected:rate1m", "{{reason}}"),
             )
-        ).links(help_with("RejectsHigh"))
+        ).links(help_with("RejectsHigh", "SlicesCrashed"))
     )
     made.with_panel(
         lines(
@@ -346,7 +346,7 @@ def _storing(made: dashboard.Dashboard) -> None:
             promql("sum by (job, reason) (datastream_dead_letters_total)", "{{job}}: {{reason}}"),
         )
         .span(8)
-        .links(help_with("DeadLetters", "IdentityConflict"))
+        .links(help_with("DeadLetters", "SlicesCrashed", "IdentityConflict"))
     )
     made.with_panel(
         lines(

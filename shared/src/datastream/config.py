@@ -20,6 +20,8 @@ from datastream.tls import TlsSettings, Unusable
 
 #: The exit code of a process whose settings are wrong (EX_CONFIG of sysexits.h).
 EX_CONFIG = 78
+#: That of a process whose program is broken (EX_SOFTWARE).
+EX_SOFTWARE = 70
 
 T = TypeVar("T")
 

@@ -6,19 +6,24 @@ Knows neither the broker's client nor the database's driver.
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Generic, Protocol, TypeVar
 
-from datastream.errors import RowRefused
-from datastream.slices import Slice
+from datastream.errors import Broken, NotASlice, RowRefused, Unavailable
+from datastream.slices import Slice, decode
 
 logger = logging.getLogger(__name__)
 
 #: Why a message is put on the dead-letter queue.
-QUARANTINE_REASONS = ("not_a_slice", "refused", "identity_conflict")
+QUARANTINE_REASONS = ("not_a_slice", "refused", "identity_conflict", "crashed")
+
+#: Slices in a row that crash the program until it is taken for broken, and no longer the slices.
+#: A slice counts once, however many of its lines crash.
+CRASHES_IN_A_ROW = 20
 
 T = TypeVar("T")
 Prepared = TypeVar("Prepared")
@@ -43,10 +48,16 @@ class Delivery(Generic[Prepared]):
     returned: int
     #: How many lines it holds; a message that is no slice counts as one.
     lines: int = 1
-    #: What the consumer made of the slice; None when the message is no slice.
-    prepared: Prepared | None = None
-    #: Why the message is no slice; empty when it is one.
+    #: What the consumer made of the slice: one item, or several when a line of it crashed.
+    prepared: Sequence[Prepared] = ()
+    #: Parts of the slice of which nothing could be made.
+    lost: Sequence[Slice] = ()
+    #: Why nothing could be made of the message as a whole; empty when something was.
     fault: str = ""
+    #: What its preparing raised, where that is a mistake of the program.
+    crash: Exception | None = None
+    #: When it arrived, by the monotonic clock.
+    arrived_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -63,6 +74,8 @@ class Outcome:
     replaced: int = 0
     #: What cannot be stored, each with its reason.
     quarantined: list[tuple[Slice, str]] = field(default_factory=list)
+    #: What storing raised, where that is a mistake of the program: one for each item.
+    crashes: list[Exception] = field(default_factory=list)
 
     def __add__(self, other: Outcome) -> Outcome:
         return Outcome(
@@ -71,7 +84,64 @@ class Outcome:
             self.duplicates + other.duplicates,
             self.replaced + other.replaced,
             self.quarantined + other.quarantined,
+            self.crashes + other.crashes,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation(Generic[Prepared]):
+    """How a consumer prepares the slices it takes."""
+
+    prepare: Callable[[Slice], Prepared]
+    #: What is stored in place of a line at which `prepare` crashes; None: nothing can be.
+    reject: Callable[[Slice], Prepared] | None = None
+
+    def take(
+        self, tag: int, message: Message, returned: int, arrived_at: float | None = None
+    ) -> Delivery[Prepared]:
+        """Return a message as a delivery, prepared. It arrived now, unless it says when.
+
+        A line at which anything unforeseen is raised is isolated: the others are prepared.
+        """
+        when = time.monotonic() if arrived_at is None else arrived_at
+        piece = None
+        try:
+            piece = decode(message.headers, message.body)
+            item = self.prepare(piece)
+        except NotASlice as error:
+            return Delivery(tag, message, returned, fault=str(error), arrived_at=when)
+        except MemoryError:
+            raise  # of the process, and not of the line
+        except Exception as error:  # noqa: BLE001  # any mistake of the program: told by consume()
+            crash = error
+        else:
+            return Delivery(tag, message, returned, piece.lines, (item,), arrived_at=when)
+        if piece is None:
+            fault = f"reading it crashed: {crash!r}"
+            return Delivery(tag, message, returned, fault=fault, crash=crash, arrived_at=when)
+        prepared, lost = self._isolate(piece)
+        return Delivery(
+            tag, message, returned, piece.lines, prepared, lost, crash=crash, arrived_at=when
+        )
+
+    def _isolate(self, piece: Slice) -> tuple[list[Prepared], list[Slice]]:
+        """Return what can be made of a slice, in parts, and its parts of which nothing can."""
+        if self.reject is None:
+            return [], [piece]
+        try:
+            return [self.prepare(piece)], []
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  # told once, for the whole slice
+            if piece.lines > 1:
+                first, second = map(self._isolate, piece.halves())
+                return first[0] + second[0], first[1] + second[1]
+        try:
+            return [self.reject(piece)], []
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  # the same
+            return [], [piece]
 
 
 class Queue(Protocol[Prepared]):
@@ -102,38 +172,48 @@ class Observer(Protocol):
     def dead_lettered(self, reason: str) -> None:
         """Count a message put on the dead-letter queue."""
 
+    def crashed(self) -> None:
+        """Count a slice that crashed what prepared or stored it."""
+
 
 def consume(
     queue: Queue[Prepared],
-    add: Callable[[list[Prepared]], Outcome],
+    add: Callable[[list[Prepared], float], Outcome],
     observer: Observer,
     stop: Event,
 ) -> None:
     """Store batch after batch until `stop` is set, and acknowledge each once it is committed.
 
-    `add` commits a batch and returns what it came to. Raises Unavailable when the session with
-    the broker ends, or when the database stayed away for too long: nothing is acknowledged then,
-    and the broker delivers it again.
+    `add` commits a batch, of which the oldest message arrived at a time by the monotonic clock,
+    and returns what it came to. Raises Unavailable when the session with the broker ends, or when
+    the database stayed away for too long, and Broken when slice after slice crashes the program:
+    nothing is acknowledged then, and the broker delivers it again.
     """
+    crashes = _Crashes(observer)
     for batch in queue.batches(stop):
         observer.delivered(len(batch), sum(delivery.returned > 0 for delivery in batch))
-        prepared = [delivery.prepared for delivery in batch if delivery.prepared is not None]
-        outcome = queue.work(add, prepared) if prepared else Outcome()
+        crashes.preparing(batch)
+        prepared = [item for delivery in batch for item in delivery.prepared]
+        since = min(delivery.arrived_at for delivery in batch)
+        outcome = queue.work(add, prepared, since) if prepared else Outcome()
+        crashes.storing(outcome, len(prepared))
         for delivery in batch:
             if delivery.fault:
+                reason = "not_a_slice" if delivery.crash is None else "crashed"
+                queue.dead_letter(delivery.message, reason)
+                observer.dead_lettered(reason)
                 logger.error(
                     "Message is no slice of a log, kept on the dead-letter queue",
-                    extra={"fault": delivery.fault},
+                    extra={"reason": reason, "fault": delivery.fault},
                 )
-                queue.dead_letter(delivery.message, "not_a_slice")
-                observer.dead_lettered("not_a_slice")
-        for piece, reason in outcome.quarantined:
+        lost = [(piece, "crashed") for delivery in batch for piece in delivery.lost]
+        for piece, reason in lost + outcome.quarantined:
+            queue.dead_letter(Message(piece.headers(), piece.body), reason)
+            observer.dead_lettered(reason)
             logger.error(
                 "Slice cannot be stored, kept on the dead-letter queue",
                 extra={"reason": reason, "slice": piece.message_id, "path": piece.stream.path},
             )
-            queue.dead_letter(Message(piece.headers(), piece.body), reason)
-            observer.dead_lettered(reason)
         queue.ack(batch)
         observer.stored(
             outcome,
@@ -141,28 +221,79 @@ def consume(
         )
 
 
+class _Crashes:
+    """Counts the slices in a row that crashed the program, in its two steps each."""
+
+    def __init__(self, observer: Observer) -> None:
+        self._observer = observer
+        self._preparing = self._storing = 0
+
+    def preparing(self, batch: Sequence[Delivery[Any]]) -> None:
+        """Count what preparing a batch raised. Raises Broken."""
+        for delivery in batch:
+            if delivery.crash is not None:
+                self._preparing += 1
+                self._tell("prepared", delivery.crash, delivery.message.headers)
+            elif not delivery.fault:
+                self._preparing = 0
+            _check(self._preparing)
+
+    def storing(self, outcome: Outcome, items: int) -> None:
+        """Count what storing a batch of some items raised. Raises Broken."""
+        for crash in outcome.crashes:
+            self._tell("stored", crash, {})
+        if len(outcome.crashes) < items:
+            self._storing = 0
+        else:
+            self._storing += len(outcome.crashes)
+        _check(self._storing)
+
+    def _tell(self, step: str, crash: Exception, headers: Mapping[str, Any]) -> None:
+        self._observer.crashed()
+        logger.error(
+            "Slice crashed the program when it was %s; the lines that did are set aside",
+            step,
+            exc_info=crash,
+            extra={name: headers[name] for name in ("stream", "position") if name in headers},
+        )
+
+
+def _check(in_a_row: int) -> None:
+    if in_a_row >= CRASHES_IN_A_ROW:
+        raise Broken(f"{in_a_row} slices in a row crashed the program; the last one as told before")
+
+
 def add_bisected(
     add: Callable[[Sequence[T]], Outcome],
     items: Sequence[T],
     halves: Callable[[T], tuple[T, T] | None],
-    quarantine: Callable[[T], Outcome],
+    quarantine: Callable[[T, str], Outcome],
 ) -> Outcome:
-    """Add the items; when the database refuses a row, halve until it stands alone.
+    """Add the items; where that cannot be, halve until the row that is at fault stands alone.
 
     `halves` splits one item, or returns None when it is a single line; `quarantine` says what
-    becomes of that line. All others are stored.
+    becomes of that line, for the reason `refused` (the database refuses a row) or `crashed`
+    (anything unforeseen was raised). All others are stored. Raises Unavailable.
     """
+    crash = None
     try:
         return add(items)
     except RowRefused:
-        middle = len(items) // 2
-        parts: tuple[Sequence[T], Sequence[T]]
-        if middle:
-            parts = items[:middle], items[middle:]
-        else:
-            pair = halves(items[0])
-            if pair is None:
-                return quarantine(items[0])
-            parts = [pair[0]], [pair[1]]
-    first, second = (add_bisected(add, part, halves, quarantine) for part in parts)
-    return first + second
+        reason = "refused"
+    except (Unavailable, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001  # any mistake of the program: told by consume()
+        reason, crash = "crashed", error
+    middle = len(items) // 2
+    parts: Sequence[Sequence[T]]
+    if middle:
+        parts = items[:middle], items[middle:]
+    elif pair := halves(items[0]):
+        parts = [pair[0]], [pair[1]]
+    else:
+        parts = ()
+    outcomes = [add_bisected(add, part, halves, quarantine) for part in parts]
+    outcome = sum(outcomes, Outcome()) if parts else quarantine(items[0], reason)
+    if len(items) == 1:  # once, however many of its lines crash
+        outcome.crashes = ([crash] if crash else outcome.crashes)[:1]
+    return outcome

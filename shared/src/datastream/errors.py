@@ -18,5 +18,9 @@ class NotASlice(Exception):
     """A message that will never be a slice of a log. Quarantine it; trying again cannot help."""
 
 
+class Broken(Exception):
+    """Slice after slice crashes the program: the build is at fault. End, acknowledge nothing."""
+
+
 class RowRefused(Exception):
     """The database refuses the data of a row. Find the row, store the others, quarantine it."""

@@ -50,10 +50,15 @@ RETRY_REASONS = {
         "blocked",
         "nack",
         "returned",
+        "held",
     ),
     "management": ("connection", "password", "refused"),
     "mysql": ("connection", "tls", "password", "timeout", "lock", "statement", "sql_mode"),
 }
+#: The reasons of a dependency that is there and refuses: a retry, and no absence, unless it goes on
+#: for so many seconds.
+REFUSALS = frozenset({"lock", "nack", "returned"})
+ABSENT_AFTER = 10.0
 #: Seconds without a sign of life from the main loop after which a process is not healthy.
 STALLED_AFTER = 120
 
@@ -107,10 +112,14 @@ class ServiceMetrics:
         """Count a dependency as up."""
         self._show(dependency, is_up=True)
 
-    def failed(self, dependency: str, reason: str) -> None:
-        """Count an attempt that failed."""
+    def failed(self, dependency: str, reason: str, lasted: float = float("inf")) -> None:
+        """Count an attempt that failed; the first one in a row did so many seconds ago.
+
+        The dependency is down from then on; after a refusal only where it has lasted.
+        """
         self.alive()
-        self._show(dependency, is_up=False)
+        if reason not in REFUSALS or lasted >= ABSENT_AFTER:
+            self._show(dependency, is_up=False)
         self._retries.labels(dependency, reason).inc()
 
     def _show(self, dependency: str, *, is_up: bool) -> None:
@@ -276,6 +285,11 @@ class ConsumerMetrics(ServiceMetrics):
                 self._rejected.labels(reason)
         for reason in QUARANTINE_REASONS:
             self._dead_letters.labels(reason)
+        self._crashed = Counter(
+            "datastream_slices_crashed_total",
+            "Slices that crashed what prepared or stored them: a mistake of the program.",
+            registry=registry,
+        )
         self._delivered = Counter(
             "datastream_deliveries_total",
             "Messages taken from the queue.",
@@ -323,6 +337,10 @@ class ConsumerMetrics(ServiceMetrics):
     def dead_lettered(self, reason: str) -> None:
         """Count a message put on the dead-letter queue."""
         self._dead_letters.labels(reason).inc()
+
+    def crashed(self) -> None:
+        """Count a slice that crashed what prepared or stored it."""
+        self._crashed.inc()
 
 
 class DoctorMetrics(ServiceMetrics):

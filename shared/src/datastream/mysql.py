@@ -193,6 +193,9 @@ class Session:
         self._name = name
         self._connection: Any = None
         self._used_at = 0.0
+        #: How many connections have ended: what was seen through one may not be so in the next,
+        #: which may be to another server.
+        self.ended = 0
         #: The longest statement that the server takes.
         self._most_bytes = 0
 
@@ -211,16 +214,19 @@ class Session:
                 yield transaction
                 self._connection.commit()
                 self._used_at = time.monotonic()
-            except BaseException:
+            except BaseException as error:
                 # A server that is away has rolled back by itself.
                 with suppress(pymysql.MySQLError, OSError):
                     self._connection.rollback()
+                if not isinstance(error, pymysql.MySQLError | Unavailable):
+                    self.close()  # an answer may be half read: it is not the next statement's
                 raise
 
     def close(self) -> None:
         """End the session; the next transaction opens another."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            self.ended += 1
             with suppress(pymysql.MySQLError, OSError):
                 connection.close()
 
@@ -378,10 +384,14 @@ class StreamLog:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._ended = session.ended
         self._written: set[int] = set()
 
     def ensure(self, streams: Iterable[Stream]) -> None:
-        """Commit the streams that are new to this process. Raises RowRefused, Unavailable."""
+        """Commit the streams that are new to this session. Raises RowRefused, Unavailable."""
+        if self._ended != self._session.ended:
+            self._ended = self._session.ended
+            self.forget()
         new = {s.stream_id: s for s in streams if s.stream_id not in self._written}
         if not new:
             return

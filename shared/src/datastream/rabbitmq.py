@@ -23,9 +23,9 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorSocketConnectEr
 
 from datastream import refusals, topology
 from datastream.config import RabbitSettings
-from datastream.consuming import Delivery, Message
-from datastream.errors import NotASlice, Unavailable
-from datastream.slices import Slice, decode
+from datastream.consuming import Delivery, Message, Preparation
+from datastream.errors import Unavailable
+from datastream.slices import Slice
 from datastream.tls import Unusable
 
 logger = logging.getLogger(__name__)
@@ -45,12 +45,24 @@ PUT_BACK_TIMEOUT = 5
 #: How long one look at the socket lasts while there is nothing to do: the delay of a stop.
 LOOK = 0.2
 
-#: Deliveries a consumer holds unacknowledged. Enough small slices for a batch to grow behind the
-#: one being stored; few enough that as many lines of the greatest length stay in memory.
-PREFETCH = 8
+#: Seconds after which RabbitMQ, as it comes, takes unacknowledged messages away from a consumer.
+CONSUMER_TIMEOUT = 30 * 60.0
+
 #: A batch is as much as has arrived, up to these.
 BATCH_LINES = 4000
 BATCH_BYTES = 1024**2
+
+#: Deliveries that a consumer holds unacknowledged: few enough that as many of the greatest slices
+#: stay in memory. AMQP knows no other limit, so where small slices make small batches it is
+#: doubled, as long as they take no more than this (bytes).
+PREFETCH = 8
+GROWN_BYTES = 7 * 1024**2 // 2
+#: Where larger ones follow, and what is held is more than this (bytes), those on their way go back
+#: to the queue, and it goes on with a limit of so many: in all about PREFETCH of the greatest.
+MOST_HELD_BYTES = 5 * 1024**2
+PREFETCH_AFTER = 2
+#: What a message takes in memory besides its body (bytes).
+MESSAGE_BYTES = 3 * 1024
 
 T = TypeVar("T")
 Prepared = TypeVar("Prepared")
@@ -341,6 +353,11 @@ def _returned(method: Any, headers: dict[str, Any]) -> int:
     return count if isinstance(count, int) and count > 1 else 1
 
 
+def _size(body: bytes) -> int:
+    """Return how many bytes a message takes in memory."""
+    return len(body) + MESSAGE_BYTES
+
+
 def _encodable(value: Any) -> Any:
     """Return the value of a header, or its text where pika decodes such values but has no way back.
 
@@ -357,9 +374,9 @@ class Queue(Generic[Prepared]):
     """One consumer of one queue.
 
     A batch is whatever has arrived while the last one was stored, so batches are small when lines
-    are few and grow under load, and no line waits for a timer. `prepare` is called on each slice
-    as it is taken; while a batch is being stored the next one is prepared. `beat` is called
-    whenever this thread has looked at the broker.
+    are few and grow under load, and no line waits for a timer. Each slice is prepared as it is
+    taken; while a batch is being stored the next one is prepared. `beat` is called whenever this
+    thread has looked at the broker.
 
     A session begins with care: one message at a time, until one comes that was never delivered
     before. A message that crashes whoever takes it so comes back alone, and reaches the delivery
@@ -370,24 +387,28 @@ class Queue(Generic[Prepared]):
         self,
         connection: Any,
         name: str,
-        prepare: Callable[[Slice], Prepared],
+        preparation: Preparation[Prepared],
         beat: Callable[[], None],
     ) -> None:
         self._name = name
-        self._prepare = prepare
+        self._preparation = preparation
         self._beat = beat
         self._connection = connection
-        self._arrived: deque[tuple[Any, Any, bytes]] = deque()
+        self._arrived: deque[tuple[Any, Any, bytes, float]] = deque()
         self._batch: list[Delivery[Prepared]] = []
         self._lines = self._bytes = 0
         self._cancelled = False
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         self._dead_letters: Any = None
         self._careful = True
+        #: Deliveries that are not acknowledged, what they take, and how many of them came before
+        #: the prefetch was what it is now.
+        self._held = self._held_bytes = self._held_before = 0
+        self._consumer = ""
         with _translated():
             self._channel = connection.channel()
             self._channel.add_on_cancel_callback(self._on_cancel)
-            self._consumer = self._consume(prefetch=1)
+        self._consume(prefetch=1)
 
     @classmethod
     @contextmanager
@@ -395,15 +416,15 @@ class Queue(Generic[Prepared]):
         cls,
         settings: RabbitSettings,
         queue: str,
-        prepare: Callable[[Slice], Prepared],
+        preparation: Preparation[Prepared],
         beat: Callable[[], None] = lambda: None,
-    ) -> Iterator[Queue[Prepared]]:
+    ) -> Iterator[Self]:
         """Open a session that consumes. Raises Unavailable.
 
         What was not acknowledged at its end is delivered again, to whoever consumes then.
         """
         with connect(settings, f"consumer of {queue}") as connection:
-            consumer = cls(connection, queue, prepare, beat)
+            consumer = cls(connection, queue, preparation, beat)
             try:
                 yield consumer
             finally:
@@ -445,8 +466,14 @@ class Queue(Generic[Prepared]):
 
     def ack(self, batch: list[Delivery[Prepared]]) -> None:
         """Acknowledge a batch, all at once. Raises Unavailable when the session has ended."""
+        if self._is_held_up() and 2 * self._held_bytes <= GROWN_BYTES:
+            # Now: all that was allowed is here, so that nothing is on its way.
+            self._consume(2 * self._prefetch)
         with _translated():
             self._channel.basic_ack(batch[-1].tag, multiple=True)
+        self._held -= len(batch)
+        self._held_bytes -= sum(_size(delivery.message.body) for delivery in batch)
+        self._held_before = max(0, self._held_before - len(batch))
 
     def dead_letter(self, message: Message, reason: str) -> None:
         """Keep a message, with the reason, on the dead-letter queue.
@@ -469,19 +496,29 @@ class Queue(Generic[Prepared]):
             properties,
         )
 
-    def _consume(self, prefetch: int) -> Any:
-        # A limit holds for the consumers that begin after it.
-        self._channel.basic_qos(prefetch_count=prefetch)
-        return self._channel.basic_consume(self._name, self._on_message)
-
-    def _end_care(self) -> None:
-        self._careful = False
+    def _consume(self, prefetch: int) -> None:
+        """Go on with another limit; what is on its way goes back to the queue."""
         with _translated():
-            self._channel.basic_cancel(self._consumer)
-            self._consumer = self._consume(PREFETCH)
+            if self._consumer:
+                self._channel.basic_cancel(self._consumer)
+            # A limit holds for the consumers that begin after it.
+            self._channel.basic_qos(prefetch_count=prefetch)
+            self._consumer = self._channel.basic_consume(self._name, self._on_message)
+        self._prefetch = prefetch
+        self._held_before = self._held
+
+    def _is_held_up(self) -> bool:
+        """Return whether the next batch has room, and the limit keeps slices from it."""
+        is_at_limit = self._held - self._held_before == self._prefetch
+        return is_at_limit and not self._careful and not self._arrived and self._has_room()
+
+    def _has_room(self) -> bool:
+        return self._lines < BATCH_LINES and self._bytes < BATCH_BYTES
 
     def _on_message(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._arrived.append((method, properties, body))
+        self._arrived.append((method, properties, body, time.monotonic()))
+        self._held += 1
+        self._held_bytes += _size(body)
 
     def _on_cancel(self, _method: Any) -> None:
         self._cancelled = True
@@ -503,11 +540,13 @@ class Queue(Generic[Prepared]):
             # pika keeps the broker's words, and only shows them to calls that are not made here.
             with _translated():
                 raise self._channel._closing_reason
+        if self._held_bytes > MOST_HELD_BYTES and self._prefetch > PREFETCH:
+            self._consume(PREFETCH_AFTER)
 
     def _grow(self) -> bool:
         """Take what has arrived into the next batch, while it has room; return whether any was."""
         grown = False
-        while self._arrived and self._lines < BATCH_LINES and self._bytes < BATCH_BYTES:
+        while self._arrived and self._has_room():
             delivery = self._take(*self._arrived.popleft())
             self._batch.append(delivery)
             self._lines += delivery.lines
@@ -515,18 +554,14 @@ class Queue(Generic[Prepared]):
             grown = True
         return grown
 
-    def _take(self, method: Any, properties: Any, body: bytes) -> Delivery[Prepared]:
+    def _take(self, method: Any, properties: Any, body: bytes, at: float) -> Delivery[Prepared]:
         headers = properties.headers or {}
         message = Message(headers, body)
         returned = _returned(method, headers)
         if self._careful and not returned:
-            self._end_care()
-        try:
-            piece = decode(headers, body)
-            prepared = self._prepare(piece)
-        except NotASlice as error:
-            return Delivery(method.delivery_tag, message, returned, fault=str(error))
-        return Delivery(method.delivery_tag, message, returned, piece.lines, prepared)
+            self._careful = False
+            self._consume(PREFETCH)
+        return self._preparation.take(method.delivery_tag, message, returned, at)
 
 
 class Box(Publisher):

@@ -27,25 +27,29 @@ def retrying(
     until: Event,
     give_up_after: float = float("inf"),
     wait: Callable[[float], None] | None = None,
-    observe: Callable[[str], None] = lambda reason: None,
+    observe: Callable[[str, float], None] = lambda reason, lasted: None,
 ) -> tenacity.Retrying:
     """Return a policy that calls again whatever raises Unavailable.
 
     `what` names the dependency in log lines. It stops, and lets the last Unavailable out, when
-    `until` is set or after `give_up_after` seconds. It waits by `wait(seconds)`, by default on
-    `until`, so that a request to stop ends the wait. `observe(reason)` is called before each wait.
+    `until` is set; no attempt begins later than `give_up_after` seconds after the first. It waits
+    by `wait(seconds)`, by default on `until`, so that a request to stop ends the wait.
+    `observe(reason, lasted)` is called before each wait, with the seconds since the first failure.
     """
     #: When each cause was told last, in seconds since the first attempt. One reason has several:
     #: a broker closes a channel for a right that is missing and for a queue that is.
     told_at: dict[tuple[str, str], float] = {}
+    failed_at = 0.0
 
     def tell(state: tenacity.RetryCallState) -> None:
+        nonlocal failed_at
         error = state.outcome.exception() if state.outcome else None
         reason = error.reason if isinstance(error, Unavailable) else "unknown"
-        observe(reason)
         elapsed = state.seconds_since_start or 0.0
         if state.attempt_number == 1:
             told_at.clear()
+            failed_at = elapsed
+        observe(reason, elapsed - failed_at)
         # Numbers are of ports, sizes and sessions: they make no other cause.
         cause = reason, re.sub(r"\d+", "", str(error))
         if cause not in told_at or elapsed - told_at[cause] >= TELL_EVERY:
@@ -61,7 +65,7 @@ def retrying(
         wait=tenacity.wait_exponential_jitter(
             multiplier=FIRST_WAIT, max=LONGEST_WAIT, jitter=FIRST_WAIT
         ),
-        stop=tenacity.stop_when_event_set(until) | tenacity.stop_after_delay(give_up_after),
+        stop=tenacity.stop_when_event_set(until) | tenacity.stop_before_delay(give_up_after),
         before_sleep=tell,
         sleep=wait or tenacity.sleep_using_event(until),
         reraise=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from threading import Event
@@ -11,22 +12,23 @@ from typing import Protocol, TypeVar
 
 from tenacity import Retrying
 
-from datastream.config import EX_CONFIG, ConfigError, Environment, RabbitSettings
-from datastream.consuming import Outcome, consume
-from datastream.errors import Unavailable
+from datastream.config import EX_CONFIG, EX_SOFTWARE, ConfigError, Environment, RabbitSettings
+from datastream.consuming import Outcome, Preparation, consume
+from datastream.errors import Broken, Unavailable
 from datastream.metrics import ConsumerMetrics, ServiceMetrics
-from datastream.rabbitmq import Queue
+from datastream.rabbitmq import CONSUMER_TIMEOUT, Queue
 from datastream.retry import retrying
-from datastream.slices import Slice
 
 logger = logging.getLogger(__name__)
 
 Session = TypeVar("Session")
 T = TypeVar("T")
 
-#: Seconds that a batch waits for the database with its session held open: well below the 30
-#: minutes after which RabbitMQ takes unacknowledged messages away from a consumer.
-PATIENCE = 25 * 60.0
+#: Seconds after which no attempt to store a message begins any more, counted from its delivery,
+#: and what is left of the broker's time for the last one to end: its connections and statements
+#: may all hang.
+LAST_ATTEMPT = 5 * 60.0
+PATIENCE = CONSUMER_TIMEOUT - LAST_ATTEMPT
 
 #: Seconds between two sessions: one that ends as soon as it is used must not burn the deliveries
 #: of its messages in a moment.
@@ -36,13 +38,20 @@ PAUSE = 1.0
 def start(name: str, run: Callable[[Environment], int]) -> int:
     """Run a service on the settings of this process and return its exit code.
 
-    Wrong settings are one line that names the setting, and exit code 78 (EX_CONFIG).
+    Wrong settings are one line that names the setting, and exit code 78 (EX_CONFIG). A build that
+    crashes on slice after slice ends with 70 (EX_SOFTWARE).
     """
     try:
         return run(Environment.load())
     except ConfigError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return EX_CONFIG
+    except Broken as error:
+        logger.critical(
+            "The program is broken, ending; what is in hand goes back to the queue",
+            extra={"error": str(error)},
+        )
+        return EX_SOFTWARE
 
 
 def keep_session(
@@ -58,7 +67,7 @@ def keep_session(
     policy = retrying(
         "RabbitMQ",
         until=stop,
-        observe=lambda reason: metrics.failed("rabbitmq", reason),
+        observe=lambda reason, lasted: metrics.failed("rabbitmq", reason, lasted),
     )
     while not stop.is_set():
         try:
@@ -96,7 +105,7 @@ class Store(Protocol[T]):
 
 def run_consumer(
     queue: str,
-    prepare: Callable[[Slice], T],
+    preparation: Preparation[T],
     store: Store[T],
     rabbit: RabbitSettings,
     metrics: ConsumerMetrics,
@@ -105,8 +114,8 @@ def run_consumer(
     """Consume a queue into a store until `stop` is set, through every outage of either side.
 
     While the database is away the session and the batch are kept, and the batch is added again in
-    place; after PATIENCE seconds the messages go back to the queue, and none is taken before the
-    database answers. So an outage costs a message one delivery at most.
+    place; PATIENCE seconds after their delivery messages go back to the queue, and none is taken
+    before the database answers. So an outage costs a message one delivery at most. Raises Broken.
     """
 
     def add_once(items: list[T]) -> Outcome:
@@ -119,9 +128,13 @@ def run_consumer(
             middle = len(items) // 2
             return store.add(items[:middle]) + store.add(items[middle:])
 
-    def add(items: list[T]) -> Outcome:
+    def add(items: list[T], since: float) -> Outcome:
+        left = since + PATIENCE - time.monotonic()
+        if left <= 0:
+            # The ones before it took that long. An attempt might not end in the broker's time.
+            raise Unavailable("held for too long, given back before it takes it", "held")
         with metrics.store_seconds.time():
-            outcome = database(PATIENCE)(add_once, items)
+            outcome = database(left)(add_once, items)
         metrics.answered("mysql")
         return outcome
 
@@ -130,14 +143,14 @@ def run_consumer(
             "MySQL",
             until=stop,
             give_up_after=give_up_after,
-            observe=lambda reason: metrics.failed("mysql", reason),
+            observe=lambda reason, lasted: metrics.failed("mysql", reason, lasted),
         )
 
     @contextmanager
     def open_queue() -> Iterator[Queue[T]]:
         database(float("inf"))(store.check)
         metrics.answered("mysql")
-        with Queue.open(rabbit, queue, prepare, metrics.alive) as session:
+        with Queue.open(rabbit, queue, preparation, metrics.alive) as session:
             yield session
 
     keep_session(open_queue, lambda session: consume(session, add, metrics, stop), metrics, stop)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clean_consumer.rows import halves, parse, refuse, user_agent_id_of
+from clean_consumer.rows import halves, parse, reject, user_agent_id_of
 from datastream.errors import NotASlice
 from datastream.parsing import PARSER_VERSION
 from datastream.slices import TRUNCATED, Slice
@@ -68,4 +68,4 @@ def test_halves_and_refusal_keep_the_offsets() -> None:
     assert [row[1] for row in first.clean] == [0]
     assert [row[1] for row in second.rejected] == [len(LINE) + 1]
     assert halves(first) is None
-    assert refuse(first.piece).rejected == [(9, 0, PARSER_VERSION, 0, "refused")]
+    assert reject(first.piece, "refused").rejected == [(9, 0, PARSER_VERSION, 0, "refused")]

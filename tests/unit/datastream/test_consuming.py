@@ -12,8 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.fake_broker import FakeBroker
-from datastream.consuming import Delivery, Message, Outcome, add_bisected, consume
-from datastream.errors import RowRefused, Unavailable
+from datastream import consuming
+from datastream.consuming import (
+    CRASHES_IN_A_ROW,
+    Delivery,
+    Message,
+    Outcome,
+    Preparation,
+    add_bisected,
+    consume,
+)
+from datastream.errors import Broken, RowRefused, Unavailable
 from datastream.slices import Slice
 from datastream.streams import Stream
 from datastream.topology import LAKE_QUEUE
@@ -31,7 +40,7 @@ class Observer:
     """Keeps what it is told."""
 
     def __init__(self) -> None:
-        self.messages = self.redelivered = 0
+        self.messages = self.redelivered = self.crashes = 0
         self.outcome = Outcome()
         self.dead: list[str] = []
 
@@ -48,6 +57,10 @@ class Observer:
         """Keep."""
         self.dead.append(reason)
 
+    def crashed(self) -> None:
+        """Count."""
+        self.crashes += 1
+
 
 class Store:
     """Stores slices; fails, quarantines and stops as it is told."""
@@ -58,7 +71,7 @@ class Store:
         self._away = away
         self._bad = bad
 
-    def add(self, slices: list[Slice]) -> Outcome:
+    def add(self, slices: list[Slice], _since: float) -> Outcome:
         """Store a batch, the last one of the test."""
         self._stop.set()
         if self._away:
@@ -143,7 +156,7 @@ def test_halving_finds_the_rows_that_are_refused(bad: set[int]) -> None:
         added.extend(numbers)
         return Outcome(stored=Counter(table=len(numbers)))
 
-    def refuse(_number: int) -> Outcome:
+    def refuse(_number: int, _reason: str) -> Outcome:
         return Outcome(rejected=Counter(refused=1))
 
     outcome = add_bisected(add, list(range(8)), lambda _number: None, refuse)
@@ -188,7 +201,7 @@ class Steps:
 def delivery(tag: int) -> Delivery[Slice]:
     """Return the delivery of a slice."""
     one = piece(tag)
-    return Delivery(tag, Message(one.headers(), one.body), 0, 1, one)
+    return Delivery(tag, Message(one.headers(), one.body), 0, 1, (one,))
 
 
 FAULT: Delivery[Slice] = Delivery(9, Message({}, b"hello"), 0, fault="no headers")
@@ -221,26 +234,208 @@ def test_a_batch_without_a_slice_does_not_trouble_the_store() -> None:
     assert queue.steps == ["dead-letter not_a_slice", "ack 1"]
 
 
-def test_a_mistake_in_the_store_comes_out() -> None:
-    """It is no outage: nothing is acknowledged, nothing retried."""
+def test_the_machines_fault_comes_out() -> None:
+    """Where there is no memory left, no line is to blame."""
     queue, stop = Steps([delivery(1)]), Event()
 
-    def fail(_slices: list[Slice]) -> Outcome:
-        raise ZeroDivisionError
+    def fail(_numbers: Sequence[Slice]) -> Outcome:
+        raise MemoryError
 
-    with pytest.raises(ZeroDivisionError):
-        consume(queue, fail, Observer(), stop)
+    def add(slices: list[Slice], _since: float) -> Outcome:
+        return add_bisected(fail, slices, lambda _one: None, lambda *_: Outcome())
+
+    with pytest.raises(MemoryError):
+        consume(queue, add, Observer(), stop)
+    with pytest.raises(MemoryError):
+        Preparation(lambda one: fail([one])).take(1, delivery(1).message, 0)
 
     assert queue.steps == ["store"]
 
 
+def test_it_is_said_once_it_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """A dead letter that is not confirmed is not told as one."""
+    for step in ("dead-letter not_a_slice", "dead-letter refused"):
+        queue, stop = Steps([delivery(2), FAULT], fails_at=step), Event()
+        with pytest.raises(Unavailable):
+            consume(queue, Store(stop, bad=[piece(2)]).add, Observer(), stop)
+
+    assert [r.message for r in caplog.records] == [
+        "Message is no slice of a log, kept on the dead-letter queue"
+    ]
+
+
+class Lines:
+    """Stores slices as they were prepared; crashes at some lines."""
+
+    def __init__(self, stop: Event, *crash_at: bytes) -> None:
+        self.stored: list[object] = []
+        self._stop = stop
+        self._crash_at = crash_at
+
+    def add(self, items: Sequence[object], _since: float = 0.0) -> Outcome:
+        """Store a batch, the last one of the test."""
+        self._stop.set()
+        return add_bisected(self._add, items, self._halves, self._quarantine)
+
+    def _add(self, items: Sequence[object]) -> Outcome:
+        for item in items:
+            if isinstance(item, Slice) and set(item.body.split(b"\n")) & set(self._crash_at):
+                raise TypeError(item.body)
+        self.stored += items
+        return Outcome(stored=Counter(table=len(items)))
+
+    @staticmethod
+    def _halves(item: object) -> tuple[object, object] | None:
+        return item.halves() if isinstance(item, Slice) and item.lines > 1 else None
+
+    @staticmethod
+    def _quarantine(item: object, reason: str) -> Outcome:
+        assert isinstance(item, Slice)
+        return Outcome(quarantined=[(item, reason)])
+
+
+def prepare(one: Slice) -> object:
+    """Return a slice as it is; crash at a bad line."""
+    if b"bad" in one.body:
+        raise ZeroDivisionError
+    return one
+
+
+def reject(one: Slice) -> object:
+    """Return what is stored in place of a line; crash at the worst."""
+    if b"worst" in one.body:
+        raise ZeroDivisionError
+    return one.position
+
+
+PREPARATION = Preparation(prepare, reject)
+
+
+def consumed(
+    preparation: Preparation[object], store: Lines, broker: FakeBroker, stop: Event
+) -> Observer:
+    """Consume until the store stops it; return what was told."""
+    observer = Observer()
+    with broker.open_queue(LAKE_QUEUE, preparation) as opened:
+        consume(opened, store.add, observer, stop)
+    return observer
+
+
+def lines(number: int, *texts: bytes) -> Slice:
+    """Return a slice of these lines."""
+    return Slice(STREAM, number, b"\n".join(texts), len(texts), 0, read_at_ms=0)
+
+
+def test_a_line_that_crashes_is_rejected_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """Its neighbours are stored, the traceback is told once, and all is acknowledged."""
+    stop = Event()
+    broker, store = filled(lines(0, b"a", b"bad", b"c", b"bad"), lines(90, b"z")), Lines(stop)
+    observer = consumed(PREPARATION, store, broker, stop)
+
+    kept = [one.body if isinstance(one, Slice) else one for one in store.stored]
+    assert kept == [b"a", 2, b"c", 8, b"z"]
+    assert (observer.crashes, observer.dead, left(broker)) == (1, [], [])
+    assert [r.exc_info is not None for r in caplog.records] == [True]
+
+
+def test_a_line_that_has_no_row_at_all_is_a_dead_letter() -> None:
+    """And it alone."""
+    stop = Event()
+    broker, store = filled(lines(0, b"a", b"the worst bad", b"c")), Lines(stop)
+    observer = consumed(PREPARATION, store, broker, stop)
+
+    assert len(store.stored) == 2
+    dead = [(m.body, reason) for m, reason in broker.dead_letters(LAKE_QUEUE)]
+    assert dead == [(b"the worst bad", "crashed")]
+    assert observer.dead == ["crashed"]
+    assert left(broker) == []
+
+
+def test_a_slice_for_whose_lines_there_is_no_row_is_a_dead_letter() -> None:
+    """Where a consumer has nothing to store in place of a line."""
+    stop = Event()
+    broker, store = filled(lines(0, b"a", b"bad"), lines(9, b"z")), Lines(stop)
+    consumed(Preparation(prepare), store, broker, stop)
+
+    dead = [(m.body, reason) for m, reason in broker.dead_letters(LAKE_QUEUE)]
+    assert dead == [(b"a\nbad", "crashed")]
+    assert left(broker) == []
+
+
+def test_a_message_that_crashes_its_reading_is_a_dead_letter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As it came."""
+
+    def crash(*_: object) -> Slice:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(consuming, "decode", crash)
+    observer = Observer()
+    broker, stop = filled(piece(1)), Event()
+    with broker.open_queue(LAKE_QUEUE) as queue:
+        for batch in queue.batches(stop):
+            stop.set()
+            one_batch = Steps(batch)
+            consume(one_batch, Store(stop).add, observer, stop)
+
+    assert one_batch.steps == ["dead-letter crashed", "ack 1"]
+    assert (observer.dead, observer.crashes) == (["crashed"], 1)
+
+
+def test_a_line_that_crashes_its_storing_is_set_aside_alone() -> None:
+    """As a row that the database refuses is, for another reason; counted once a slice."""
+    stop = Event()
+    broker, store = (
+        filled(lines(0, b"a", b"odd", b"c", b"odd"), lines(90, b"z")),
+        Lines(stop, b"odd"),
+    )
+    observer = consumed(PREPARATION, store, broker, stop)
+
+    assert [one.body for one in store.stored if isinstance(one, Slice)] == [b"a", b"c", b"z"]
+    assert observer.dead == ["crashed", "crashed"]
+    assert observer.crashes == 1
+    assert left(broker) == []
+
+
+@pytest.mark.parametrize("step", ["prepare", "store"])
+def test_slice_after_slice_that_crashes_ends_the_process(step: str) -> None:
+    """What is in hand is not acknowledged: a broken build does not empty a queue."""
+    stop, word = Event(), b"bad" if step == "prepare" else b"odd"
+    broker = filled(*(lines(10 * n, word, word) for n in range(5 * CRASHES_IN_A_ROW)))
+    store = Lines(stop, b"odd")
+
+    with pytest.raises(Broken, match="in a row"):
+        consumed(PREPARATION, store, broker, stop)
+
+    assert len(left(broker)) == 5 * CRASHES_IN_A_ROW
+
+
+@pytest.mark.parametrize("step", ["prepare", "store"])
+def test_one_slice_of_bad_lines_is_one_crash(step: str) -> None:
+    """However many they are; and a slice that does not crash begins the count anew."""
+    stop, word = Event(), b"bad" if step == "prepare" else b"odd"
+    slices = [lines(2_000 * n, *([b"good"] if n % 15 == 14 else [word] * 100)) for n in range(40)]
+    broker, store = filled(*slices), Lines(stop, b"odd")
+    observer = consumed(PREPARATION, store, broker, stop)
+
+    assert observer.crashes == 38
+    assert left(broker) == []
+
+
 def test_outcomes_add_up() -> None:
     """Each count of its own."""
-    first = Outcome(Counter(a=1), Counter(x=1), 1, 2, [(piece(1), "x")])
-    second = Outcome(Counter(a=2, b=1), Counter(y=1), 3, 4, [(piece(2), "y")])
+    one, two = ValueError(), TypeError()
+    first = Outcome(Counter(a=1), Counter(x=1), 1, 2, [(piece(1), "x")], [one])
+    second = Outcome(Counter(a=2, b=1), Counter(y=1), 3, 4, [(piece(2), "y")], [two])
 
     assert first + second == Outcome(
-        Counter(a=3, b=1), Counter(x=1, y=1), 4, 6, [(piece(1), "x"), (piece(2), "y")]
+        Counter(a=3, b=1),
+        Counter(x=1, y=1),
+        4,
+        6,
+        [(piece(1), "x"), (piece(2), "y")],
+        [one, two],
     )
     assert first + Outcome() == first
 
@@ -273,7 +468,7 @@ def test_only_the_lines_that_are_refused_are_left_out(sizes: list[int], bad: set
         add,
         slices,
         lambda one: one.halves() if one.lines > 1 else None,
-        lambda one: Outcome(quarantined=[(one, "refused")]),
+        lambda one, reason: Outcome(quarantined=[(one, reason)]),
     )
 
     rows = [row for one in slices for row in one.numbered()]
@@ -293,6 +488,6 @@ def test_a_store_that_is_away_is_not_bisected() -> None:
         raise Unavailable("away")
 
     with pytest.raises(Unavailable):
-        add_bisected(add, [1, 2, 3], lambda _number: None, lambda _number: Outcome())
+        add_bisected(add, [1, 2, 3], lambda _number: None, lambda *_: Outcome())
 
     assert calls == [3]

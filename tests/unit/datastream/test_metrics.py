@@ -237,12 +237,32 @@ def test_failures_are_counted_by_reason() -> None:
     assert sample(counts, "datastream_retries_total", **labels) == 2
 
 
+@pytest.mark.parametrize("reason", sorted(metrics.REFUSALS))
+def test_a_refusal_is_a_retry_until_it_has_lasted(reason: str) -> None:
+    """A deadlock turns nobody unready; a queue that stays full does, until it takes a slice."""
+    dependency = "mysql" if reason == "lock" else "rabbitmq"
+    counts, seen = ServiceMetrics(dependency), list[int]()
+    counts.failed(dependency, reason, 0.0)
+    seen.append(counts.readiness()[0])
+    counts.answered(dependency)
+    for lasted in (0.0, metrics.ABSENT_AFTER - 1, metrics.ABSENT_AFTER, 0.0):
+        counts.failed(dependency, reason, lasted)
+        seen.append(counts.readiness()[0])
+    counts.answered(dependency)
+    counts.failed(dependency, "connection", 0.0)
+    seen.append(counts.readiness()[0])
+
+    assert seen == [503, 200, 200, 503, 503, 503]
+    labels = {"dependency": dependency, "reason": reason}
+    assert sample(counts, "datastream_retries_total", **labels) == 5
+
+
 def test_the_first_of_each_reason_is_an_increase() -> None:
     """All of them are there at 0 from the start: a rate needs a value before the first one."""
     counts = ConsumerMetrics("clean_log", "rejected_log")
     rejected = "datastream_lines_rejected_total"
 
-    assert [sample(counts, rejected, reason=reason) for reason in REJECT_REASONS] == [0] * 5
+    assert [sample(counts, rejected, reason=reason) for reason in REJECT_REASONS] == [0] * 6
     assert sample(ConsumerMetrics("raw_log"), rejected, reason="format") is None
     for dependency, reasons in RETRY_REASONS.items():
         its: ServiceMetrics = DoctorMetrics() if dependency == "management" else counts

@@ -43,7 +43,10 @@ def test_it_calls_again_until_there_is_an_answer() -> None:
     """With waits that grow to a bound, each attempt observed."""
     dependency, waits, reasons = Dependency(away_for=12), Waits(), list[str]()
 
-    answer = retrying("X", until=Event(), wait=waits, observe=reasons.append)(dependency)
+    policy = retrying(
+        "X", until=Event(), wait=waits, observe=lambda reason, _: reasons.append(reason)
+    )
+    answer = policy(dependency)
 
     assert answer == "answer"
     assert reasons == ["connection"] * 12
@@ -175,6 +178,53 @@ def test_the_last_failure_comes_out_after_the_bound(monkeypatch: pytest.MonkeyPa
     assert len(attempts) == 4
 
 
+def test_no_attempt_begins_after_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one whose wait began before it."""
+    now, began = 0.0, list[float]()
+
+    def wait(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def fail() -> None:
+        began.append(now)
+        raise Unavailable("away")
+
+    with monkeypatch.context() as patch, pytest.raises(Unavailable):
+        patch.setattr(time, "monotonic", lambda: now)
+        retrying("X", until=Event(), give_up_after=60.0, wait=wait)(fail)
+
+    assert len(began) > 10
+    assert max(began) < 60.0
+
+
+def test_it_says_for_how_long_it_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first failure on, whatever that attempt took; each call begins anew."""
+    now = 0.0
+    seen: list[float] = []
+
+    def wait(_seconds: float) -> None:
+        nonlocal now
+        now += 4.0
+
+    def call() -> None:
+        nonlocal now
+        now += 1.0
+        if len(seen) not in (3, 5):
+            raise Unavailable("away")
+
+    policy = retrying(
+        "X", until=Event(), wait=wait, observe=lambda _reason, lasted: seen.append(lasted)
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: now)
+        policy(call)
+        seen.append(-1.0)
+        policy(call)
+
+    assert seen == [0.0, 5.0, 10.0, -1.0, 0.0]
+
+
 def test_a_stop_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long it would have been: the wait is on the event."""
     monkeypatch.setattr(retry, "FIRST_WAIT", 3600.0)
@@ -182,7 +232,7 @@ def test_a_stop_ends_the_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     stop, dependency = Event(), Dependency(away_for=5)
 
     with pytest.raises(Unavailable):
-        retrying("X", until=stop, observe=lambda _reason: stop.set())(dependency)
+        retrying("X", until=stop, observe=lambda *_: stop.set())(dependency)
 
     assert dependency.calls <= 2
 

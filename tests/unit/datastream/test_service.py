@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from contract.fake_broker import FakeBroker
-from datastream import retry, service
+from datastream import mysql, rabbitmq, retry, service
 from datastream.config import ConfigError, Environment, RabbitSettings, Secret
-from datastream.consuming import Message, Outcome
+from datastream.consuming import CRASHES_IN_A_ROW, Delivery, Message, Outcome, Preparation
 from datastream.errors import Unavailable
 from datastream.metrics import ConsumerMetrics, ServiceMetrics
 from datastream.rabbitmq import Queue
@@ -206,7 +209,7 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> FakeBroker:
     monkeypatch.setattr(
         Queue,
         "open",
-        lambda _settings, name, prepare, _beat: fake.open_queue(name, prepare),
+        lambda _settings, name, preparation, _beat: fake.open_queue(name, preparation),
     )
     return fake
 
@@ -219,7 +222,7 @@ def consumed(broker: FakeBroker, messages: int, away_for: int) -> tuple[Store, C
     stop, counts = Event(), ConsumerMetrics()
     store = Store(stop, broker, away_for)
     rabbit = RabbitSettings("localhost", 5672, "/", "user", Secret("secret"))
-    run_consumer(LAKE_QUEUE, lambda one: one.body, store, rabbit, counts, stop)
+    run_consumer(LAKE_QUEUE, Preparation(lambda one: one.body), store, rabbit, counts, stop)
     return store, counts
 
 
@@ -243,13 +246,87 @@ def test_an_outage_of_the_database_costs_no_delivery(broker: FakeBroker) -> None
 def test_messages_go_back_when_the_database_stays_away(
     broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After PATIENCE: the broker would take them away by itself before long."""
-    monkeypatch.setattr(service, "PATIENCE", 0.0)
+    """Their time is over before the broker's is, which would take them away by itself."""
+    patience = iter([1e-9])
+
+    def check(self: Store) -> None:
+        kept(self)
+        monkeypatch.setattr(service, "PATIENCE", next(patience, 60.0))
+
+    kept = Store.check
+    monkeypatch.setattr(Store, "check", check)
     store, counts = consumed(broker, messages=1, away_for=1)
 
     assert store.stored == [b"x"]
     assert store.waiting == [1, 1, 1]
     assert counts.registry.get_sample_value("datastream_redeliveries_total") == 1
+
+
+def test_patience_counts_from_the_delivery(
+    broker: FakeBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited for the batch before it has that much less; overdue, it is not begun at all."""
+    now = [1_000.0]
+    began: list[float] = []
+
+    def add(self: Store, items: list[bytes]) -> Outcome:
+        began.append(now[0])
+        now[0] += 60.0
+        if len(began) < 3:
+            raise Unavailable("away")
+        return kept(self, items)
+
+    arrived = iter([1_000.0 - service.PATIENCE, 1_000.0 - service.PATIENCE + 30.0])
+    take = Preparation.take
+
+    def taken(self: Preparation[Any], tag: int, message: Message, returned: int) -> Delivery[Any]:
+        return take(self, tag, message, returned, next(arrived, now[0]))
+
+    kept = Store.add
+    monkeypatch.setattr(Store, "add", add)
+    monkeypatch.setattr(Preparation, "take", taken)
+    monkeypatch.setattr("datastream.service.time", SimpleNamespace(monotonic=lambda: now[0]))
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "monotonic", lambda: now[0])
+        store, counts = consumed(broker, messages=1, away_for=0)
+
+    assert began[0] == 1_000.0  # of the second delivery: the first was overdue
+    assert store.stored == [b"x"]
+    assert counts.registry.get_sample_value("datastream_redeliveries_total") == 2
+
+
+def test_the_last_attempt_ends_within_the_brokers_time() -> None:
+    """All of a batch hangs, then its first half is slow, then its second half hangs."""
+    attempt = 3 * (mysql.CONNECT_TIMEOUT + mysql.READ_TIMEOUT)
+    # After two heartbeats a dead letter is confirmed, or the broker is gone.
+    worst = service.PATIENCE + attempt + 2 * rabbitmq.HEARTBEAT
+
+    assert worst < rabbitmq.CONSUMER_TIMEOUT == 30 * 60
+
+
+def test_a_broken_build_ends_with_its_own_code(
+    broker: FakeBroker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """70, and says why; nothing of what was in hand is acknowledged."""
+
+    def crash(_one: Slice) -> bytes:
+        raise ZeroDivisionError
+
+    for number in range(CRASHES_IN_A_ROW):
+        one = Slice(STREAM, number, b"x", 1, 0, 0)
+        broker.put(LAKE_QUEUE, Message(one.headers(), one.body))
+
+    def run(_env: Environment) -> int:
+        rabbit = RabbitSettings("localhost", 5672, "/", "user", Secret("secret"))
+        stop, counts = Event(), ConsumerMetrics()
+        store = Store(stop, broker, away_for=0)
+        run_consumer(LAKE_QUEUE, Preparation(crash), store, rabbit, counts, stop)
+        return 0
+
+    assert start("lake_consumer", run) == 70
+    assert len(broker.contents(LAKE_QUEUE) or ()) + len(broker.dead_letters(LAKE_QUEUE)) == 20
+    assert len(broker.contents(LAKE_QUEUE) or ()) > 0
+    assert "in a row crashed" in vars(caplog.records[-1])["error"]
 
 
 def test_a_batch_that_takes_too_long_is_halved(

@@ -7,12 +7,13 @@ from contextlib import closing
 from functools import partial
 
 from clean_consumer.enrichment import enrichment
-from clean_consumer.rows import parse
+from clean_consumer.rows import parse, reject
 from clean_consumer.settings import EnrichmentSettings
 from clean_consumer.store import Warehouse
 from clean_consumer.tables import TABLES
 from datastream import logs, metrics, topology
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
+from datastream.consuming import Preparation
 from datastream.mysql import Session
 from datastream.service import run_consumer, start
 from datastream.shutdown import stop_on_signals
@@ -35,9 +36,9 @@ def run(env: Environment) -> int:
         stop_on_signals() as stop,
         closing(Session(mysql, NAME)) as session,
     ):
-        prepare = partial(parse, enrichment=added)
+        parsing = Preparation(partial(parse, enrichment=added), partial(reject, reason="crashed"))
         warehouse = Warehouse(session, added, counts.collided)
-        run_consumer(topology.CLEAN_QUEUE, prepare, warehouse, rabbit, counts, stop)
+        run_consumer(topology.CLEAN_QUEUE, parsing, warehouse, rabbit, counts, stop)
     return 0
 
 

@@ -113,6 +113,7 @@ class Dimension:
         self._table = table
         self._describe = describe
         self._collided = collided
+        self._ended = session.ended
         #: For each key that a text has by its hash alone: Python's hash of the text. Nobody can
         #: know that one, which is another in every process, nor make two texts of the same.
         self._written: dict[int, int] = {}
@@ -121,11 +122,14 @@ class Dimension:
         self._look_at = 0.0
 
     def ensure(self, texts: Mapping[str, int]) -> dict[str, int]:
-        """Commit those of the texts, each with its key, that are new to this process.
+        """Commit those of the texts, each with its key, that are new to this session.
 
         Returns the texts that are stored under another key, with it: usually none. However many
         are new, no more than a bounded number is described now. Raises RowRefused, Unavailable.
         """
+        if self._ended != self._session.ended:
+            self._ended = self._session.ended
+            self.forget()
         written = self._written
         new = sorted(
             (key, text)

@@ -127,10 +127,15 @@ def renamed(
     )
 
 
-def refuse(piece: Slice) -> Parsed:
-    """Return the rows of a slice whose clean rows the database refuses: rejects, all of them."""
+#: The version in the row of a line at which a parser crashed: any other row is better.
+NO_VERSION = 0
+
+
+def reject(piece: Slice, reason: str) -> Parsed:
+    """Return the rows of a slice that has no clean ones, for one reason: rejects, all of them."""
+    version = NO_VERSION if reason == "crashed" else PARSER_VERSION
     rows = [
-        (piece.stream.stream_id, offset, PARSER_VERSION, piece.flags, "refused")
+        (piece.stream.stream_id, offset, version, piece.flags, reason)
         for offset, _line in piece.numbered()
     ]
     return Parsed(piece, rejected=rows)

@@ -9,7 +9,7 @@ from typing import LiteralString, NamedTuple
 
 from clean_consumer.dimension import REFERRERS, USER_AGENTS, Dimension
 from clean_consumer.enrichment import NONE, Enrichment
-from clean_consumer.rows import Parsed, Row, by_key, halves, refuse, renamed
+from clean_consumer.rows import Parsed, Row, by_key, halves, reject, renamed
 from clean_consumer.tables import CLEAN_AND_REJECTED, ERROR_AND_REJECTED, PRESENT, TABLES
 from datastream.consuming import Outcome, add_bisected
 from datastream.errors import RowRefused, Unavailable
@@ -51,11 +51,12 @@ class Warehouse:
     def add(self, batch: Sequence[Parsed]) -> Outcome:
         """Commit the rows of a batch and return what it came to.
 
-        A line whose clean row the database refuses becomes a reject (`refused`). Raises
-        Unavailable when the database is away; then the same batch must be added again.
+        A line whose clean row the database refuses becomes a reject (`refused`), and so does one
+        at which anything unforeseen is raised (`crashed`). Raises Unavailable when the database is
+        away; then the same batch must be added again.
         """
         outcomes = [
-            add_bisected(self._add, by_key(part), halves, self._refuse) for part in _in_turn(batch)
+            add_bisected(self._add, by_key(part), halves, self._reject) for part in _in_turn(batch)
         ]
         return sum(outcomes, Outcome())
 
@@ -122,12 +123,16 @@ class Warehouse:
             replaced=removed,
         )
 
-    def _refuse(self, parsed: Parsed) -> Outcome:
-        """Reject a line whose clean row the database refuses; quarantine it if it refuses that."""
+    def _reject(self, parsed: Parsed, reason: str) -> Outcome:
+        """Reject a line whose clean row cannot be added; quarantine it if that cannot be either."""
         try:
-            return self._add([refuse(parsed.piece)])
+            return self._add([reject(parsed.piece, reason)])
         except RowRefused:
             return Outcome(quarantined=[(parsed.piece, "refused")])
+        except (Unavailable, MemoryError):
+            raise
+        except Exception:  # noqa: BLE001  # told once, for the whole slice
+            return Outcome(quarantined=[(parsed.piece, "crashed")])
 
 
 def _in_turn(batch: Iterable[Parsed]) -> list[list[Parsed]]:

@@ -7,6 +7,7 @@ from contextlib import closing
 
 from datastream import logs, metrics, topology
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
+from datastream.consuming import Preparation
 from datastream.mysql import Session
 from datastream.service import run_consumer, start
 from datastream.shutdown import stop_on_signals
@@ -28,7 +29,8 @@ def run(env: Environment) -> int:
         stop_on_signals() as stop,
         closing(Session(mysql, NAME)) as session,
     ):
-        run_consumer(topology.LAKE_QUEUE, lambda piece: piece, Lake(session), rabbit, counts, stop)
+        as_it_is = Preparation(lambda piece: piece)
+        run_consumer(topology.LAKE_QUEUE, as_it_is, Lake(session), rabbit, counts, stop)
     return 0
 
 

@@ -64,11 +64,11 @@ class Lake:
         """Commit every line of the slices and return what it came to.
 
         What cannot be stored is returned as quarantined: a line that the database refuses
-        (`refused`), and a slice with a line that differs from the one stored under its key
-        (`identity_conflict`). Raises Unavailable when the database is away; then the same slices
-        must be added again.
+        (`refused`) or at which anything unforeseen is raised (`crashed`), and a slice with a line
+        that differs from the one stored under its key (`identity_conflict`). Raises Unavailable
+        when the database is away; then the same slices must be added again.
         """
-        return add_bisected(self._add, sorted(slices, key=IN_KEY_ORDER), _halves, _refused)
+        return add_bisected(self._add, sorted(slices, key=IN_KEY_ORDER), _halves, _quarantine)
 
     def _add(self, slices: Sequence[Slice]) -> Outcome:
         try:
@@ -162,5 +162,5 @@ def _halves(piece: Slice) -> tuple[Slice, Slice] | None:
     return piece.halves() if piece.lines > 1 else None
 
 
-def _refused(piece: Slice) -> Outcome:
-    return Outcome(quarantined=[(piece, "refused")])
+def _quarantine(piece: Slice, reason: str) -> Outcome:
+    return Outcome(quarantined=[(piece, reason)])

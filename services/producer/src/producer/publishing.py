@@ -78,7 +78,7 @@ class PatientPublisher:
             "RabbitMQ",
             until=self._stop,
             wait=self._back_off,
-            observe=lambda reason: self._metrics.failed("rabbitmq", reason),
+            observe=lambda reason, lasted: self._metrics.failed("rabbitmq", reason, lasted),
         )
         policy(self._try, action)
         self._metrics.answered("rabbitmq")

@@ -11,7 +11,8 @@ from typing import NamedTuple
 PARSER_VERSION: int = 3
 
 #: Why a line has no row in clean_log, and what each reason means. The parsers raise the first
-#: three; the other two are for those who know where the line was cut and what the database said.
+#: three; the others are for those who know where the line was cut, what the database said, and that
+#: a parser has a mistake.
 REJECT_MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "empty": "the line holds nothing, or only white space",
@@ -19,6 +20,7 @@ REJECT_MEANINGS: Mapping[str, str] = MappingProxyType(
         "time": "the fields are there, but what stands where the time should is none",
         "truncated": "the line was cut at the size limit, and what is left does not fit the format",
         "refused": "the line parsed, but the database refused its row",
+        "crashed": "the program has a mistake, and crashed at this line",
     }
 )
 

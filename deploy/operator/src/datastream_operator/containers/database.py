@@ -10,6 +10,7 @@ from typing import Any
 
 import pymysql
 
+from datastream import mysql
 from datastream.config import ConfigError, Environment, MysqlSettings, Secret
 from datastream.errors import Unavailable
 from datastream_operator import migrate
@@ -99,7 +100,7 @@ def run(env: Environment) -> None:
     """Make the schema, the accounts, the tables and the grants of the settings.
 
     An account that was made here and is wanted no longer is removed. Raises ConfigError,
-    Unavailable and migrate.Locked.
+    Unavailable, migrate.Locked and Refused.
     """
     host, port = env.text("MYSQL_HOST"), env.number("MYSQL_PORT", 3306, 1, 65535)
     database = schema(env)
@@ -141,7 +142,9 @@ def _root(settings: MysqlSettings) -> Iterator[Any]:
         with connection, connection.cursor() as cursor:
             yield cursor
     except pymysql.MySQLError as error:
-        raise Unavailable(f"MySQL at {settings.host}:{settings.port}: {error}") from error
+        raise Unavailable(
+            f"MySQL at {settings.host}:{settings.port}: {mysql.explained(error)}"
+        ) from error
 
 
 def _make_accounts(cursor: Any, schema: str, passwords: dict[str, str]) -> None:  # noqa: ANN401 - PyMySQL's
