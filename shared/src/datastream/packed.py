@@ -19,7 +19,7 @@ else:
 #: The packings that PackedFile reads.
 READABLE = frozenset({"gzip", "xz", "bzip2", "zstd"})
 #: How many of a file's first bytes packing_of() looks at.
-HEAD_BYTES = 64
+HEAD_BYTES = 512
 
 #: More than the magic numbers, where these are short: a plain log may begin with any two bytes.
 _MAGICS = {
@@ -86,6 +86,8 @@ def packing_of(head: bytes, name: str = "") -> str | None:
     for packing, magic in _MAGICS.items():
         if magic.match(head):
             return packing
+    if head[257:262] == b"ustar":
+        return "tar"
     if len(head) < _LONGEST_MAGIC:
         for suffix, packing in _SUFFIXES.items():
             if name.endswith(suffix) and _may_begin(head, packing):

@@ -72,7 +72,7 @@ class LogFile:
 
     @property
     def is_packed(self) -> bool:
-        """Whether it is packed."""
+        """Whether it is packed. Raises OSError for what is packed in a way that is not read."""
         if self._is_untold:
             self._tell_packing()
         return self._packed is not None
@@ -138,14 +138,17 @@ class LogFile:
         except OSError:
             return b""
 
-    def relation(self, place: Place) -> Relation:
-        """Return what this file holds of the stream of a place."""
+    def relation(self, place: Place, *, is_alone: bool = False) -> Relation:
+        """Return what this file holds of the stream of a place.
+
+        Alone: no other file has that stream. Then less of a packed file is unpacked to tell.
+        """
         if not place.marker:
             return Relation.DIFFERS  # it was given up: no file holds it
         try:
             if not place.begins(self.read(0, place.prefix_length)):
                 return Relation.DIFFERS  # the cheap part first: the rest of a packed file is far
-            if self._is_surely(place):
+            if self._is_surely(place, is_alone=is_alone):
                 return Relation.HOLDS
             length = min(MARKER_BYTES, place.position)
             before = self.read(place.position - length, length)
@@ -165,12 +168,11 @@ class LogFile:
     def is_part_of(self, other: LogFile) -> bool:
         """Say whether another file begins with all that this one holds."""
         try:
+            head = self.head()
+            if other.head()[: len(head)] != head:
+                return False  # the cheap part first: the rest of a packed file is far away
             end, tail = self._end()
-            return (
-                other.reaches(end)
-                and other.read(0, min(end, PREFIX_BYTES)) == self.read(0, min(end, PREFIX_BYTES))
-                and other.read(end - len(tail), len(tail)) == tail
-            )
+            return other.reaches(end) and other.read(end - len(tail), len(tail)) == tail
         except OSError:
             return False
 
@@ -190,13 +192,15 @@ class LogFile:
         self._is_untold = False
         self._packed = None if packing is None else PackedFile(self._raw, packing)
 
-    def _is_surely(self, place: Place) -> bool:
+    def _is_surely(self, place: Place, *, is_alone: bool) -> bool:
         """Say whether this is a file that was read to its end, without unpacking all of it."""
         if not self.is_packed or not place.finished or place.prefix_length < PREFIX_BYTES:
             return False
-        return place.identity == self.identity or self._gzip_length() in (
-            (place.length or place.position) % 2**32,
-        )
+        length = self._gzip_length()
+        if length < 0:
+            return place.identity == self.identity
+        is_as_long = length == (place.length or place.position) % 2**32
+        return is_as_long and (is_alone or place.identity == self.identity)
 
     def _gzip_length(self) -> int:
         """Return the plain length, modulo 2**32, that ends the last member; -1 if not gzip."""

@@ -8,7 +8,7 @@ them came first.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -40,6 +40,8 @@ class Seen:
     is_empty: bool = False
     #: Nothing is known of its content: it cannot be read.
     is_opaque: bool = False
+    #: That has been so for a minute, and it has not changed: nothing is to be expected of it.
+    is_given_up: bool = False
     #: The streams of which it holds all that is confirmed, and those of which it holds more.
     holds: frozenset[int] = frozenset()
     more: frozenset[int] = frozenset()
@@ -82,6 +84,11 @@ class Look(NamedTuple):
     is_complete: bool = True
     #: Every folder could be listed, so that what is not seen is not there.
     is_whole: bool = True
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether it may be seen later on what is in a file."""
+        return any(file.is_opaque and not file.is_given_up for file in self.files)
 
 
 class Do(Enum):
@@ -190,29 +197,37 @@ def _about_opened(opened: Iterable[Opened], live: Seen | None) -> Iterable[Actio
 def _assigned(
     places: Mapping[int, Place],
     files: Iterable[Seen],
-    taken: Collection[int],
+    taken: Set[int],
     torn: Collection[tuple[Identity, int | None]],
 ) -> dict[Identity, int]:
     """Return in which file each stream is that no open file has: one file a stream.
 
-    The file in which it was last seen goes first, then the stream that was read furthest: of files
-    that begin alike each gets its own.
+    A file of the log goes first, then the one in which it was being read, then the stream that was
+    read furthest: of files that begin alike each gets its own.
     """
     candidates = [
-        (file.identity == place.identity, file.role is not Role.OTHER, place.position, file, place)
+        (file, place)
         for file in files
         for place in (places[stream] for stream in file.holds if stream not in taken)
         if file.role is not Role.OTHER or not place.finished
         if (file.identity, place.stream_id) not in torn
+        # A copy of what is read, which begins like another stream, does not go on with that.
+        if place.stream_id not in file.more or not (file.is_awaited or file.echoes & taken)
     ]
-    candidates.sort(key=lambda candidate: candidate[:3], reverse=True)
+    candidates.sort(key=_surest, reverse=True)
     found: dict[Identity, int] = {}
     gone: set[int] = set()
-    for *_, file, place in candidates:
+    for file, place in candidates:
         if file.identity not in found and place.stream_id not in gone:
             found[file.identity] = place.stream_id
             gone.add(place.stream_id)
     return found
+
+
+def _surest(candidate: tuple[Seen, Place]) -> tuple[bool, bool, int, bool]:
+    file, place = candidate
+    is_it = file.identity == place.identity
+    return file.role is not Role.OTHER, is_it and not place.finished, place.position, is_it
 
 
 def _about_known(file: Seen, place: Place) -> Iterable[Action]:
@@ -264,9 +279,11 @@ def _absent(places: Mapping[int, Place], look: Look, streams: set[int]) -> froze
     That they hold a stream of this log shows that they are the folders, and not what a disk that
     is not mounted leaves there.
     """
-    if not look.is_whole or any(file.is_opaque for file in look.files) or not streams:
+    if not look.is_whole or look.is_unclear or not streams:
         return None
     held = set(streams)
     for file in look.files:
         held |= file.holds | file.ends
+    opaque = {file.identity for file in look.files if file.is_opaque}
+    held |= {stream for stream, place in places.items() if place.identity in opaque}
     return frozenset(places.keys() - held)

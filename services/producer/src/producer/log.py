@@ -18,7 +18,7 @@ from producer.folders import Folders, folders_of
 from producer.history import Action, Do, Look, Opened, decide
 from producer.known import Generations, KnownStreams
 from producer.look import Looker
-from producer.places import Place, fingerprint
+from producer.places import PREFIX_BYTES, Place, fingerprint
 from producer.reader import Limits, StreamReader, Truncated
 from producer.troubles import Troubles
 
@@ -136,7 +136,7 @@ class Log:
             self._try(action, look)
         if agreed:
             self.readers.sort(key=lambda r: (r is self._live, r.file.modified_at(), r.file.path))
-        self._is_listed = look.is_whole and not any(file.is_opaque for file in look.files)
+        self._is_listed = look.is_whole and not look.is_unclear
         self._is_sure = self._is_listed and decision.absent is not None
         if not decision.actions and self._looker.is_listed and self.is_followed:
             self.is_sighted = True
@@ -153,7 +153,7 @@ class Log:
             # First what other logs begin with: all of it is noted before the first line is sent.
             self.is_undecided = True
             return None
-        if self._remainders and self._is_listed and not self.is_undecided:
+        if self._remainders and not self.is_undecided and self._is_clear(self._remainders[0]):
             reader = self._remainders[0]
             piece = self._last_words(reader)
             if piece is not None:
@@ -162,6 +162,9 @@ class Log:
         for reader in list(self.readers):
             piece = self._next_of(reader)
             if piece is not None:
+                stream = piece.stream.stream_id
+                if self._known.by_id[stream].prefix_length < PREFIX_BYTES:
+                    self.note(reader)  # it is known by more now
                 return reader, piece
         return None
 
@@ -269,7 +272,12 @@ class Log:
     @property
     def _is_settled(self) -> bool:
         """Whether all that is there was seen and is known, and each file is as it was."""
-        return self._is_sure and not self._absent and self._looker.is_as_it_was
+        return (
+            self._is_sure
+            and not self._absent
+            and not self._looker.is_retry_due
+            and self._looker.is_as_it_was
+        )
 
     def _is_wanted(self, path: str, status: os.stat_result) -> bool:
         """Say whether a rotated file without a place is read: it is new, or was asked for."""
@@ -304,7 +312,7 @@ class Log:
             self._troubles.tell(action.path, error)
             self._failing.add(action.path)
             with suppress(OSError):
-                self._looker.fail(version_of(os.stat(action.path)))  # noqa: PTH116
+                self._looker.fail(version_of(os.stat(action.path)), ROTATED_QUIET)  # noqa: PTH116
 
     def _note(self, action: Action, look: Look) -> None:
         """Do what opens no file."""
@@ -389,9 +397,16 @@ class Log:
     def _skip(self, reader: StreamReader) -> None:
         """Note that a file was there before anybody asked. Raises OSError and Truncated."""
         line = reader.first_line(is_complete=True)
-        if line is not None:
-            reader.begin(self._known.new(self._named(line)))
-            self._known.note(reader.skipped())
+        if line is None:
+            # A packed one that is cut short, before there is a line.
+            self._looker.fail(reader.file.version, float("inf"))
+            return
+        reader.begin(self._known.new(self._named(line)))
+        self._known.note(reader.skipped())
+        logger.info(
+            "Rotated file was there before the log was asked for; it is not read",
+            extra={"file": reader.file.path},
+        )
 
     def _forget(self, absent: frozenset[int]) -> None:
         """Forget streams that no file has held for a while; tell of those that were being read."""
@@ -412,9 +427,12 @@ class Log:
 
     def _may_come_back(self, place: Place) -> bool:
         """Say whether a file may still be somewhere: moved away, or on a disk that is not here."""
-        with suppress(OSError):
-            if os.stat(self._watched[0]).st_dev != place.device:  # noqa: PTH116
-                return True
+        devices = set()
+        for folder in self._watched:
+            with suppress(OSError):
+                devices.add(os.stat(folder).st_dev)  # noqa: PTH116
+        if place.device not in devices:
+            return True
         if place.file in self._looker.there:
             return False  # that is another one, which has its inode
         with suppress(OSError):
@@ -502,6 +520,10 @@ class Log:
                 logger.info("Log can be read now", extra={"path": self.path})
         return piece
 
+    def _is_clear(self, reader: StreamReader) -> bool:
+        """Say whether it is known what has become of a file that lost what was read of it."""
+        return self._is_listed or self._is_quiet(reader)
+
     def _is_quiet(self, reader: StreamReader) -> bool:
         return time.monotonic() - reader.grew_at > ROTATED_QUIET
 
@@ -523,9 +545,9 @@ class Log:
         piece = reader.rest() if reader.is_known else None
         if piece is None and reader is not self._live:
             if reader.is_known:
-                version, length = reader.file.version, reader.file.size() or 0
+                version = reader.file.version
                 place = replace(reader.place, file=reader.file.name_now)
-                self._known.finish(place, length)
+                self._known.finish(place, reader.end)
                 self._looker.settle(version, place.stream_id)
             self._drop(reader)
             logger.info("Read a rotated file to its end", extra={"file": reader.file.path})
@@ -547,7 +569,7 @@ class Log:
         if not reader.is_known:
             # Not even its first line was whole, or was not sent yet. In a copy it is.
             part = reader.partial_line
-            if not part or any(r.file.read(0, len(part)) == part for r in self.readers):
+            if not part or any(_begins(r.file, part) for r in self.readers):
                 return None
             line = part.partition(b"\n")[0]
             reader.begin(self._known.new(self._named(line[: self._source.limits.line_bytes])))
@@ -569,19 +591,21 @@ class Log:
             reader.lose(is_stale=True)
             self.is_undecided = True
             return
-        path = reader.file.path
+        path = self.path if reader is self._live else reader.file.name_now
         self._failing.add(path)
         if reader is self._live:
             self._troubles.tell(path, error)
             return
-        # Its place stays unfinished: it is tried again from there when the file changes.
+        # Its place stays unfinished: it is tried again from there in a minute; a packed one, which
+        # is damaged, when it changes.
         trouble = self._troubles.note(path, error)
         logger.error(
             "Rotated file cannot be read on; what was read of it is kept",
             extra={"file": path, "error": trouble, "position": reader.position},
         )
         with suppress(OSError):
-            self._looker.fail(reader.file.version)
+            again_in = float("inf") if reader.file.is_packed else ROTATED_QUIET
+            self._looker.fail(reader.file.version, again_in)
         self._drop(reader)
 
     def _drop(self, reader: StreamReader) -> None:
@@ -591,3 +615,9 @@ class Log:
         self.is_undecided = True  # what holds its stream now?
         if reader is self._live:
             self._live = None
+
+
+def _begins(file: LogFile, part: bytes) -> bool:
+    with suppress(OSError):
+        return file.read(0, len(part)) == part
+    return False

@@ -5,9 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from producer.files import Identity, LogFile, Relation, Version, version_of
 from producer.folders import Folders, beside, folders_of
@@ -15,6 +18,9 @@ from producer.history import Look, Role, Seen
 from producer.known import KnownStreams
 from producer.places import Place
 from producer.reader import StreamReader
+
+#: Seconds after which a file that cannot be read, and does not change, is counted on no more.
+GIVE_UP = 60.0
 
 
 @dataclass(slots=True)
@@ -34,6 +40,14 @@ class _File:
         return self.role is Role.LIVE, self.status.st_mtime_ns, self.path
 
 
+class _Failure(NamedTuple):
+    """That a file cannot be read, in this state; since when, and until when not to try again."""
+
+    version: Version
+    since: float
+    again_at: float
+
+
 class Looker:
     """Looks at the files of one log."""
 
@@ -46,8 +60,8 @@ class Looker:
         #: nothing to read, and what a packed one, which takes long to read, holds of a stream.
         self._settled: dict[Identity, tuple[Version, int]] = {}
         self._unpacked: dict[tuple[Version, int, int], Relation] = {}
-        #: Files that cannot be read on, until they change.
-        self._failed: dict[Identity, Version] = {}
+        #: Files that cannot be read, until they change.
+        self._failed: dict[Identity, _Failure] = {}
         #: Files that lack the end of what was read, and are left alone until they change.
         self._left: dict[Identity, tuple[Version, Seen]] = {}
         #: Of the last look: why files cannot be read, by path, and every file that was there.
@@ -60,9 +74,21 @@ class Looker:
         """Note that there is nothing to read in a file, of a stream, for as long as it is so."""
         self._settled[version[:2]] = version, stream
 
-    def fail(self, version: Version) -> None:
-        """Note that a file cannot be read on for as long as it is so."""
-        self._failed[version[:2]] = version
+    def fail(self, version: Version, again_in: float = 0.0) -> None:
+        """Note that a file cannot be read, and is not tried again for so many seconds."""
+        now = time.monotonic()
+        failure = self._failed.get(version[:2])
+        since = failure.since if failure is not None and failure.version == version else now
+        self._failed[version[:2]] = _Failure(version, since, now + again_in)
+
+    @property
+    def is_retry_due(self) -> bool:
+        """Whether it is time to try a file again that could not be read."""
+        now = time.monotonic()
+        return any(
+            failure.again_at < float("inf") and now - max(failure.again_at, failure.since) > GIVE_UP
+            for failure in self._failed.values()
+        )
 
     def leave(self, path: str, look: Look) -> None:
         """Note that a file is left alone for as long as it does not change."""
@@ -115,8 +141,11 @@ class Looker:
                 is_complete = False  # renamed, packed or removed just now
                 continue
             except OSError as error:
+                if file.role is Role.OTHER:
+                    continue
                 self.troubles[file.path] = error
-                found = Seen(file.path, file.identity, file.role, is_opaque=True)
+                self.fail(version_of(file.status))
+                found = self._opaque(file)
             seen.append(replace(found, is_asked=True) if file.path in asked else found)
         looking.close()
         self._forget_files({file.identity for file in files})
@@ -172,9 +201,13 @@ class Looker:
         for path, role in paths.items():
             try:
                 status = os.stat(path)  # noqa: PTH116 - as above
-            except OSError:
+            except FileNotFoundError:
                 # Of a link to nowhere, or of a foreign file, nothing is to be had.
-                is_complete = is_complete and (role is Role.OTHER or Path(path).is_symlink())
+                is_complete = is_complete and (role is Role.OTHER or _is_link(path))
+                continue
+            except OSError as error:
+                if role is not Role.OTHER:
+                    self.troubles[path] = error
                 continue
             if stat.S_ISREG(status.st_mode):
                 self.there[path] = version_of(status)
@@ -196,7 +229,7 @@ class Looker:
         if file.status.st_size == 0:
             return Seen(path, identity, role, is_empty=True)
         made_from = beside(path) if role is Role.ROTATED else None
-        if made_from is not None:
+        if made_from is not None and path.rpartition(".")[0] != self._path:
             return Seen(path, identity, role, part_of=frozenset({made_from}))
         opened = looking.opened(path)
         if opened.identity != identity:
@@ -214,8 +247,13 @@ class Looker:
         if reader is not None and not reader.is_lost:
             held = frozenset({reader.stream.stream_id}) if reader.is_known else frozenset[int]()
             return Seen(path, identity, role, holds=held)
-        if self._failed.get(identity) == version:
-            return Seen(path, identity, role, is_opaque=True)
+        failure = self._failed.get(identity)
+        if (
+            failure is not None
+            and failure.version == version
+            and time.monotonic() < failure.again_at
+        ):
+            return self._opaque(file)
         left = self._left.get(identity)
         if left is not None and left[0] == version:
             return replace(left[1], path=path, role=role)
@@ -226,12 +264,17 @@ class Looker:
                 return Seen(path, identity, role, holds=frozenset({stream}))
         return None
 
+    def _opaque(self, file: _File) -> Seen:
+        since = self._failed[file.identity].since
+        is_given_up = time.monotonic() - since > GIVE_UP
+        return Seen(file.path, file.identity, file.role, is_opaque=True, is_given_up=is_given_up)
+
     def _compared(self, seen: Seen, file: LogFile, looking: _Looking) -> Seen:
         """Compare a file with the known streams and with the files that are open."""
         head = file.head()
         content = _Content(is_awaited=file.is_packed and looking.may_be_made_into(head))
         for place in looking.known.alike(head):
-            self._compare(file, place, looking.streams.get(place.stream_id), content)
+            self._compare(file, place, looking, content)
         return replace(
             seen,
             holds=frozenset(content.holds),
@@ -243,19 +286,22 @@ class Looker:
             is_awaited=content.is_awaited,
         )
 
-    def _compare(
-        self, file: LogFile, place: Place, reader: StreamReader | None, content: _Content
-    ) -> None:
-        """Compare a file with a stream that begins like it, and with the reader of that."""
+    def _compare(self, file: LogFile, place: Place, looking: _Looking, content: _Content) -> None:
+        """Compare a file with a stream that begins like it, and with what has that already."""
         stream = place.stream_id
+        reader = looking.streams.get(stream)
         if file.is_packed and reader is not None and not reader.is_lost:
             if reader.file.is_deleted:
                 content.is_awaited = True
             elif self._is_echo(file, reader):
                 content.echoes.add(stream)
             return
-        match self._relation(file, place):
-            case Relation.ENDS:
+        owner = None if reader is not None else self._owner(stream, file, looking)
+        match self._relation(file, place, is_alone=reader is None and owner is None):
+            case Relation.ENDS if owner is not None:
+                if file.is_part_of(owner):
+                    content.echoes.add(stream)
+            case Relation.ENDS if reader is None:
                 content.ends.add(stream)
             case Relation.HOLDS:
                 content.holds.add(stream)
@@ -273,14 +319,26 @@ class Looker:
             if place.finished and place.identity == file.identity:
                 self.settle(file.version, stream)
 
-    def _relation(self, file: LogFile, place: Place) -> Relation:
-        """Return what a file holds of a stream; of a packed one it is found out once."""
+    def _relation(self, file: LogFile, place: Place, *, is_alone: bool) -> Relation:
+        """Return what a file holds of a stream; of a packed one it is found out once.
+
+        Alone: no other file is known to have the stream.
+        """
         if not file.is_packed:
             return file.relation(place)
         key = file.version, place.stream_id, place.position
         if key not in self._unpacked:
-            self._unpacked[key] = file.relation(place)
+            self._unpacked[key] = file.relation(place, is_alone=is_alone)
         return self._unpacked[key]
+
+    def _owner(self, stream: int, file: LogFile, looking: _Looking) -> LogFile | None:
+        """Return the file that a finished stream is known to be in, if that is another one."""
+        for path, version in self.there.items():
+            settled = self._settled.get(version[:2])
+            if settled == (version, stream) and version[:2] != file.identity:
+                with suppress(OSError):
+                    return looking.opened(path)
+        return None
 
     def _is_echo(self, file: LogFile, reader: StreamReader) -> bool:
         """Say whether a file that is read begins with all that a packed one holds."""
@@ -363,7 +421,7 @@ class _Looking:
             if not reader.is_lost:
                 yield reader.file
         for path, other in list(self._opened.items()):
-            if other is not file and path != live:
+            if other is not file and path != live and not other.is_packed:
                 yield other
         try:
             status = os.stat(live)  # noqa: PTH116 - as above
@@ -376,3 +434,9 @@ class _Looking:
         """Close every file that was opened."""
         for file in self._opened.values():
             file.close()
+
+
+def _is_link(path: str) -> bool:
+    with suppress(OSError):
+        return Path(path).is_symlink()
+    return False

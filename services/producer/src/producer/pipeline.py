@@ -8,7 +8,7 @@ from typing import Protocol
 
 from datastream.slices import Slice
 from datastream.topology import CLEAN_KEY, LAKE_KEY, routing_key
-from producer.places import State
+from producer.places import PREFIX_BYTES, State
 
 #: Seconds between two looks at logs that have nothing new. No notification can be missed by that.
 LOOK_EVERY = 0.02
@@ -48,10 +48,13 @@ class Checkpoint(Protocol):
 
 
 def _save(tailer: Slices, checkpoint: Checkpoint) -> set[int]:
-    """Write the state; return the streams that it holds."""
+    """Write the state; return the streams that are known by it, whatever is read of them.
+
+    One of which little was read yet begins like others, perhaps.
+    """
     state = tailer.state()
     checkpoint.save(state)
-    return {place.stream_id for place in state.places}
+    return {p.stream_id for p in state.places if p.prefix_length == PREFIX_BYTES}
 
 
 def _publish(publisher: Publisher, source: str, parts: Sequence[Slice]) -> None:
@@ -80,7 +83,7 @@ def run(
     state is remembered whatever happens. `prepare` gives the slices, one as a rule, as which a
     slice is published. Raises Unavailable when stopped during an outage.
     """
-    # Before the first slice, which may wait long: from now on no file of these logs is an old one.
+    # Before the first slice, which may wait long: what is there now is known as that from now on.
     noted = _save(tailer, checkpoint)
     try:
         if stop.is_set():
@@ -90,7 +93,8 @@ def run(
                 return False
             if piece is not None:
                 if piece.stream.stream_id not in noted:
-                    # Whatever happens from here on, the stream's file is known again.
+                    # Whatever happens from here on, the stream's file is known again. Of a small
+                    # file each slice is noted so: what begins like it may be another one.
                     noted = _save(tailer, checkpoint)
                 _publish(publisher, piece.stream.source, prepare(piece))
                 tailer.confirm()

@@ -133,6 +133,11 @@ class StreamReader:
         return not self.is_in_hand and not self.has_lines and self.is_at_end
 
     @property
+    def end(self) -> int:
+        """How many bytes were read."""
+        return self._unread
+
+    @property
     def is_at_end(self) -> bool:
         """Whether the file is as it was when there was nothing more to read."""
         with suppress(OSError):
@@ -160,9 +165,9 @@ class StreamReader:
 
     def is_truncated(self) -> bool:
         """Say whether the bytes that were read last are no longer there."""
-        if self.file.is_packed:
-            return False
         with suppress(OSError):
+            if self.file.is_packed:
+                return False
             before = len(self._tail)
             return self.file.read(self._unread - before, before) != self._tail
         return False

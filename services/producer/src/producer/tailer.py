@@ -76,7 +76,7 @@ class Tailer:
     def slices(self) -> Iterator[Slice | None]:
         """Yield slices as they can be had, and None whenever there is no more for now.
 
-        With Source.once it ends instead, and raises NoInput when something could not be read.
+        With Source.once it ends once all is read, and raises NoInput when something could not be.
         """
         looks = 0
         while True:
@@ -89,11 +89,10 @@ class Tailer:
             if not is_idle or 0 < looks < LOOKS_AT_ONCE:
                 continue
             looks = 0
-            if not self._source.once:
-                yield None
-            elif is_decided:
+            if self._source.once and is_decided:
                 self._raise_if_unread()
                 return
+            yield None
 
     def _round(self) -> Iterator[Slice]:
         """Yield the next slice of each log that has one, after a look at what there is."""
@@ -150,7 +149,12 @@ class Tailer:
             places=self._others + [place for log in logs for place in log.places()],
             seen=self._found.seen,
             logs=self._found.logs,
-            patterns=frozenset(self._patterns),
+            # Not before it is known what was there already.
+            patterns=(
+                frozenset(self._patterns)
+                if all(log.is_sighted or not log.is_followed for log in logs)
+                else self._found.patterns
+            ),
             generations=self._generations.highest,
         )
 
@@ -233,10 +237,10 @@ class Tailer:
         there = {*files, *self._logs}
         homes = {}
         for file in files:
-            folder, name = os.path.split(file)
-            logs = (os.path.join(folder, log) for log in logs_rotated_to(name))  # noqa: PTH118
-            beside = (log for log in logs if log in there and log != file)
-            homes[file] = next(beside, log_path(file))
+            log = file
+            while beside := _log_beside(log, there):
+                log = beside  # of a rotated file that is packed it is not yet the log
+            homes[file] = log if log != file else log_path(file)
         return homes
 
     def _take_up_new(self, new: list[str], logs: dict[str, list[str]]) -> None:
@@ -282,18 +286,18 @@ class Tailer:
             self._source,
             known,
             is_followed=is_followed,
-            is_new=self._is_new(printable(path)),
+            is_new=self._is_new(path),
             changed_since=self._changed_since(printable(path)),
             generations=self._generations,
             folders=self._folders,
         )
         self._busy[log] = time.monotonic() + QUIET_AFTER
 
-    def _is_new(self, name: str) -> bool:
+    def _is_new(self, path: str) -> bool:
         """Say whether no file of a log was there when logs were looked for the last time."""
-        if name in self._found.logs or not self._is_first:
+        if printable(path) in self._found.logs or not self._is_first:
             return True
-        return not self._found.seen and self._found.patterns >= set(self._patterns)
+        return any(path in expand(pattern) for pattern in self._found.patterns)
 
     def _changed_since(self, name: str) -> float | None:
         """Return what a checkpoint of version 1 knows of a log (Unix time)."""
@@ -349,3 +353,10 @@ class Tailer:
         troubles += [f"{pattern}: no file matches" for pattern in sorted(self._unmatched)]
         if troubles:
             raise NoInput("; ".join(troubles))
+
+
+def _log_beside(file: str, there: set[str]) -> str | None:
+    """Return the log, or other file, that a file may be a rotated one of; None without one."""
+    folder, name = os.path.split(file)
+    logs = (os.path.join(folder, log) for log in logs_rotated_to(name))  # noqa: PTH118
+    return next((log for log in logs if log in there and log != file), None)
