@@ -11,10 +11,10 @@ from datastream.errors import Unavailable
 from datastream.slices import Slice
 from datastream.streams import Stream
 from producer import pipeline
-from producer.places import Place, State
+from producer.places import PREFIX_BYTES, Place, State
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
-PLACE = Place(1, STREAM.path, 0, 1, 2, 0, 4, "ab", "cd")
+PLACE = Place(1, STREAM.path, 0, 1, 2, 0, PREFIX_BYTES, "ab", "cd")
 ONE, TWO = (Slice(STREAM, position, b"line", 1, 0, read_at_ms=0) for position in (0, 5))
 
 

@@ -9,7 +9,7 @@ them came first.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -178,6 +178,8 @@ class _Scene:
     covered: set[Identity]
     #: The streams that have a file.
     streams: set[int]
+    #: The streams that are read on in the file that a deleted one was replaced by.
+    continued: set[int | None] = field(default_factory=set)
     #: Something is decided once all is read of a file that is gone.
     is_waiting: bool = False
 
@@ -248,7 +250,9 @@ def _about_unknown(file: Seen, scene: _Scene) -> Iterable[Action]:
         # deleted one holds besides comes first; and as long as there is nothing more in this one,
         # the server may write to the other.
         scene.is_waiting = scene.is_waiting or not former.is_drained
-        if former.is_drained and (former.stream in file.more or former.is_quiet):
+        is_due = former.is_drained and (former.stream in file.more or former.is_quiet)
+        if is_due and former.stream not in scene.continued:
+            scene.continued.add(former.stream)
             yield Action(Do.RESUME, file.identity, file.path, former.stream)
     elif file.role is Role.LIVE:
         yield from _about_new(file, scene)

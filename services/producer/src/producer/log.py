@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
 from datastream.paths import printable
@@ -569,11 +569,15 @@ class Log:
         if not reader.is_known:
             # Not even its first line was whole, or was not sent yet. In a copy it is.
             part = reader.partial_line
-            if not part or any(_begins(r.file, part) for r in self.readers):
+            if not part or self._is_in_a_file(part):
                 return None
             line = part.partition(b"\n")[0]
             reader.begin(self._known.new(self._named(line[: self._source.limits.line_bytes])))
-        elif any(r.is_known and r.stream == reader.stream for r in self.readers):
+            self.note(reader)
+        place = self._known.by_id.get(reader.stream.stream_id)
+        if place is None or place.finished or place.position != reader.position:
+            return None  # it was read on in a copy, to its end perhaps
+        if any(r.is_known and r.stream == reader.stream for r in self.readers):
             return None
         piece = reader.remaining()
         if piece is None:
@@ -582,6 +586,14 @@ class Log:
                 reader.give_up()
                 self.note(reader)
         return piece
+
+    def _is_in_a_file(self, part: bytes) -> bool:
+        """Say whether a file of the log begins with some bytes."""
+        for path in self._looker.there:
+            with suppress(OSError), closing(LogFile(path)) as file:
+                if file.read(0, len(part)) == part:
+                    return True
+        return False
 
     def _failed(self, reader: StreamReader, error: OSError) -> None:
         """Tell that a file cannot be read on, and when to try again."""
@@ -615,9 +627,3 @@ class Log:
         self.is_undecided = True  # what holds its stream now?
         if reader is self._live:
             self._live = None
-
-
-def _begins(file: LogFile, part: bytes) -> bool:
-    with suppress(OSError):
-        return file.read(0, len(part)) == part
-    return False

@@ -289,8 +289,8 @@ class Looker:
     def _compare(self, file: LogFile, place: Place, looking: _Looking, content: _Content) -> None:
         """Compare a file with a stream that begins like it, and with what has that already."""
         stream = place.stream_id
-        reader = looking.streams.get(stream)
-        if file.is_packed and reader is not None and not reader.is_lost:
+        reader = looking.reader_of(stream)
+        if file.is_packed and reader is not None:
             if reader.file.is_deleted:
                 content.is_awaited = True
             elif self._is_echo(file, reader):
@@ -384,6 +384,11 @@ class _Looking:
         self.open_files = open_files
         self.streams = streams
         self._opened: dict[str, LogFile] = {}
+
+    def reader_of(self, stream: int) -> StreamReader | None:
+        """Return what reads a stream, from a file that holds it."""
+        reader = self.streams.get(stream)
+        return None if reader is None or reader.is_lost else reader
 
     def opened(self, path: str) -> LogFile:
         """Return a file, open until the end of the look. Raises OSError."""

@@ -325,6 +325,9 @@ class Tailer:
         }
         left = [place for place in self._others if not self._is_gone(place, folders)]
         if len(left) < len(self._others):
+            gone = {place.path for place in self._others} - {place.path for place in left}
+            names = {log.name for log in self._logs.values()}
+            self._found = replace(self._found, logs=self._found.logs - (gone - names))
             self._others = left
 
     def _is_gone(self, place: Place, folders: dict[str, int]) -> bool:
