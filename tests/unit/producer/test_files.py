@@ -166,9 +166,8 @@ def test_a_packed_file_that_is_damaged(tmp_path: Path, keep: int) -> None:
     path.write_bytes(path.read_bytes()[:keep])
     file = LogFile(str(path))
 
-    with pytest.raises(OSError, match="Damaged or cut short"):
-        while file.read(0, 100_000):
-            pass
+    with pytest.raises(OSError, match=r"(?i)cut short"):
+        file.read(len(file.read(0, 100_000)), 100_000)
 
 
 def test_a_packed_file_whose_sum_is_wrong(tmp_path: Path) -> None:
