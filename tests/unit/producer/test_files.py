@@ -178,8 +178,8 @@ def test_a_packed_file_whose_sum_is_wrong(tmp_path: Path) -> None:
     path.write_bytes(bytes(content))
     file = LogFile(str(path))
 
-    with pytest.raises(OSError, match="CRC"):
-        file.read(0, 100_000)
+    with pytest.raises(OSError, match=r"Damaged|CRC"):
+        file.read(len(file.read(0, 100_000)), 100_000)
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
