@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -361,3 +362,68 @@ def test_a_version_that_has_nothing_in_common(opener: Opener) -> None:
 
     with pytest.raises(StateError, match="has version 7, this producer writes 2"):
         opener.again()
+
+
+#: More places than are written whole each time.
+MANY = [replace(PLACE, stream_id=number, inode=number) for number in range(600)]
+
+
+def test_of_many_places_only_what_changed_is_written(opener: Opener) -> None:
+    """A second's work is as small as its changes, however many rotated files are known."""
+    history = opener.folder / "history.json"
+    saved = opener()
+    saved.save(State(MANY, logs=frozenset({PLACE.path})))
+    before = history.stat()
+    moved = [replace(MANY[0], position=4_000), *MANY[1:]]
+    saved.save(State(moved, logs=frozenset({PLACE.path})))
+
+    assert history.stat().st_mtime_ns == before.st_mtime_ns
+    assert history.stat().st_ino == before.st_ino
+    assert opener.file.stat().st_size * 50 < before.st_size
+    assert opener.again().found == State(moved, logs=frozenset({PLACE.path}))
+
+
+def test_a_history_that_is_missing(opener: Opener) -> None:
+    """It is named: the places that it held are not taken for ones that never were."""
+    opener().save(State(MANY))
+    history = opener.folder / "history.json"
+    kept = history.read_bytes()
+    history.unlink()
+
+    with pytest.raises(StateError, match="is missing: put it back") as raised:
+        opener.again()
+
+    assert str(history) in str(raised.value)
+    history.write_bytes(kept)
+    assert opener().found == State(MANY)
+
+
+def test_the_one_before_is_put_back_beside_a_history(opener: Opener) -> None:
+    """It goes with the history that is there: only the last second is read again."""
+    saved = opener()
+    saved.save(State(MANY))
+    before = [replace(MANY[0], position=4_000), *MANY[1:]]
+    saved.save(State(before))
+    saved.save(State([replace(MANY[0], position=5_000), *MANY[1:]]))
+    opener.file.write_text("")
+    with pytest.raises(StateError, match=r"copy checkpoint\.previous\.json over it"):
+        opener.again()
+    (opener.folder / "checkpoint.previous.json").replace(opener.file)
+
+    assert opener().found == State(before)
+
+
+def test_many_places_of_version_1(opener: Opener) -> None:
+    """They are all read, and found again once they are written as version 2."""
+    names = ("stream_id", "path", "generation", "device", "inode", "position")
+    names += ("prefix_length", "prefix", "marker", "finished")
+    entries = [{name: getattr(place, name) for name in names} for place in MANY]
+    content = {"version": 1, "source": "test", "seen": {PLACE.path: 7.5}, "places": entries}
+    opener.folder.mkdir(parents=True)
+    opener.file.write_text(json.dumps(content))
+    first = opener()
+    first.save(first.found)
+
+    assert first.found == State(MANY, {PLACE.path: 7.5})
+    assert opener.again().found == first.found
+    assert json.loads(opener.file.read_text())["version"] == 2

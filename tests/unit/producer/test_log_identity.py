@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import bz2
 import errno
 import gzip
+import lzma
 import os
 import shutil
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +20,19 @@ from producer.files import LogFile
 from producer.places import State
 from producer.tailer import Tailer
 from unit.producer.followed import FOLLOW, LONG_AGO, Followed, all_lines, append, rotated
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+#: By the ends of their names.
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "xz": lzma.compress,
+    "bz2": bz2.compress,
+    "zst": zstd.compress,
+}
 
 
 @pytest.fixture
@@ -35,9 +52,9 @@ def path(tmp_path: Path) -> Path:
         "old/access.log.1",
     ],
 )
-@pytest.mark.parametrize("is_packed", [False, True], ids=["plain", "packed"])
+@pytest.mark.parametrize("packing", ["", *PACKINGS])
 def test_rotated_to_any_name_while_the_producer_was_down(
-    path: Path, name: str, *, is_packed: bool
+    path: Path, name: str, packing: str
 ) -> None:
     """The rest of the file that was being read is found, whatever logrotate has called it."""
     source = replace(FOLLOW, rotated_dir="old")
@@ -48,8 +65,9 @@ def test_rotated_to_any_name_while_the_producer_was_down(
     append(path, b"the rest")
     after = path.parent / name
     path.rename(after)
-    if is_packed:
-        after.with_name(f"{after.name}.gz").write_bytes(gzip.compress(after.read_bytes()))
+    if packing:
+        packed = PACKINGS[packing](after.read_bytes())
+        after.with_name(f"{after.name}.{packing}").write_bytes(packed)
         after.unlink()
     append(path, b"new")
     again = followed.restarted(path, source)
@@ -113,13 +131,14 @@ def test_replaced_by_its_own_content(path: Path, *, is_running: bool) -> None:
     assert set(after.streams) == {*followed.streams}
 
 
-def test_a_copy_and_its_packed_copy_beside_the_log(path: Path) -> None:
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_a_copy_and_its_packed_copy_beside_the_log(path: Path, packing: str) -> None:
     """They stay what they are, and are not read."""
     append(path, b"a", b"b")
     followed = Followed(path)
     followed.read()
     shutil.copyfile(path, rotated(path))
-    rotated(path, "1.gz").write_bytes(gzip.compress(path.read_bytes()))
+    rotated(path, f"1.{packing}").write_bytes(PACKINGS[packing](path.read_bytes()))
     followed.settle()
 
     assert followed.read() == []

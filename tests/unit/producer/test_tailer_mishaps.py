@@ -33,7 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     made = SimpleNamespace(at=2_000_000_000.0)
     made.time = made.monotonic = lambda: made.at
     made.time_ns = lambda: int(made.at * 1e9)
-    for module in ("log", "reader", "tailer"):
+    for module in ("log", "reader", "tailer", "folders"):
         monkeypatch.setattr(f"producer.{module}.time", made)
     return made
 
@@ -246,3 +246,48 @@ def test_no_more_files_than_a_few_are_held(path: Path, monkeypatch: pytest.Monke
 
     assert held == 2
     assert all_lines(tailer) == [b"2", b"4"]
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["running", "restarted"])
+def test_logs_of_a_day_each_are_forgotten_once_deleted(
+    path: Path, clock: SimpleNamespace, *, is_restarted: bool
+) -> None:
+    """After a quiet minute neither a file, nor a log, nor a place is left of them."""
+    days = [path.with_name(f"access-202611{day:02}.log") for day in range(1, 31)]
+    for day in days:
+        append(day, day.name.encode())
+    pattern = str(path.with_name("access-*.log"))
+    tailer = Tailer([pattern], FOLLOW, State())
+    before = all_lines(tailer)
+    state = tailer.state()
+    for day in days[:28]:
+        day.unlink()
+    if is_restarted:
+        tailer.close()
+        tailer = Tailer([pattern], FOLLOW, state)
+    lines = []
+    for _ in range(100):
+        clock.at += 2
+        lines += all_lines(tailer)
+
+    assert (len(before), len(state.places), lines) == (30, 30, [])
+    assert tailer.open_files == 2
+    assert sorted(tailer._logs) == [str(day) for day in days[28:]]
+    assert sorted(place.path for place in tailer.state().places) == sorted(map(str, days[28:]))
+
+
+def test_many_rotated_files_are_read_once_each(path: Path) -> None:
+    """With the state handed on nothing is sent again, and nothing of it is lost."""
+    files = [rotated(path, number) for number in range(1, 151)]
+    for file in files:
+        append(file, file.name.encode())
+    append(path, b"live")
+    state, runs = State(), []
+    for _ in range(3):
+        tailer = Tailer([f"{path}*"], ONCE, state)
+        runs.append(sorted(all_lines(tailer)))
+        state = tailer.state()
+        tailer.close()
+
+    assert runs == [sorted([b"live", *(file.name.encode() for file in files)]), [], []]
+    assert len(state.places) == 151
