@@ -1,0 +1,284 @@
+"""What is decided about the files of a log, of what is known and what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from producer.history import Action, Decision, Do, Look, Opened, Role, Seen, decide
+from producer.places import Place
+
+PATH = "/logs/access.log"
+ROTATED = f"{PATH}.1"
+#: Files, by device and inode.
+A, B, C = (1, 10), (1, 11), (1, 12)
+
+
+def place(stream: int, inode: int, *, finished: bool = False, position: int = 100) -> Place:
+    """Return the place of a stream."""
+    return Place(
+        stream, PATH, 0, 1, inode, position, 100, "prefix", "marker", finished, 100 * finished
+    )
+
+
+def live(identity: tuple[int, int], **known: object) -> Seen:
+    """Return the file at the path of the log."""
+    return Seen(PATH, identity, Role.LIVE, **known)  # type: ignore[arg-type]
+
+
+def rotated(identity: tuple[int, int], path: str = ROTATED, **known: object) -> Seen:
+    """Return a rotated file."""
+    return Seen(path, identity, Role.ROTATED, **known)  # type: ignore[arg-type]
+
+
+ONE = frozenset({1})
+READING = {1: place(1, 10)}
+READ = {1: place(1, 10, finished=True)}
+OPEN = Opened(A, 1, is_live=True)
+
+
+@pytest.mark.parametrize(
+    ("places", "files", "opened", "actions"),
+    [
+        pytest.param({}, [live(A)], [], [(Do.BEGIN, A, PATH)], id="first file"),
+        pytest.param(READING, [live(A, holds=ONE)], [OPEN], [], id="nothing new"),
+        pytest.param(
+            READING,
+            [live(A, holds=ONE)],
+            [],
+            [(Do.RESUME, A, PATH, 1)],
+            id="restart",
+        ),
+        pytest.param(
+            READING,
+            [rotated(A, holds=ONE), live(B)],
+            [OPEN],
+            [(Do.ROTATE, A, PATH), (Do.BEGIN, B, PATH)],
+            id="renamed",
+        ),
+        pytest.param(READING, [rotated(A, holds=ONE)], [OPEN], [(Do.ROTATE, A)], id="moved away"),
+        pytest.param(
+            READING,
+            [live(A, holds=ONE)],
+            [Opened(A, 1, is_live=False)],
+            [(Do.REVIVE, A)],
+            id="moved back",
+        ),
+        pytest.param(
+            READING,
+            [rotated(B, holds=ONE), live(A, is_empty=True)],
+            [Opened(A, 1, is_live=True, is_lost=True, is_in_hand=True)],
+            [],
+            id="copied and truncated, a slice on its way",
+        ),
+        pytest.param(
+            READING,
+            [rotated(B, holds=ONE), live(A, is_empty=True)],
+            [Opened(A, 1, is_live=True, is_lost=True)],
+            [(Do.LOSE, A, "", 1), (Do.RESUME, B, ROTATED, 1), (Do.BEGIN, A, PATH)],
+            id="copied and truncated",
+        ),
+        pytest.param(
+            READING,
+            [rotated(B, holds=ONE, echoes=ONE), live(A, holds=ONE)],
+            [OPEN],
+            [],
+            id="copied, not truncated yet",
+        ),
+        pytest.param(
+            READING,
+            [live(B, holds=ONE, more=ONE)],
+            [Opened(A, 1, is_live=True, is_drained=True)],
+            [(Do.ROTATE, A, PATH), (Do.RESUME, B, PATH, 1)],
+            id="replaced by its own content and more",
+        ),
+        pytest.param(
+            READING,
+            [live(B, holds=ONE)],
+            [Opened(A, 1, is_live=False, is_drained=True)],
+            [],
+            id="replaced by its own content alone",
+        ),
+        pytest.param(
+            READING,
+            [live(B, holds=ONE)],
+            [Opened(A, 1, is_live=False, is_drained=True, is_quiet=True)],
+            [(Do.RESUME, B, PATH, 1)],
+            id="replaced by its own content, a minute ago",
+        ),
+        pytest.param(
+            READING,
+            [rotated(B, part_of=frozenset({A})), live(A, holds=ONE)],
+            [OPEN],
+            [],
+            id="copy beside",
+        ),
+        pytest.param(
+            READING,
+            [rotated(B, f"{ROTATED}.gz", holds=ONE, echoes=ONE), live(A, holds=ONE)],
+            [OPEN],
+            [],
+            id="packed beside",
+        ),
+        pytest.param(
+            READING,
+            [rotated(B, f"{ROTATED}.gz", is_awaited=True), live(C)],
+            [Opened(A, 1, is_live=False)],
+            [(Do.BEGIN, C, PATH)],
+            id="packed, and what it was made from is not read yet",
+        ),
+        pytest.param(
+            READ,
+            [rotated(B, f"{ROTATED}.gz", holds=ONE), live(C)],
+            [],
+            [(Do.KNOW, B, f"{ROTATED}.gz", 1), (Do.BEGIN, C, PATH)],
+            id="packed after it was read",
+        ),
+        pytest.param(
+            READING,
+            [rotated(A, holds=ONE), rotated(B, f"{PATH}.2", holds=ONE, echoes=ONE)],
+            [],
+            [(Do.RESUME, A, ROTATED, 1)],
+            id="two files of one stream",
+        ),
+        pytest.param(
+            {1: place(1, 10, position=50), 2: place(2, 11)},
+            [rotated(C, holds=frozenset({1, 2})), rotated(A, f"{PATH}.2", holds=ONE)],
+            [],
+            [(Do.RESUME, C, ROTATED, 2), (Do.RESUME, A, f"{PATH}.2", 1)],
+            id="files that begin alike",
+        ),
+        pytest.param(READ, [rotated(B, ends=ONE)], [], [(Do.LEAVE, B, ROTATED)], id="cut off"),
+        pytest.param(
+            {}, [rotated(B, is_wanted=False)], [], [(Do.SKIP, B, ROTATED)], id="there before"
+        ),
+        pytest.param({}, [rotated(B, is_empty=True)], [], [], id="empty"),
+        pytest.param(READING, [live(B, is_opaque=True)], [], [], id="cannot be read"),
+        pytest.param(
+            READING,
+            [Seen(f"{PATH}.bak", A, Role.OTHER, holds=ONE)],
+            [],
+            [(Do.RESUME, A, f"{PATH}.bak", 1)],
+            id="by a name of no rotated file",
+        ),
+        pytest.param(
+            READ,
+            [Seen(f"{PATH}.bak", A, Role.OTHER, holds=ONE, more=ONE)],
+            [],
+            [],
+            id="read, and by a name of no rotated file",
+        ),
+    ],
+)
+def test_what_is_to_be_done(
+    places: Mapping[int, Place],
+    files: list[Seen],
+    opened: list[Opened],
+    actions: list[tuple[Do, tuple[int, int]]],
+) -> None:
+    """Each thing that happens to a log leads to what is right to do, and to nothing else."""
+    decision = decide(places, Look(tuple(files)), opened)
+
+    assert decision.actions == tuple(Action(*action) for action in actions)
+
+
+def test_what_is_waited_for() -> None:
+    """What was read of a deleted file is sent before its copy is read on."""
+    files = (live(B, holds=ONE, more=ONE),)
+
+    assert decide(READING, Look(files), [Opened(A, 1, is_live=False)]) == Decision(
+        (), frozenset(), is_waiting=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("look", "absent"),
+    [
+        (Look((live(A, holds=ONE),)), frozenset({2})),
+        (Look((live(A, holds=ONE),), is_whole=False), None),
+        (Look((live(A, holds=ONE), rotated(B, is_opaque=True))), None),
+        (Look(()), None),
+    ],
+    ids=["sure", "a folder not listed", "a file not read", "nothing there"],
+)
+def test_what_no_file_holds(look: Look, absent: frozenset[int] | None) -> None:
+    """A stream is absent only where it is sure that all was seen."""
+    places = {1: place(1, 10), 2: place(2, 11)}
+
+    assert decide(places, look, []).absent == absent
+
+
+INODES = st.integers(10, 15)
+SOME = st.frozensets(st.integers(1, 4))
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> tuple[dict[int, Place], Look, list[Opened]]:
+    """Draw what is known, what is seen and what is open."""
+    places = {
+        stream: place(
+            stream, draw(INODES), finished=draw(st.booleans()), position=draw(st.integers(100, 102))
+        )
+        for stream in draw(SOME)
+    }
+    of_known = st.frozensets(st.sampled_from(sorted(places))) if places else st.just(frozenset())
+    files = []
+    inodes = draw(st.lists(INODES, unique=True))
+    has_live = draw(st.booleans())
+    for number, inode in enumerate(inodes):
+        is_live = has_live and number == len(inodes) - 1
+        role = Role.LIVE if is_live else draw(st.sampled_from([Role.ROTATED, Role.OTHER]))
+        holds = draw(of_known)
+        file = Seen(
+            PATH if is_live else f"{PATH}.{number}",
+            (1, inode),
+            role,
+            is_wanted=draw(st.booleans()),
+            is_asked=draw(st.booleans()),
+            is_empty=draw(st.booleans()),
+            is_opaque=draw(st.booleans()),
+            holds=holds,
+            more=holds & draw(of_known),
+            ends=draw(of_known) - holds,
+            echoes=draw(of_known),
+            part_of=frozenset((1, other) for other in draw(st.frozensets(INODES)) - {inode}),
+            is_awaited=role is Role.ROTATED and draw(st.booleans()),
+        )
+        files.append(file)
+    streams = draw(st.permutations(sorted(places)))
+    identities = draw(st.lists(INODES, unique=True, max_size=len(streams)))
+    opened = [
+        Opened(
+            (1, inode),
+            stream,
+            is_live=number == 0,
+            is_lost=draw(st.booleans()),
+            is_in_hand=draw(st.booleans()),
+            is_drained=draw(st.booleans()),
+            is_quiet=draw(st.booleans()),
+        )
+        for number, (inode, stream) in enumerate(zip(identities, streams, strict=False))
+    ]
+    return places, Look(tuple(files), is_whole=draw(st.booleans())), opened
+
+
+@given(scenes())
+def test_whatever_is_seen(scene: tuple[dict[int, Place], Look, list[Opened]]) -> None:
+    """One file a stream, no file read twice, and nothing begun that may be known: each time."""
+    places, look, opened = scene
+    decision = decide(places, look, opened)
+    read = [a for a in decision.actions if a.do in (Do.BEGIN, Do.RESUME, Do.SKIP)]
+    given_to = [a.stream for a in decision.actions if a.do in (Do.RESUME, Do.KNOW)]
+    begun = {a.identity for a in decision.actions if a.do is Do.BEGIN}
+    is_open = {o.identity for o in opened if not o.is_lost}
+
+    assert decide(places, look, opened) == decision
+    assert len(given_to) == len(set(given_to))
+    assert set(given_to) <= places.keys()
+    assert len(read) == len({a.identity for a in read})
+    assert not is_open & {a.identity for a in read}
+    assert not begun & {f.identity for f in look.files if f.is_opaque or f.is_awaited}
+    assert decision.absent is None or decision.absent <= places.keys()
