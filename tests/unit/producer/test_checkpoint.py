@@ -415,9 +415,8 @@ def test_the_one_before_is_put_back_beside_a_history(opener: Opener) -> None:
 
 def test_many_places_of_version_1(opener: Opener) -> None:
     """They are all read, and found again once they are written as version 2."""
-    names = ("stream_id", "path", "generation", "device", "inode", "position")
-    names += ("prefix_length", "prefix", "marker", "finished")
-    entries = [{name: getattr(place, name) for name in names} for place in MANY]
+    names = "stream_id path generation device inode position prefix_length prefix marker finished"
+    entries = [{name: getattr(place, name) for name in names.split()} for place in MANY]
     content = {"version": 1, "source": "test", "seen": {PLACE.path: 7.5}, "places": entries}
     opener.folder.mkdir(parents=True)
     opener.file.write_text(json.dumps(content))
