@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -72,6 +73,14 @@ class Writer:
         """Empty the file in place, as copytruncate does; what is written then begins a stream."""
         with self._lock:
             self._finish_line()
+            os.truncate(self.path, 0)
+            self.streams.append(bytearray())
+
+    def copy_and_truncate(self, copy: Path) -> None:
+        """The same, after a copy that lacks nothing: no line is written between the two."""
+        with self._lock:
+            self._finish_line()
+            shutil.copyfile(self.path, copy)
             os.truncate(self.path, 0)
             self.streams.append(bytearray())
 

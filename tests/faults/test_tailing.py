@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import os
+import random
 import shutil
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,12 +24,17 @@ from faults.installation import (
     await_metric,
     await_stored,
     await_words,
+    dead_letters_of,
     frozen,
+    start_code,
     start_without_privileges,
 )
 from faults.proxy import Proxy
 
 Start = Callable[..., Service]
+
+#: Shortens the minute for which a rotated file has to be quiet before it is closed.
+SHORT_QUIET = "import producer.log\nproducer.log.ROTATED_QUIET = 0.5"
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +53,13 @@ def start(running: Deployment, tmp_path: Path) -> Iterator[Start]:
     """Starts a producer with a state of the test's own; none outlives the test."""
     started = []
 
-    def start_producer(*logs: Path | str, **changes: str) -> Service:
-        state = {"STATE_DIR": str(tmp_path / "state")}
-        producer = running.start("producer", *map(str, logs), **(state | changes))
+    def start_producer(*logs: Path | str, code: str = "", **changes: str) -> Service:
+        changes = {"STATE_DIR": str(tmp_path / "state")} | changes
+        if code:
+            paths = ",".join(map(str, logs))
+            producer = start_code(running, "producer", code, LOG_PATH=paths, **changes)
+        else:
+            producer = running.start("producer", *map(str, logs), **changes)
         started.append(producer)
         return producer
 
@@ -360,3 +372,211 @@ def test_backlog_and_a_fresh_line(
     assert producer.metric("datastream_behind_bytes") > 0
     assert_stored(running, fresh)
     assert_stored(running, backlog)
+
+
+@contextmanager
+def freezing(pid: int, seed: int) -> Iterator[None]:
+    """Stop a process and let it go on, again and again, after random times."""
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    end = threading.Event()
+
+    def run() -> None:
+        while not end.wait(chance.uniform(0.0, 0.06)):
+            with frozen(pid):
+                end.wait(chance.uniform(0.0, 0.2))
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
+def logrotate(writer: Writer, *, copies: bool) -> None:
+    """Rotate as logrotate does with `compress`, and with `copytruncate` or `create`."""
+    log = writer.path
+    for age in range(9, 0, -1):
+        older = log.with_name(f"{log.name}.{age}.gz")
+        if older.exists():
+            older.rename(log.with_name(f"{log.name}.{age + 1}.gz"))
+    rotated = log.with_name(f"{log.name}.1")
+    if copies:
+        writer.copy_and_truncate(rotated)
+    else:
+        log.rename(rotated)
+        writer.reopen()
+    packed = log.with_name(f"{log.name}.1.gz")
+    with rotated.open("rb") as plain, gzip.open(packed, "wb", compresslevel=1) as file:
+        shutil.copyfileobj(plain, file, 10_000)
+    status = rotated.stat()
+    os.utime(packed, (status.st_atime, status.st_mtime))
+    rotated.unlink()
+
+
+@pytest.mark.parametrize("copies", [False], ids=["create"])
+def test_packed_at_once_while_the_producer_is_stopped_at_random(
+    running: Deployment, start: Start, writer: Writer, *, copies: bool
+) -> None:
+    """Whatever of a rotation the producer sees: each line once, in one stream a generation."""
+    producer = start(writer.path)
+    await_stored(running, writer.path, 2_000)
+    writer.start()
+    with freezing(producer.process.pid, seed=8):
+        for _ in range(8):
+            logrotate(writer, copies=copies)
+            await_written(writer, writer.lines + 250)
+    writer.stop()
+
+    assert_stored(running, writer.path, *writer.streams)
+
+
+def await_written(writer: Writer, lines: int) -> None:
+    """Wait until a writer that was started has written so many lines in all."""
+
+    def written() -> None:
+        assert writer.lines >= lines
+
+    eventually(written, PATIENCE)
+
+
+def test_a_dated_current_file(
+    running: Deployment, start: Start, tmp_path: Path, lines: bytes
+) -> None:
+    """It is read as it grows, then the next day's; what is deleted is not held open."""
+    days = [tmp_path / f"access_log.2026112{day}" for day in (5, 6, 7)]
+    every = lines[:200_000].splitlines(keepends=True)
+    written = [b"".join(every[n::3]) for n in range(3)]
+    producer = start(f"{tmp_path}/access_log.*", code=SHORT_QUIET)
+    log = tmp_path / "access_log"
+    for number, (day, data) in enumerate(zip(days, written, strict=True)):
+        middle = data.index(b"\n", len(data) // 2) - 10
+        day.write_bytes(data[:middle])
+        await_stored(running, log, sum(map(count, written[:number])) + count(data[:middle]))
+        append(day, data[middle:])
+    assert_stored(running, log, *written)
+    for day in days[:-1]:
+        day.unlink()
+
+    def given_back() -> None:
+        opened = Path(f"/proc/{producer.process.pid}/fd").iterdir()
+        targets = [str(entry.readlink()) for entry in opened]
+        assert [t for t in targets if t.startswith(str(log))] == [str(days[-1])]
+
+    eventually(given_back, PATIENCE)
+    append(days[-1], b"the last one\n")
+    assert_stored(running, log, *written[:-1], written[-1] + b"the last one\n")
+
+
+@pytest.mark.parametrize("is_down", [False, True], ids=["running", "down"])
+def test_replaced_by_its_own_content(
+    running: Deployment, start: Start, writer: Writer, *, is_down: bool
+) -> None:
+    """As rsync does, again and again: the same stream goes on, and no line is there twice."""
+    producer = start(writer.path)
+    await_stored(running, writer.path, 2_000)
+    for _ in range(3):
+        if is_down:
+            assert producer.terminate() == 0
+        beside = writer.path.with_name(".access.log.x1y2z3")
+        shutil.copyfile(writer.path, beside)
+        append(beside, b"of the new file\n" * 100)
+        beside.replace(writer.path)
+        if is_down:
+            producer = start(writer.path)
+        assert_stored(running, writer.path)
+    streams = running.query("SELECT 1 FROM log_stream WHERE path = %s", str(writer.path))
+
+    assert len(streams) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "rotated_dir"),
+    [("access.1.log", ""), ("access-20261126.log.xz", ""), ("old/access.log.1", "old")],
+)
+def test_rotated_to_another_name_while_the_producer_was_down(
+    running: Deployment, start: Start, writer: Writer, name: str, rotated_dir: str
+) -> None:
+    """The rest of what was being read is found by its content, wherever logrotate put it."""
+    producer = start(writer.path, ROTATED_DIR=rotated_dir)
+    await_stored(running, writer.path, 2_000)
+    assert producer.terminate() == 0
+    writer.burst(1_000)
+    rotated = writer.path.parent / name
+    rotated.parent.mkdir(exist_ok=True)
+    if rotated.suffix == ".xz":
+        rotated.write_bytes(lzma.compress(writer.path.read_bytes()))
+        writer.path.unlink()
+    else:
+        writer.path.rename(rotated)
+    writer.reopen()
+    writer.burst(100)
+    producer = start(writer.path, ROTATED_DIR=rotated_dir)
+
+    assert_stored(running, writer.path, *writer.streams)
+    await_words(producer, f"Reading on where the checkpoint says (file={rotated}")
+
+
+def test_many_rotations_under_one_first_line(
+    running: Deployment, start: Start, tmp_path: Path
+) -> None:
+    """Each is a stream of its own, though few files are left: nothing is a dead letter."""
+    log = tmp_path / "access.log"
+    consumers = running.services[:2]
+    before = [dead_letters_of(consumer) for consumer in consumers]
+    contents = [b"# one header\nline %d\n" % number for number in range(111)]
+    producer = start(log, code=SHORT_QUIET)
+    published = 0
+    for number, content in enumerate(contents):
+        if number == 60:
+            assert producer.terminate() == 0
+            producer, published = start(log, code=SHORT_QUIET), 0
+        rotate(log, pack=False)
+        log.with_name("access.log.4").unlink(missing_ok=True)
+        log.write_bytes(content)
+        published += 2
+        await_metric(producer, "datastream_lines_published_total", published)
+
+    assert_stored(running, log, *contents)
+    assert [dead_letters_of(consumer) for consumer in consumers] == before
+
+
+def test_a_gzip_file_that_grows(running: Deployment, start: Start, tmp_path: Path) -> None:
+    """Each member is read as it comes, also one that comes in two parts, and after a restart."""
+    log = tmp_path / "access.log"
+    packed = tmp_path / "access.log.gz"
+    members = [b"".join(b"%d of %d\n" % (n, m) for n in range(500)) for m in range(4)]
+    packed.write_bytes(gzip.compress(members[0]))
+    producer = start(packed)
+    assert_stored(running, log, members[0])
+    append(packed, gzip.compress(members[1]))
+    assert_stored(running, log, b"".join(members[:2]))
+    cut = gzip.compress(members[2])
+    append(packed, cut[:-300])
+    await_stored(running, log, 1_001)
+    append(packed, cut[-300:])
+    assert_stored(running, log, b"".join(members[:3]))
+    assert producer.terminate() == 0
+    append(packed, gzip.compress(members[3]))
+    start(packed)
+
+    assert_stored(running, log, b"".join(members))
+
+
+def append(path: Path, data: bytes) -> None:
+    """Write at the end of a file."""
+    with path.open("ab") as file:
+        file.write(data)
+
+
+def test_one_log_by_two_names(running: Deployment, start: Start, writer: Writer) -> None:
+    """A pattern that matches a log and a symbolic link to it stands for one log."""
+    link = writer.path.with_name("link.log")
+    link.symlink_to(writer.path)
+    producer = start(f"{writer.path.parent}/*.log")
+    await_words(producer, "is the file of another one under another name")
+    writer.burst(100)
+
+    assert_stored(running, writer.path)
+    assert running.raw_lines(link) == []
