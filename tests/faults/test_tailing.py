@@ -415,7 +415,7 @@ def logrotate(writer: Writer, *, copies: bool) -> None:
     rotated.unlink()
 
 
-@pytest.mark.parametrize("copies", [False], ids=["create"])
+@pytest.mark.parametrize("copies", [True, False], ids=["copytruncate", "create"])
 def test_packed_at_once_while_the_producer_is_stopped_at_random(
     running: Deployment, start: Start, writer: Writer, *, copies: bool
 ) -> None:
