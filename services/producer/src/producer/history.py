@@ -257,16 +257,23 @@ def _about_unknown(file: Seen, scene: _Scene) -> Iterable[Action]:
     elif file.role is Role.LIVE:
         yield from _about_new(file, scene)
     elif file.role is Role.ROTATED and not file.is_empty and not file.is_awaited:
-        is_copy = file.part_of & (scene.covered - {file.identity}) or file.echoes & scene.streams
-        scene.covered.add(file.identity)  # of a copy as well: it may be packed in its turn
-        if is_copy:
-            return
-        if file.ends:
-            yield Action(Do.LEAVE, file.identity, file.path)
-        elif file.is_wanted:
-            yield from _about_new(file, scene)
-        else:
-            yield Action(Do.SKIP, file.identity, file.path)
+        yield from _about_rotated(file, scene)
+
+
+def _about_rotated(file: Seen, scene: _Scene) -> Iterable[Action]:
+    """Read a rotated file that is no copy of another one, if it is wanted."""
+    is_copy = file.part_of & (scene.covered - {file.identity}) or file.echoes & scene.streams
+    scene.covered.add(file.identity)  # of a copy as well: it may be packed in its turn
+    if is_copy:
+        return
+    if file.ends & scene.streams:
+        scene.is_waiting = True  # until it can be compared with the file of that stream
+    elif file.ends:
+        yield Action(Do.LEAVE, file.identity, file.path)
+    elif file.is_wanted:
+        yield from _about_new(file, scene)
+    else:
+        yield Action(Do.SKIP, file.identity, file.path)
 
 
 def _about_new(file: Seen, scene: _Scene) -> Iterable[Action]:

@@ -411,6 +411,7 @@ class Log:
     def _forget(self, absent: frozenset[int]) -> None:
         """Forget streams that no file has held for a while; tell of those that were being read."""
         now = time.monotonic()
+        absent -= {reader.stream.stream_id for reader in self._remainders if reader.is_known}
         self._absent = {stream: self._absent.get(stream, now) for stream in absent}
         for stream, since in self._absent.items():
             place = self._known.by_id[stream]
