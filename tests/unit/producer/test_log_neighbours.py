@@ -70,7 +70,7 @@ def test_a_folder_that_can_be_listed_and_not_entered(
     def refuse(name: str, *arguments: object) -> os.stat_result:
         if str(name) == str(rotated(path)):
             raise PermissionError(13, "Permission denied", name)
-        return stat(name, *arguments)  # type: ignore[arg-type]
+        return stat(name, *arguments)
 
     monkeypatch.setattr("producer.look.os.stat", refuse)
     followed = Followed(path)
