@@ -50,8 +50,9 @@ def retrying(
             told_at.clear()
             failed_at = elapsed
         observe(reason, elapsed - failed_at)
-        # Numbers are of ports, sizes and sessions: they make no other cause.
-        cause = reason, re.sub(r"\d+", "", str(error))
+        # Numbers are of ports, sizes and sessions: they make no other cause. Nor does it matter at
+        # which step a connection fails to a server that is going or coming.
+        cause = reason, "" if reason == "connection" else re.sub(r"\d+", "", str(error))
         if cause not in told_at or elapsed - told_at[cause] >= TELL_EVERY:
             told_at[cause] = elapsed
             logger.warning(

@@ -138,6 +138,19 @@ def test_another_cause_of_the_same_reason_is_told_at_once(
     assert told == ["403 no right", "404 no queue", "message of 5 bytes"]
 
 
+def test_a_connection_that_fails_otherwise_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    """A server that starts refuses, resets and hangs up in turn: that is told once."""
+    failures = ["Transport indicated EOF", "Connection refused", "Connection reset by peer"]
+
+    def call() -> None:
+        if failures:
+            raise Unavailable(failures.pop(0))
+
+    retrying("RabbitMQ", until=Event(), wait=Waits())(call)
+
+    assert len(caplog.records) == 1
+
+
 def test_an_outage_that_lasts_is_told_again(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
