@@ -14,7 +14,7 @@ from datastream.metrics import ProducerMetrics
 from datastream.slices import Slice
 from datastream.streams import Stream
 from producer import pipeline
-from producer.places import Place, State
+from producer.places import PREFIX_BYTES, Place, State
 from producer.publishing import PatientPublisher
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
@@ -125,7 +125,7 @@ class Slices:
 
     def state(self) -> State:
         """Return a place that shows how many are confirmed."""
-        return State([Place(1, "log", 0, 1, 2, self.confirmed, 1, "", "")])
+        return State([Place(1, "log", 0, 1, 2, self.confirmed, PREFIX_BYTES, "", "")])
 
 
 class Saved:

@@ -219,6 +219,7 @@ class Tailer:
                 log.ask_for(logs[path])
             elif not log.readers and not os.path.lexists(path):
                 self._drop(path, log)
+        self._look_at([self._logs[path] for path in new if path in self._logs])
         if now - self._forgot_at >= FORGET_EVERY:
             self._forgot_at = now
             self._forget()
@@ -266,6 +267,14 @@ class Tailer:
                     )
                 continue
             self._take_up(path, logs[path], places)
+
+    def _look_at(self, logs: list[Log]) -> None:
+        """Look at new logs, until it is decided what is there now: what comes then is new."""
+        for _ in range(LOOKS_AT_ONCE):
+            self._folders.begin_round()
+            logs = [log for log in logs if log.is_undecided]
+            for log in logs:
+                log.look()
 
     def _take_up(self, path: str, files: list[str], places: dict[str, list[Place]]) -> None:
         """Take up a log, of which these files were found."""
