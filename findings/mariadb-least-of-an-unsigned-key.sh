@@ -23,11 +23,14 @@ for package in ./*.deb; do dpkg-deb -x "$package" root; done
 # real server is started, which answers on a socket alone.
 mkdir data
 : >empty.cnf
-options="--defaults-file=$folder/empty.cnf --datadir=$folder/data --lc-messages-dir=$folder/root/usr/share/mysql --user=$(id -un)"
-printf 'CREATE DATABASE mysql;\n' | root/usr/sbin/mariadbd $options --bootstrap >boot.log 2>&1
-root/usr/sbin/mariadbd $options --skip-grant-tables --skip-networking --socket="$folder/s" >server.log 2>&1 &
+server_program=$(find "$folder/root" -type f -name mariadbd)
+client=$(find "$folder/root" -type f -name mariadb)
+messages=$(dirname "$(find "$folder/root" -type d -name english)")
+options="--defaults-file=$folder/empty.cnf --datadir=$folder/data --lc-messages-dir=$messages --user=$(id -un)"
+printf 'CREATE DATABASE mysql;\n' | "$server_program" $options --bootstrap >boot.log 2>&1
+"$server_program" $options --skip-grant-tables --skip-networking --socket="$folder/s" >server.log 2>&1 &
 server=$!
-ask() { root/usr/bin/mariadb --no-defaults --socket="$folder/s" --skip-column-names -e "$1"; }
+ask() { "$client" --no-defaults --socket="$folder/s" --skip-column-names -e "$1"; }
 tries=0
 until ask 'SELECT 1' >answer.log 2>&1; do
     tries=$((tries + 1))
