@@ -108,7 +108,7 @@ def _share(pid: int) -> float:
     """Return the share of a core that a process uses while nothing changes."""
     time.sleep(SETTLING)  # what is awaited is that time passes: logs are quiet after a second
     meter, begin = _meter(pid), time.monotonic()
-    time.sleep(SECONDS)
+    time.sleep(SECONDS)  # what is measured is a time in which nothing happens
     return meter.cpu_us(1)["producer"] / 1e6 / (time.monotonic() - begin)
 
 
@@ -129,7 +129,7 @@ def _wake(deployment: Deployment, log: Path, line: bytes) -> float:
         file.write(line)
 
         while tables.last() == 0:
-            time.sleep(LOOK_EVERY)
+            time.sleep(LOOK_EVERY)  # short against what is measured, and said with it
             if time.monotonic() - begin > PATIENCE:
                 raise TimeoutError(f"the line of {log} never came")
         return time.monotonic() - begin
@@ -159,7 +159,7 @@ def _former(logs: Sequence[Path]) -> float:
             size = os.fstat(file).st_size
             before = min(FORMER_COMPARED, size)
             os.pread(file, before + FORMER_BUFFER, size - before)
-        time.sleep(FORMER_EVERY)
+        time.sleep(FORMER_EVERY)  # as the former producer did between two looks
         looks += 1
     used = time.thread_time() - cpu
     for file in files:

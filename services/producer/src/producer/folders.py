@@ -90,7 +90,7 @@ class Folders:
         #: Of this round: when folders have changed, each alone and those of a log.
         self._checked: dict[str, int] = {}
         self._checked_together: dict[tuple[str, ...], tuple[int, ...]] = {}
-        #: Changes whenever the names of a folder were read anew.
+        #: When this round began (monotonic): names that were read since then are fresh.
         self._round_at = time.monotonic()
 
     def begin_round(self) -> None:

@@ -242,12 +242,12 @@ class StreamReader:
 
     @property
     def partial_line(self) -> bytes:
-        """What is read of a line that is not whole."""
+        """What was read and is in no slice yet: of a known stream, a line that is not whole."""
         return self._pending
 
     @property
     def behind_bytes(self) -> int:
-        """How many bytes of the file are not confirmed; of a gzip file, of those that are read."""
+        """How many bytes of the file are not confirmed; of a packed one, of those that are read."""
         size = self.file.size()
         return max(0, (self._unread if size is None else size) - self.position)
 
