@@ -1,11 +1,10 @@
 """Many logs that nothing is written to, beside a busy one: what they cost, and how soon they wake.
 
-The other side is how the producer looked at them before it told by its length that a file is quiet.
+The other side is how the producer looked at them before (bench.former).
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -15,6 +14,7 @@ from threading import Event, Thread
 
 from bench.corpus import SEED
 from bench.figures import quantile
+from bench.former import share_of_a_core
 from bench.installation import Running
 from bench.results import Quiet
 from bench.servers import Servers
@@ -36,10 +36,6 @@ SECONDS = 6.0
 SETTLING = 3.0
 #: Seconds between two looks at the tables; up to as much is in each figure.
 LOOK_EVERY = 0.005
-#: The former look: seconds between two, bytes that were compared, and for which room was made.
-FORMER_EVERY = 0.02
-FORMER_COMPARED = 256
-FORMER_BUFFER = 256 * 1024
 
 
 def measure(deployment: Deployment, servers: Servers) -> Quiet:
@@ -68,7 +64,7 @@ def measure(deployment: Deployment, servers: Servers) -> Quiet:
     return Quiet(
         LOGS,
         max(0.0, with_them - alone),
-        _former(logs),
+        share_of_a_core(logs, SECONDS),
         {"p50": quantile(waits, 0.5), "max": max(waits)},
         starts,
     )
@@ -144,24 +140,3 @@ def _write(path: Path, lines: Sequence[bytes], stopped: Event) -> None:
             due = int((time.monotonic() - begin) * RATE)
             file.write(b"".join(islice(endless, due - done)))
             done = due
-
-
-def _former(logs: Sequence[Path]) -> float:
-    """Return the share of a core that the former way of looking takes: each log, each time.
-
-    Of a core of its own: for as long as it waits for one it does not look.
-    """
-    files = [os.open(log, os.O_RDONLY) for log in logs]
-    begin, cpu, looks = time.monotonic(), time.thread_time(), 0
-    while time.monotonic() - begin < SECONDS:
-        for log, file in zip(logs, files, strict=True):
-            os.stat(log)  # noqa: PTH116 - as it was done
-            size = os.fstat(file).st_size
-            before = min(FORMER_COMPARED, size)
-            os.pread(file, before + FORMER_BUFFER, size - before)
-        time.sleep(FORMER_EVERY)  # as the former producer did between two looks
-        looks += 1
-    used = time.thread_time() - cpu
-    for file in files:
-        os.close(file)
-    return used / (used + looks * FORMER_EVERY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 
 class Unavailable(Exception):
     """A dependency is away. Keep what is in hand and try again later.
@@ -24,3 +26,14 @@ class Broken(Exception):
 
 class RowRefused(Exception):
     """The database refuses the data of a row. Find the row, store the others, quarantine it."""
+
+
+def release(error: BaseException) -> None:
+    """Let go of what the frames hold that an error, and those that caused it, went through.
+
+    While an error is kept its traceback keeps them: a batch and its statements, megabytes each.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__cause__ or cause.__context__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Container
 from pathlib import Path
 
 #: What rotation by default appends to a log's name: a number, or a date and time; and the suffix
@@ -85,13 +86,15 @@ def printable(path: str) -> str:
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def expand(pattern: str) -> list[str]:
+def expand(pattern: str, known: Container[str] = ()) -> list[str]:
     """Return the absolute paths that a pattern stands for; a plain path stands for itself.
 
-    A path that exists is plain, whatever characters are in it.
+    A path that exists is plain, whatever characters are in it. What a pattern matches is left out
+    when it is no file, unless it is `known`.
     """
     absolute = os.path.abspath(pattern)  # noqa: PTH100 - resolve() would follow symbolic links
     if glob.has_magic(pattern) and not Path(absolute).exists():
         # Path.glob refuses absolute patterns.
-        return [path for path in sorted(glob.glob(absolute)) if os.path.isfile(path)]  # noqa: PTH113, PTH207
+        paths = sorted(glob.glob(absolute))  # noqa: PTH207
+        return [path for path in paths if path in known or os.path.isfile(path)]  # noqa: PTH113
     return [absolute]

@@ -429,6 +429,7 @@ class Queue(Generic[Prepared]):
                 yield consumer
             finally:
                 consumer._worker.shutdown(wait=True)
+                consumer._forget()
 
     def batches(self, stop: Event) -> Iterator[list[Delivery[Prepared]]]:
         """Yield batches, in the order of arrival, until `stop` is set.
@@ -506,6 +507,11 @@ class Queue(Generic[Prepared]):
             self._consumer = self._channel.basic_consume(self._name, self._on_message)
         self._prefetch = prefetch
         self._held_before = self._held
+
+    def _forget(self) -> None:
+        """Let go of what was not stored: the broker delivers it again."""
+        self._arrived.clear()
+        self._batch.clear()
 
     def _is_held_up(self) -> bool:
         """Return whether the next batch has room, and the limit keeps slices from it."""

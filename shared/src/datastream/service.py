@@ -14,7 +14,7 @@ from tenacity import Retrying
 
 from datastream.config import EX_CONFIG, EX_SOFTWARE, ConfigError, Environment, RabbitSettings
 from datastream.consuming import Outcome, Preparation, consume
-from datastream.errors import Broken, Unavailable
+from datastream.errors import Broken, Unavailable, release
 from datastream.metrics import ConsumerMetrics, ServiceMetrics
 from datastream.rabbitmq import CONSUMER_TIMEOUT, Queue
 from datastream.retry import retrying
@@ -84,6 +84,7 @@ def keep_session(
                     "Session ended, nothing is lost, opening another",
                     extra={"reason": error.reason, "error": str(error)},
                 )
+                release(error)
                 stop.wait(PAUSE)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from datastream.slices import UNTERMINATED, Slice
@@ -196,6 +196,7 @@ def produce(producers: Producers, action: str, number: int) -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
+@example(steps=[("lines", "a.log", 1)] * 3 + [("part", "a.log", 5), ("rotate", "a.log", 1)])
 def test_every_line_once_whatever_the_order(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, str, int]]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from threading import Event
 
 import pytest
@@ -42,6 +43,9 @@ class Steps:
     def confirm(self) -> None:
         """Note."""
         self._note("confirm")
+
+    #: By so many bytes the file is known of which the slice is.
+    prefix_length = PREFIX_BYTES
 
     def state(self) -> State:
         """Note."""
@@ -176,6 +180,32 @@ def test_a_stream_is_remembered_before_its_first_line_is_published() -> None:
     steps.run()
 
     assert steps.steps[:5] == ["state", "save", "state", "save", "lake.test 0"]
+
+
+def test_a_small_file_is_remembered_by_all_that_is_read_of_it() -> None:
+    """Before each slice by which it is known by more, and not again where it is known by that."""
+
+    class Small(Steps):
+        """A log of few bytes, of which each slice but the last shows more."""
+
+        lengths = iter((10, 20, 20))
+
+        def slices(self) -> Iterator[Slice | None]:
+            for item in super().slices():
+                self.prefix_length = next(self.lengths)
+                yield item
+
+        def state(self) -> State:
+            self._note("state")
+            return State([replace(PLACE, prefix_length=self.prefix_length)])
+
+    steps = Small(ONE, TWO, TWO)
+    steps.prefix_length = 10
+
+    steps.run()
+
+    until_published = [step for step in steps.steps if step in ("save", "published")]
+    assert until_published == ["save", "published", "save", "published", "published", "save"]
 
 
 def test_a_slice_may_be_published_as_several() -> None:

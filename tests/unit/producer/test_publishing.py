@@ -114,6 +114,7 @@ class Slices:
     def __init__(self, *items: Slice | None) -> None:
         self._items = items
         self.confirmed = 0
+        self.prefix_length = PREFIX_BYTES
 
     def slices(self) -> Iterator[Slice | None]:
         """Yield them."""

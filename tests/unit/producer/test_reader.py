@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -92,6 +93,20 @@ def test_a_line_over_the_limit_is_its_head(tmp_path: Path, slice_bytes: int) -> 
         (49, b"y" * 10, 0),
     ]
     assert reader.position == len(content)
+
+
+def test_the_head_of_a_line_over_the_limit_does_not_wait_for_more(tmp_path: Path) -> None:
+    """Not even behind lines that are handed out first; until then the file is not drained."""
+    limits = Limits(slice_lines=1, slice_bytes=1_000, line_bytes=10)
+    reader = reader_of(written(tmp_path / "log", b"one\n" + b"x" * 11), limits)
+
+    assert [reader.next()] == [Slice(STREAM, 0, b"one", 1, 0, ANY)]
+    reader.confirm()
+    assert not reader.is_drained
+    assert [reader.next()] == [Slice(STREAM, 4, b"x" * 10, 1, TRUNCATED, ANY)]
+    reader.confirm()
+    assert reader.next() is None
+    assert reader.is_drained
 
 
 def test_a_line_over_the_limit_that_still_grows(tmp_path: Path) -> None:

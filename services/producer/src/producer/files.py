@@ -98,6 +98,18 @@ class LogFile:
                 return name
         return self.path
 
+    @property
+    def descriptor(self) -> int:
+        """The descriptor it is open by."""
+        return self._raw.fileno()
+
+    def length(self) -> int:
+        """Return the number of bytes on the disk; -2 where nothing tells."""
+        try:
+            return os.lseek(self._raw.fileno(), 0, os.SEEK_END)
+        except OSError:
+            return -2
+
     def size(self) -> int | None:
         """Return the number of bytes; None for a closed file or a packed one: nothing tells."""
         if self._packed is not None:
@@ -106,10 +118,6 @@ class LogFile:
             return os.fstat(self._raw.fileno()).st_size
         except (ValueError, OSError):  # closed, perhaps while another thread asks
             return None
-
-    def is_as_long_as(self, version: Version) -> bool:
-        """Say, as quickly as can be, whether the file is as long as it was. Raises OSError."""
-        return os.lseek(self._raw.fileno(), 0, os.SEEK_END) == version[2]
 
     def modified_at(self) -> float:
         """Return when it was last changed (Unix time); 0 where nothing tells."""

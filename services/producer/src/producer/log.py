@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from datastream.paths import printable
 from datastream.privacy import skeleton
@@ -45,6 +46,19 @@ class Source:
     is_disguised: bool = False
     #: The folder that rotated files are moved to, from the log's own on; empty: they stay there.
     rotated_dir: str = ""
+
+
+class Still(NamedTuple):
+    """How it can be told that nothing has changed in a log."""
+
+    #: The live file's descriptor, -1 without one, and its length.
+    descriptor: int
+    length: int
+    #: For how long that will do (monotonic).
+    until: float
+    #: The folders that hold its files, and when they had last changed.
+    folders: tuple[str, ...]
+    changed: tuple[int, ...]
 
 
 class Log:
@@ -111,14 +125,18 @@ class Log:
         self._was_read = False
         self._failing: set[str] = set()
 
-    def ask_for(self, files: Iterable[str]) -> None:
-        """Read these files, rotated ones or the log itself, as they can be had."""
+    def ask_for(self, files: Iterable[str]) -> bool:
+        """Read these files, rotated ones or the log itself, as they can be had.
+
+        Return whether any was not asked for before.
+        """
         new = set(files) - self._asked
         if new:
             self._asked |= new
             self._missing |= new - {self.path}
             self.is_followed = self.is_followed or self.path in new
             self.is_undecided = True
+        return bool(new)
 
     def look(self) -> None:
         """Open what is there now, so that it can be read later; read none of it."""
@@ -168,25 +186,29 @@ class Log:
                 return reader, piece
         return None
 
-    def is_still(self, now: float) -> bool:
-        """Say, as quickly as can be, whether there is nothing to do: nothing has changed.
+    def still(self, now: float) -> Still | None:
+        """Return by what to tell that there is still nothing to do; None when there may be.
 
-        `now` is the monotonic time. Of the files it is their length that is asked for; once a
-        second all is compared.
+        `now` is the monotonic time. Once a second all is compared; in between a file's length and
+        the time of a folder say enough.
         """
         live = self._live
         if self.is_undecided or self._remainders or len(self.readers) != (live is not None):
-            return False
-        if (live is not None and not live.is_as_long) or self._has_changed():
-            return False
-        if now - self._looked_at < LOOK_EVERY:
-            return True
-        if live is None or self._failing or not self._is_settled:
-            return False
-        if not live.is_unchanged(self._looker.there.get(self.path)):
-            return False
-        self._looked_at = now
-        return True
+            return None
+        length = -1 if live is None else live.ended_length
+        if self._has_changed():
+            return None
+        if now - self._looked_at >= LOOK_EVERY:
+            if live is None or self._failing or not self._is_settled:
+                return None
+            if not live.is_unchanged(self._looker.there.get(self.path)):
+                return None
+            self._looked_at = now
+        elif live is not None and length != live.file.length():
+            return None
+        descriptor = -1 if live is None else live.file.descriptor
+        until = self._looked_at + LOOK_EVERY
+        return Still(descriptor, length, until, self._watched, self._changed)
 
     def note(self, reader: StreamReader) -> None:
         """Note how far a reader is confirmed."""

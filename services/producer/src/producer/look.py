@@ -84,6 +84,8 @@ class Looker:
     @property
     def is_retry_due(self) -> bool:
         """Whether it is time to try a file again that could not be read."""
+        if not self._failed:
+            return False
         now = time.monotonic()
         return any(
             failure.again_at < float("inf") and now - max(failure.again_at, failure.since) > GIVE_UP
@@ -100,12 +102,12 @@ class Looker:
     def is_as_it_was(self) -> bool:
         """Whether every file is as it was at the last look; whether others came is not said."""
         try:
-            return all(
-                version_of(os.stat(path)) == version  # noqa: PTH116 - as quick as can be
-                for path, version in self.there.items()
-            )
+            for path, version in self.there.items():
+                if version_of(os.stat(path)) != version:  # noqa: PTH116 - as quick as can be
+                    return False
         except OSError:
             return False
+        return True
 
     def look(
         self,

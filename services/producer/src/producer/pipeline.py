@@ -8,7 +8,7 @@ from typing import Protocol
 
 from datastream.slices import Slice
 from datastream.topology import CLEAN_KEY, LAKE_KEY, routing_key
-from producer.places import PREFIX_BYTES, State
+from producer.places import State
 
 #: Seconds between two looks at logs that have nothing new. No notification can be missed by that.
 LOOK_EVERY = 0.02
@@ -22,6 +22,10 @@ class Slices(Protocol):
 
     def confirm(self) -> None:
         """Note that the slice yielded last is safe."""
+
+    @property
+    def prefix_length(self) -> int:
+        """How many bytes the file of the slice yielded last is known by."""
 
     def state(self) -> State:
         """Return how far every stream is confirmed."""
@@ -47,14 +51,11 @@ class Checkpoint(Protocol):
         """Write the state."""
 
 
-def _save(tailer: Slices, checkpoint: Checkpoint) -> set[int]:
-    """Write the state; return the streams that are known by it, whatever is read of them.
-
-    One of which little was read yet begins like others, perhaps.
-    """
+def _save(tailer: Slices, checkpoint: Checkpoint) -> dict[int, int]:
+    """Write the state; return by how many bytes each stream's file is known by it."""
     state = tailer.state()
     checkpoint.save(state)
-    return {p.stream_id for p in state.places if p.prefix_length == PREFIX_BYTES}
+    return {place.stream_id: place.prefix_length for place in state.places}
 
 
 def _publish(publisher: Publisher, source: str, parts: Sequence[Slice]) -> None:
@@ -92,9 +93,9 @@ def run(
             if stop.is_set():
                 return False
             if piece is not None:
-                if piece.stream.stream_id not in noted:
-                    # Whatever happens from here on, the stream's file is known again. Of a small
-                    # file each slice is noted so: what begins like it may be another one.
+                if noted.get(piece.stream.stream_id) != tailer.prefix_length:
+                    # Whatever happens from here on, the stream's file is known again: a small one
+                    # by all that is read of it, since what begins like it may be another one.
                     noted = _save(tailer, checkpoint)
                 _publish(publisher, piece.stream.source, prepare(piece))
                 tailer.confirm()

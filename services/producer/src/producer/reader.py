@@ -145,15 +145,9 @@ class StreamReader:
         return False
 
     @property
-    def is_as_long(self) -> bool:
-        """Whether the file is as long as when there was nothing more to read.
-
-        Asked more often than anything else; false where it is not sure.
-        """
-        try:
-            return self._ended is not None and self.file.is_as_long_as(self._ended)
-        except OSError:
-            return False
+    def ended_length(self) -> int:
+        """How long the file was when there was nothing more to read; -1 where there may be more."""
+        return -1 if self._ended is None else self._ended[2]
 
     def is_unchanged(self, version: Version | None) -> bool:
         """Say whether a plain file, which is so now, holds what was read of it and no more."""
@@ -165,12 +159,13 @@ class StreamReader:
 
     def is_truncated(self) -> bool:
         """Say whether the bytes that were read last are no longer there."""
-        with suppress(OSError):
+        try:
             if self.file.is_packed:
                 return False
             before = len(self._tail)
             return self.file.read(self._unread - before, before) != self._tail
-        return False
+        except OSError:
+            return False
 
     def next(self, *, may_pause: bool = False) -> Slice | None:
         """Return the next slice, or None while there is no whole line.
@@ -219,8 +214,9 @@ class StreamReader:
 
     @property
     def has_lines(self) -> bool:
-        """Whether whole lines were read that are in no slice yet."""
-        return not self._skipping and b"\n" in self._pending
+        """Whether whole lines, or one over the limit, were read that are in no slice yet."""
+        is_whole = b"\n" in self._pending or len(self._pending) > self._limits.line_bytes
+        return is_whole and not self._skipping
 
     def remaining(self) -> Slice | None:
         """Return the next slice of what was read; None when no line is whole."""
@@ -228,7 +224,8 @@ class StreamReader:
 
     def _is_quiet(self) -> bool:
         """Say whether nothing can have come since there was nothing more, for a second at most."""
-        if self._ended is None or self.is_final or b"\n" in self._pending or self._is_enough():
+        is_skippable = self._skipping and self._pending != b""
+        if self._ended is None or self.is_final or self.has_lines or is_skippable:
             return False
         now = time.monotonic()
         if now - self._ended_at >= COMPARE_EVERY or not self.is_at_end:
@@ -252,6 +249,11 @@ class StreamReader:
         return max(0, (self._unread if size is None else size) - self.position)
 
     @property
+    def prefix_length(self) -> int:
+        """How many bytes the file is known by: its first ones, as far as they are read."""
+        return len(self._prefix)
+
+    @property
     def place(self) -> Place:
         """How far the stream is confirmed."""
         device, inode = self.file.identity
@@ -262,7 +264,7 @@ class StreamReader:
             device=device,
             inode=inode,
             position=self.position,
-            prefix_length=len(self._prefix),
+            prefix_length=self.prefix_length,
             prefix=fingerprint(self._prefix),
             marker="" if self._is_gone else fingerprint(self._marker),
             finished=self._is_gone,

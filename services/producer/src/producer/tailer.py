@@ -19,14 +19,12 @@ from producer.known import Generations
 from producer.log import Log, Source
 from producer.places import Place, State
 from producer.reader import StreamReader
+from producer.schedule import Schedule
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two looks at what the patterns stand for.
 EXPAND_EVERY = 1.0
-#: Seconds between two looks at logs that have been quiet for a second.
-LOOK_AT_QUIET_EVERY = 0.1
-QUIET_AFTER = 1.0
 #: Looks in a row that a log may take to be decided about before others get their turn.
 LOOKS_AT_ONCE = 10
 #: Seconds between two looks at whether files of logs are left that no pattern names any more.
@@ -54,15 +52,13 @@ class Tailer:
         self._generations = Generations(state.generations)
         self._folders = Folders()
         self._logs: dict[str, Log] = {}
-        #: The logs that have something to read, or have had it a moment ago, and until when they
-        #: are looked at each time (monotonic).
-        self._busy: dict[Log, float] = {}
-        self._looked_at_quiet = float("-inf")
+        self._schedule = Schedule(self._folders)
         self._expanded_at = float("-inf")
         self._forgot_at = time.monotonic()
         self._unmatched: set[str] = set()
         #: The files that were found for each log, and what that came of.
         self._grouped: dict[str, list[str]] = {}
+        self._asked_for = self._grouped
         self._grouped_by: tuple[list[str], list[str]] = ([], [])
         #: Paths of files that another log is read from already.
         self._doubles: set[str] = set()
@@ -84,7 +80,7 @@ class Tailer:
             for piece in self._round():
                 is_idle = False
                 yield piece
-            is_decided = not any(log.is_undecided for log in self._busy)
+            is_decided = self._schedule.is_decided
             looks = 0 if is_decided or not is_idle else looks + 1
             if not is_idle or 0 < looks < LOOKS_AT_ONCE:
                 continue
@@ -99,10 +95,11 @@ class Tailer:
         self._folders.begin_round()
         if not self._source.once:
             self._expand()
-        for log in self._due():
+        logs = self._logs.values()
+        for log in list(logs) if self._source.once else self._schedule.due(logs):
             handed = log.next()
             if handed is not None or log.is_undecided:
-                self._busy[log] = time.monotonic() + QUIET_AFTER
+                self._schedule.keep_busy(log)
             if handed is not None:
                 self._handed = (log, handed[0])
                 yield handed[1]
@@ -115,6 +112,13 @@ class Tailer:
         reader.confirm()
         log.note(reader)
 
+    @property
+    def prefix_length(self) -> int:
+        """How many bytes the file of the slice handed out last is known by."""
+        if self._handed is None:
+            raise ValueError("no slice was handed out")
+        return self._handed[1].prefix_length
+
     def look(self) -> None:
         """Open what is there now, so that it can be read later even when it is deleted.
 
@@ -123,6 +127,7 @@ class Tailer:
         """
         if self._source.once:
             return
+        self._schedule.disturb()
         # Two looks: nothing is decided by one.
         for _ in range(2):
             self._folders.begin_round()
@@ -188,17 +193,6 @@ class Tailer:
         """For how long the log that waits longest has had bytes that are not confirmed."""
         return max((log.behind_seconds for log in list(self._logs.values())), default=0.0)
 
-    def _due(self) -> list[Log]:
-        """Return the logs to look at now, the busy ones and those in which something changed."""
-        now = time.monotonic()
-        if self._source.once:
-            return list(self._logs.values())
-        if now - self._looked_at_quiet < LOOK_AT_QUIET_EVERY:
-            return list(self._busy)
-        self._looked_at_quiet = now
-        self._busy = {log: until for log, until in self._busy.items() if until > now}
-        return [log for log in self._logs.values() if log in self._busy or not log.is_still(now)]
-
     # Which logs there are.
 
     def _expand(self) -> None:
@@ -207,18 +201,21 @@ class Tailer:
         if now - self._expanded_at < EXPAND_EVERY:
             return
         self._expanded_at = now
-        found = {pattern: expand(pattern) for pattern in self._patterns}
+        found = {pattern: expand(pattern, self._logs) for pattern in self._patterns}
         self._tell_unmatched({pattern for pattern, files in found.items() if not files})
         files = list(dict.fromkeys(chain.from_iterable(found.values())))
         logs = self._files_by_log(files)
         new = [path for path in logs if path not in self._logs]
         if new:
             self._take_up_new(new, logs)
-        for path, log in list(self._logs.items()):
-            if path in logs:
-                log.ask_for(logs[path])
-            elif not log.readers and not os.path.lexists(path):
-                self._drop(path, log)
+        if logs is not self._asked_for:
+            self._asked_for = logs
+            for path, asked in logs.items():
+                if path in self._logs and self._logs[path].ask_for(asked):
+                    self._schedule.keep_busy(self._logs[path])
+        for path in self._logs.keys() - logs.keys():
+            if not self._logs[path].readers and not os.path.lexists(path):
+                self._drop(path, self._logs[path])
         self._look_at([self._logs[path] for path in new if path in self._logs])
         if now - self._forgot_at >= FORGET_EVERY:
             self._forgot_at = now
@@ -300,7 +297,7 @@ class Tailer:
             generations=self._generations,
             folders=self._folders,
         )
-        self._busy[log] = time.monotonic() + QUIET_AFTER
+        self._schedule.keep_busy(log)
 
     def _is_new(self, path: str) -> bool:
         """Say whether no file of a log was there when logs were looked for the last time."""
@@ -319,7 +316,7 @@ class Tailer:
         self._others = self._others + log.places()
         self._found = replace(self._found, logs=self._found.logs - {log.name})
         del self._logs[path]
-        self._busy.pop(log, None)
+        self._schedule.drop(log)
 
     def _forget(self) -> None:
         """Forget the streams of logs that no pattern names, and of which no file is left.
