@@ -6,18 +6,23 @@ import os
 import stat
 import time
 from collections import defaultdict
+from collections.abc import Container
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
+from glob import has_magic
 from pathlib import Path
 
-from datastream.paths import logs_rotated_to
+from datastream.paths import expand, logs_rotated_to
 from producer.files import Identity
 
 #: What packers append to a name, behind a dot.
 PACKED_SUFFIXES = frozenset({"gz", "xz", "bz2", "zst"})
 #: Seconds for which a folder may change without another time of its last change.
 COARSE = 0.05
+#: Seconds after which a pattern is matched again, whatever its folder says: a link is a file once
+#: there is what it points to.
+MATCH_EVERY = 5.0
 
 
 def folders_of(path: str, rotated_dir: str = "") -> list[str]:
@@ -87,6 +92,8 @@ class Folders:
 
     def __init__(self) -> None:
         self._listings: dict[str, _Listing] = {}
+        #: Of each pattern the files that it stood for.
+        self._matches: dict[str, _Listing] = {}
         #: Of this round: when folders have changed, each alone and those of a log.
         self._checked: dict[str, int] = {}
         self._checked_together: dict[tuple[str, ...], tuple[int, ...]] = {}
@@ -116,6 +123,25 @@ class Folders:
                 changed = 0
             self._checked[folder] = changed
         return changed
+
+    def matches(self, pattern: str, known: Container[str]) -> list[str]:
+        """Return the absolute paths that a pattern stands for: see datastream.paths.expand.
+
+        The answer of before will do for a while, where the folder has not changed since.
+        """
+        folder = os.path.dirname(os.path.abspath(pattern))  # noqa: PTH100, PTH120 - see expand
+        now = time.monotonic()
+        changed = -1 if has_magic(folder) else self._changed(folder)
+        before = self._matches.get(pattern)
+        is_same = before is not None and before.changed_ns == changed > 0
+        if before is not None and is_same:
+            is_sure = before.listed_at - before.seen_at > COARSE
+            if is_sure and now - before.listed_at < MATCH_EVERY:
+                return before.names
+        seen_at = before.seen_at if before is not None and is_same else now
+        names = expand(pattern, known)
+        self._matches[pattern] = _Listing(changed, seen_at, now, names=names)
+        return names
 
     def rotated(self, folder: str, log: str, *, is_fresh: bool) -> list[str]:
         """Return the paths in a folder that a log of this name may have been rotated to.

@@ -201,7 +201,7 @@ class Tailer:
         if now - self._expanded_at < EXPAND_EVERY:
             return
         self._expanded_at = now
-        found = {pattern: expand(pattern, self._logs) for pattern in self._patterns}
+        found = {pattern: self._folders.matches(pattern, self._logs) for pattern in self._patterns}
         self._tell_unmatched({pattern for pattern, files in found.items() if not files})
         files = list(dict.fromkeys(chain.from_iterable(found.values())))
         logs = self._files_by_log(files)
