@@ -32,7 +32,7 @@ def folders_of(path: str, rotated_dir: str = "") -> list[str]:
     """
     found = []
     for log in dict.fromkeys((path, os.path.realpath(path))):
-        folder = str(Path(log).parent)
+        folder = os.path.dirname(log)  # noqa: PTH120 - as quick as can be
         found.append(folder)
         if rotated_dir:
             found.append(os.path.normpath(Path(folder) / rotated_dir))

@@ -165,7 +165,8 @@ class Looker:
         for folder in folders:
             try:
                 for log in logs:
-                    for path in self._folders.rotated(folder, Path(log).name, is_fresh=is_fresh):
+                    name = os.path.basename(log)  # noqa: PTH119 - as quick as can be
+                    for path in self._folders.rotated(folder, name, is_fresh=is_fresh):
                         paths[path] = Role.ROTATED
                 for path in self._folders.names(folder) if orphans else ():
                     paths.setdefault(path, Role.OTHER)
