@@ -112,7 +112,7 @@ def rotated(path: Path, suffix: int | str = 1) -> Path:
 
 def all_lines(tailer: Tailer) -> list[bytes]:
     """Hand out and confirm everything, until there is no more for now, in quiet logs either."""
-    tailer._looked_at_quiet = float("-inf")
+    tailer._schedule.disturb()
     lines = []
     for piece in tailer.slices():
         if piece is None:

@@ -221,7 +221,6 @@ def test_a_log_that_is_deleted_before_its_turn(path: Path) -> None:
     other.unlink()
     path.unlink()
     tailer.confirm()
-    tailer._looked_at_quiet = float("-inf")
 
     assert tailer.open_files == 4
     assert tailer.behind_bytes == 2 + 2 + 13

@@ -48,9 +48,9 @@ class Schedule:
         self._quiet.pop(log, None)
 
     def disturb(self) -> None:
-        """Ask every log itself next time: something was done to them."""
-        self._quiet.clear()
-        self._changed.clear()
+        """Look at every log next time: something was done to them."""
+        self._forget_quiet()
+        self._looked_at = float("-inf")
 
     def due(self, logs: Collection[Log]) -> list[Log]:
         """Return which of all logs to look at now."""
@@ -72,7 +72,7 @@ class Schedule:
     def _wake(self, now: float) -> None:
         """Drop from the quiet logs those in which something may have changed."""
         if any(self._folders.changed(f) != changed for f, changed in self._changed.items()):
-            self.disturb()
+            self._forget_quiet()
         try:
             awake = [
                 log
@@ -80,10 +80,15 @@ class Schedule:
                 if until <= now or (descriptor >= 0 and lseek(descriptor, 0, SEEK_END) != length)
             ]
         except OSError:
-            self.disturb()  # one cannot be asked any more, and says so itself
+            self._forget_quiet()  # one cannot be asked any more, and says so itself
             return
         for log in awake:
             del self._quiet[log]
+
+    def _forget_quiet(self) -> None:
+        """Ask every log itself whether it is quiet."""
+        self._quiet.clear()
+        self._changed.clear()
 
     def _is_still(self, log: Log, now: float) -> bool:
         still = log.still(now)

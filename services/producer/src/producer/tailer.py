@@ -208,11 +208,7 @@ class Tailer:
         new = [path for path in logs if path not in self._logs]
         if new:
             self._take_up_new(new, logs)
-        if logs is not self._asked_for:
-            self._asked_for = logs
-            for path, asked in logs.items():
-                if path in self._logs and self._logs[path].ask_for(asked):
-                    self._schedule.keep_busy(self._logs[path])
+        self._ask_for(logs)
         for path in self._logs.keys() - logs.keys():
             if not self._logs[path].readers and not os.path.lexists(path):
                 self._drop(path, self._logs[path])
@@ -220,6 +216,15 @@ class Tailer:
         if now - self._forgot_at >= FORGET_EVERY:
             self._forgot_at = now
             self._forget()
+
+    def _ask_for(self, logs: dict[str, list[str]]) -> None:
+        """Let each log read the files that were found for it."""
+        if logs is self._asked_for:
+            return  # nothing is new since
+        self._asked_for = logs
+        for path, files in logs.items():
+            if path in self._logs and self._logs[path].ask_for(files):
+                self._schedule.keep_busy(self._logs[path])
 
     def _files_by_log(self, files: list[str]) -> dict[str, list[str]]:
         """Return the files of each log; worked out anew only when there are others."""
