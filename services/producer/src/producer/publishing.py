@@ -74,18 +74,32 @@ class PatientPublisher:
         self._context.close()
 
     def _until_it_works(self, action: Callable[[], None]) -> None:
+        try:
+            self._try(action)
+        except Unavailable as error:
+            self._try_again(action, error)
+        self._metrics.answered("rabbitmq")
+        if not self._is_told:
+            # Not earlier: a session that opens may still refuse everything.
+            self._is_told = True
+            logger.info("Connected to RabbitMQ")
+
+    def _try_again(self, action: Callable[[], None], failure: Unavailable) -> None:
+        """Try until it works; the first attempt was made, since a policy takes its time."""
+        first = [failure]
+
+        def attempt() -> None:
+            if first:
+                raise first.pop()
+            self._try(action)
+
         policy = retrying(
             "RabbitMQ",
             until=self._stop,
             wait=self._back_off,
             observe=lambda reason, lasted: self._metrics.failed("rabbitmq", reason, lasted),
         )
-        policy(self._try, action)
-        self._metrics.answered("rabbitmq")
-        if not self._is_told:
-            # Not earlier: a session that opens may still refuse everything.
-            self._is_told = True
-            logger.info("Connected to RabbitMQ")
+        policy(attempt)
 
     def _try(self, action: Callable[[], None]) -> None:
         try:
