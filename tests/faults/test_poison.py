@@ -107,6 +107,7 @@ def test_a_row_that_the_database_refuses(deployment: Deployment, writer: Writer)
     assert deployment.query(refused) == [(before,)]
     for consumer in (lake, clean):  # not even once: what is the data's fault stays it
         assert consumer.metric("datastream_retries_total", dependency="mysql") == 0
+        assert consumer.metric("datastream_slices_crashed_total") == 0
     assert_told(4_001, producer=producer)
 
 

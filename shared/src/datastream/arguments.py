@@ -1,4 +1,4 @@
-"""What a person types as numbers, times and streams: types of arguments for argparse."""
+"""What a person types: a command with --help and --version, and numbers, times and streams."""
 
 from __future__ import annotations
 
@@ -6,9 +6,23 @@ import argparse
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib.metadata import metadata
 
 #: What the widest integer of the tables, of the checkpoint and of an AMQP header holds.
 LARGEST = 2**63 - 1
+
+#: What --help of a service says of its settings.
+SETTINGS = "Settings come from the environment and .env: see .env.example."
+
+
+def parser_of(
+    distribution: str, command: str, epilog: str | None = None
+) -> argparse.ArgumentParser:
+    """Return a parser of an installed distribution's command, with --help and --version."""
+    about = metadata(distribution)
+    parser = argparse.ArgumentParser(prog=command, description=about["Summary"], epilog=epilog)
+    parser.add_argument("--version", action="version", version=f"{command} {about['Version']}")
+    return parser
 
 
 def whole_number(lowest: int) -> Callable[[str], int]:

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from datastream import rabbitmq
+from datastream.arguments import parser_of
 from datastream.config import EX_CONFIG, ConfigError, Environment, RabbitSettings
 from datastream.errors import Unavailable
 from datastream_operator import (
@@ -41,9 +42,7 @@ def topology(_arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """Run one of the commands; return its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="datastream", description="Operate Datastream: web server logs into MySQL."
-    )
+    parser = parser_of("datastream-operator", "datastream")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     command = commands.add_parser("migrate", help="create or update the tables")

@@ -12,6 +12,7 @@ from clean_consumer.settings import EnrichmentSettings
 from clean_consumer.store import Warehouse
 from clean_consumer.tables import TABLES
 from datastream import logs, metrics, topology
+from datastream.arguments import SETTINGS, parser_of
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
 from datastream.consuming import Preparation
 from datastream.mysql import Session
@@ -44,6 +45,7 @@ def run(env: Environment) -> int:
 
 def main() -> int:
     """Run the service on this process's settings."""
+    parser_of("datastream-clean-consumer", "clean-consumer", SETTINGS).parse_args()
     return start(NAME, run)
 
 

@@ -6,6 +6,7 @@ import sys
 from contextlib import closing
 
 from datastream import logs, metrics, topology
+from datastream.arguments import SETTINGS, parser_of
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
 from datastream.consuming import Preparation
 from datastream.mysql import Session
@@ -36,6 +37,7 @@ def run(env: Environment) -> int:
 
 def main() -> int:
     """Run the service on this process's settings."""
+    parser_of("datastream-lake-consumer", "lake-consumer", SETTINGS).parse_args()
     return start(NAME, run)
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from threading import Event
 
 from datastream import logs, metrics
-from datastream.arguments import moment, stream_number, whole_number
+from datastream.arguments import SETTINGS, moment, parser_of, stream_number, whole_number
 from datastream.config import Environment, RabbitSettings, ServiceSettings
 from datastream.errors import Unavailable
 from datastream.parsing import AUTO
@@ -140,11 +140,7 @@ def publish(
 
 def main() -> int:
     """Run the service on this process's settings and command line."""
-    parser = argparse.ArgumentParser(
-        prog=NAME,
-        description="Tail web server logs and publish their lines to RabbitMQ, none lost.",
-        epilog="Settings come from the environment and .env: see .env.example.",
-    )
+    parser = parser_of("datastream-producer", NAME, SETTINGS)
     parser.add_argument(
         "paths",
         nargs="*",

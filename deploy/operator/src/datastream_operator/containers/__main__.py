@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable
 
+from datastream.arguments import parser_of
 from datastream.config import EX_CONFIG, ConfigError, Environment
 from datastream.errors import Unavailable
 from datastream_operator import migrate
@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[Callable[[Environment], None], str]] = {
 
 def main() -> int:
     """Run one of the commands; return its exit code."""
-    parser = argparse.ArgumentParser(prog="datastream-operator")
+    parser = parser_of("datastream-operator", "datastream-operator")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (run, words) in COMMANDS.items():
         commands.add_parser(name, help=words).set_defaults(run=run)
