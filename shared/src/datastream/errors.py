@@ -33,7 +33,9 @@ def release(error: BaseException) -> None:
 
     While an error is kept its traceback keeps them: a batch and its statements, megabytes each.
     """
+    seen: set[int] = set()
     cause: BaseException | None = error
-    while cause is not None:
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))  # one that is raised twice may be its own cause
         traceback.clear_frames(cause.__traceback__)
         cause = cause.__cause__ or cause.__context__

@@ -8,6 +8,7 @@ for a dependency.
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -378,9 +379,12 @@ class DoctorMetrics(ServiceMetrics):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self, address: tuple[str, int], metrics: ServiceMetrics) -> None:
+    def __init__(self, host: str, port: int, metrics: ServiceMetrics) -> None:
         self.metrics = metrics
-        super().__init__(address, _Handler)
+        # Of a name with several addresses the first, which may be one of IPv6.
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family, _, _, _, address = found[0]
+        super().__init__((str(address[0]), port), _Handler)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing of a client that hangs up; anything else is a mistake of ours."""
@@ -427,7 +431,7 @@ def serve(metrics: ServiceMetrics, host: str, port: int) -> Iterator[int]:
     Raises ConfigError when the port cannot be had.
     """
     try:
-        server = _Server((host, port), metrics)
+        server = _Server(host, port, metrics)
     except OSError as error:
         raise ConfigError(
             f"METRICS_HOST is {host} and METRICS_PORT is {port}; "
@@ -435,7 +439,8 @@ def serve(metrics: ServiceMetrics, host: str, port: int) -> Iterator[int]:
         ) from error
     bound = int(server.server_address[1])
     Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    logger.info("Serving metrics", extra={"url": f"http://{host}:{bound}/metrics"})
+    name = f"[{host}]" if ":" in host else host
+    logger.info("Serving metrics", extra={"url": f"http://{name}:{bound}/metrics"})
     try:
         yield bound
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import http.client
+import logging
 import re
 import socket
 import struct
@@ -317,6 +318,18 @@ def test_a_scrape_is_read_by_the_parser() -> None:
     assert kind.startswith("text/plain; version=")
     names = {family.name for family in text_string_to_metric_families(text)}
     assert "datastream_lines_published" in names
+
+
+def test_metrics_are_served_over_ipv6(caplog: pytest.LogCaptureFixture) -> None:
+    """To whoever types the address that is logged."""
+    caplog.set_level(logging.INFO)
+
+    with metrics.serve(ServiceMetrics(), "::1", 0) as port:
+        url = f"http://[::1]:{port}/metrics"
+        with urllib.request.urlopen(url) as response:
+            assert response.status == 200
+
+    assert [record.url for record in caplog.records] == [url]  # type: ignore[attr-defined]
 
 
 def test_the_port_is_free_again_afterwards() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from contract.fake_broker import FakeBroker
 from datastream import mysql, rabbitmq, retry, service
 from datastream.config import ConfigError, Environment, RabbitSettings, Secret
 from datastream.consuming import CRASHES_IN_A_ROW, Delivery, Message, Outcome, Preparation
-from datastream.errors import Unavailable
+from datastream.errors import Unavailable, release
 from datastream.metrics import ConsumerMetrics, ServiceMetrics
 from datastream.rabbitmq import Queue
 from datastream.service import keep_session, run_consumer, start
@@ -367,3 +368,32 @@ def test_an_item_that_takes_too_long_is_tried_again(
 
     assert store.stored == [b"x"]
     assert list(away) == []
+
+
+def test_what_an_ended_session_held_is_let_go() -> None:
+    """Of every error that led to its end, also of one that is raised again as its own cause."""
+
+    class Batch:
+        """Something large."""
+
+    held: list[weakref.ref[Batch]] = []
+    stored = ValueError("of the driver")
+
+    def fail() -> None:
+        batch = Batch()
+        held.append(weakref.ref(batch))
+        raise stored
+
+    try:
+        try:
+            try:
+                fail()
+            except ValueError as error:
+                raise Unavailable("gone") from error
+        except Unavailable:
+            raise stored  # noqa: B904 - as some clients do
+    except ValueError as error:
+        assert held[0]() is not None
+        release(error)
+
+    assert held[0]() is None

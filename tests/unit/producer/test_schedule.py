@@ -50,13 +50,13 @@ class Logs:
         self.schedule.keep_busy(log)
         return log
 
-    def pass_by(self, seconds: float) -> list[str]:
-        """Let time pass; read what is due then, and return the names of these logs."""
+    def pass_by(self, seconds: float, at_most: int = 1_000) -> list[str]:
+        """Let time pass; read slices of what is due then, and return the names of these logs."""
         self._clock.now += seconds
         self.folders.begin_round()
         due = self.schedule.due(self.logs)
         for log in due:
-            Followed.of(log).read()
+            Followed.of(log).read(at_most)
         return sorted(Path(log.path).name for log in due)
 
 
@@ -138,10 +138,25 @@ def test_after_something_was_done_to_the_logs_all_are_asked_at_once(logs: Logs) 
     assert logs.pass_by(0.001) == ["a.log"]
 
 
-def test_a_log_that_is_dropped_is_not_due(logs: Logs) -> None:
-    """Nor is it asked."""
-    dropped = logs.logs.pop(0)
-    dropped.close()
-    logs.schedule.drop(dropped)
+def test_lines_that_were_read_and_not_sent_keep_a_log_awake(logs: Logs) -> None:
+    """However long a slice is in hand: nothing of the file will ever change."""
+    append(logs.paths[0], *(b"%d" % number for number in range(2_500)))
+    assert logs.pass_by(LOOK_AT_QUIET_EVERY, at_most=1) == ["a.log"]
 
-    assert logs.pass_by(LOOK_AT_QUIET_EVERY) == []
+    rounds = [logs.pass_by(2 * QUIET_AFTER, at_most=1) for _ in range(4)]
+
+    assert rounds == [["a.log"], ["a.log"], [], []]
+    assert logs.logs[0].behind_bytes == 0
+
+
+def test_a_log_that_is_dropped_is_not_due(logs: Logs) -> None:
+    """Neither a busy one nor a quiet one."""
+    busy, quiet = logs.logs
+    logs.schedule.keep_busy(busy)
+    logs.logs.clear()
+    for log in (busy, quiet):
+        logs.schedule.drop(log)
+
+    assert logs.pass_by(0.001) == []
+    assert logs.pass_by(2.0) == []
+    assert logs.schedule.is_decided

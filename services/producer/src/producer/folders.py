@@ -21,7 +21,7 @@ PACKED_SUFFIXES = frozenset({"gz", "xz", "bz2", "zst"})
 #: Seconds for which a folder may change without another time of its last change.
 COARSE = 0.05
 #: Seconds after which a pattern is matched again, whatever its folder says: a link is a file once
-#: there is what it points to.
+#: there is what it points to, and a file server tells of changes late.
 MATCH_EVERY = 5.0
 
 

@@ -195,6 +195,8 @@ class Log:
         live = self._live
         if self.is_undecided or self._remainders or len(self.readers) != (live is not None):
             return None
+        if live is not None and (live.has_lines or live.is_in_hand):
+            return None
         length = -1 if live is None else live.ended_length
         if self._has_changed():
             return None

@@ -52,7 +52,10 @@ class Checkpoint(Protocol):
 
 
 def _save(tailer: Slices, checkpoint: Checkpoint) -> dict[int, int]:
-    """Write the state; return by how many bytes each stream's file is known by it."""
+    """Write the state; return by how many bytes each stream's file is known by it.
+
+    Where it cannot be written, that is told, and tried again once it is due.
+    """
     state = tailer.state()
     checkpoint.save(state)
     return {place.stream_id: place.prefix_length for place in state.places}

@@ -363,7 +363,7 @@ class StreamReader:
             return self._cut_head() if len(self._pending) > limits.line_bytes else None
         lines = self._pending[:end].split(b"\n", limits.slice_lines)[: limits.slice_lines]
         if end > limits.line_bytes and max(map(len, lines)) > limits.line_bytes:
-            whole = next((i for i, line in enumerate(lines) if len(line) > limits.line_bytes), None)
+            whole = next(i for i, line in enumerate(lines) if len(line) > limits.line_bytes)
             if whole == 0:
                 return self._cut_head()
             lines = lines[:whole]

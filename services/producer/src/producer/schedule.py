@@ -80,7 +80,7 @@ class Schedule:
                 if until <= now or (descriptor >= 0 and lseek(descriptor, 0, SEEK_END) != length)
             ]
         except OSError:
-            self._forget_quiet()  # one cannot be asked any more, and says so itself
+            self._forget_quiet()  # a log says itself why its file cannot be asked
             return
         for log in awake:
             del self._quiet[log]

@@ -97,6 +97,8 @@ class Tailer:
             self._expand()
         logs = self._logs.values()
         for log in list(logs) if self._source.once else self._schedule.due(logs):
+            if self._logs.get(log.path) is not log:
+                continue  # it was dropped while a slice of another one was in hand
             handed = log.next()
             if handed is not None or log.is_undecided:
                 self._schedule.keep_busy(log)
@@ -208,7 +210,7 @@ class Tailer:
         new = [path for path in logs if path not in self._logs]
         if new:
             self._take_up_new(new, logs)
-        self._ask_for(logs)
+        self._ask_for(logs, are_new=bool(new))
         for path in self._logs.keys() - logs.keys():
             if not self._logs[path].readers and not os.path.lexists(path):
                 self._drop(path, self._logs[path])
@@ -217,10 +219,10 @@ class Tailer:
             self._forgot_at = now
             self._forget()
 
-    def _ask_for(self, logs: dict[str, list[str]]) -> None:
-        """Let each log read the files that were found for it."""
-        if logs is self._asked_for:
-            return  # nothing is new since
+    def _ask_for(self, logs: dict[str, list[str]], *, are_new: bool) -> None:
+        """Let each log read the files that were found for it; some logs may be new."""
+        if logs is self._asked_for and not are_new:
+            return
         self._asked_for = logs
         for path, files in logs.items():
             if path in self._logs and self._logs[path].ask_for(files):
