@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,6 +59,17 @@ class Rotated(AnyHistory):
         self.now += 2 * log_module.ROTATED_QUIET
         self.read(3)
         self.save()
+
+    def tick(self) -> None:
+        """Let the monotonic time pass a little whenever it is asked for: no two rounds are one."""
+        ticks = count()
+        clock = SimpleNamespace(
+            time=lambda: self.now,
+            time_ns=lambda: int(self.now * 1e9),
+            monotonic=lambda: self.now + 1e-6 * next(ticks),
+        )
+        for module in ("log", "reader", "folders"):
+            self.patch.setattr(f"producer.{module}.time", clock)
 
     def start(self, places: list[Place], generations: dict[int, int], *, is_new: bool) -> None:
         """Start a producer on what the one before left."""
@@ -308,20 +320,8 @@ def drive(kind: str, way: str, moments: list[Moment], plan: dict[int, int]) -> l
     """Drive one order; return those that differ from it at a later call."""
     machine = Rotated()
     machine.begin_as(kind)
-    ticks = [0.0]
-
-    def monotonic() -> float:
-        ticks[0] += 1e-6
-        return machine.now + ticks[0]
-
+    machine.tick()
     try:
-        clock = SimpleNamespace(
-            time=lambda: machine.now,
-            time_ns=lambda: int(machine.now * 1e9),
-            monotonic=monotonic,
-        )
-        for module in ("log", "reader", "folders"):
-            machine.patch.setattr(f"producer.{module}.time", clock)
         driven = Interleaved(machine, moments, plan, STEPS_AT_A_CALL[way])
         handed = machine.log.next() if way == "running" else None
         if way == "starting":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from producer import log as log_module
 from producer.files import LogFile
+from producer.log import Log
 from producer.places import State
 from producer.tailer import Tailer
 from unit.producer.followed import FOLLOW, ONCE, Followed, all_lines, append, rotated
@@ -248,3 +250,49 @@ def test_a_tar_is_no_text(path: Path) -> None:
 
     assert followed.read() == [b"1"]
     assert "tar" in followed.log.unread[str(rotated(path, 2))]
+
+
+def test_a_copy_of_what_a_truncated_log_holds_by_now(path: Path) -> None:
+    """A slice is in hand over a rotation by copytruncate, and the next one is not over yet."""
+    append(path, b"header", b"1", b"2")
+    log = Followed(path, is_new=True)
+    while (handed := log.log.next()) is None:
+        pass
+    shutil.copy(path, rotated(path, 2))
+    os.truncate(path, 0)
+    append(path, b"header", b"3")
+    shutil.copy(path, rotated(path, 1))
+    for _ in range(4):
+        log.log.look()  # while it is waited for
+    handed[0].confirm()
+    log.log.note(handed[0])
+
+    while_it_lasts = log.read()
+    os.truncate(path, 0)
+    append(path, b"header", b"4")
+
+    assert while_it_lasts == [b"header", b"3"]
+    assert log.read() == [b"header", b"4"]
+
+
+def test_a_copy_that_is_renamed_while_it_is_looked_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line that was not whole was read, and not sent, when the log was copied and truncated."""
+    monkeypatch.setattr(log_module, "ROTATED_QUIET", 0.0)
+    path.write_bytes(b"not whole")
+    log = Followed(path, is_new=True)
+    assert log.read() == []
+    shutil.copy(path, rotated(path, 1))
+    os.truncate(path, 0)
+    append(path, b"2")
+    is_in_a_file = Log._is_in_a_file
+
+    def renamed(self: Log, part: bytes) -> bool:
+        if rotated(path, 1).exists():
+            rotated(path, 1).rename(rotated(path, 2))
+        return is_in_a_file(self, part)
+
+    monkeypatch.setattr(Log, "_is_in_a_file", renamed)
+
+    assert sorted(log.read() + log.read()) == [b"2", b"not whole"]

@@ -173,7 +173,11 @@ class Log:
             return None
         if self._remainders and not self.is_undecided and self._is_clear(self._remainders[0]):
             reader = self._remainders[0]
-            piece = self._last_words(reader)
+            try:
+                piece = self._last_words(reader)
+            except FileNotFoundError:
+                self.is_undecided = True  # renamed or packed just now: the next look sees what
+                return None
             if piece is not None:
                 return reader, piece
             self._remainders.remove(reader)
@@ -588,7 +592,10 @@ class Log:
         self.is_undecided = True
 
     def _last_words(self, reader: StreamReader) -> Slice | None:
-        """Return what was read last of a file that was truncated; None if a copy has it."""
+        """Return what was read last of a file that was truncated; None if a copy has it.
+
+        Raises FileNotFoundError when a file that may be a copy is not there any more.
+        """
         if reader.is_stale:
             return None  # it is there still, and is read in the file that is opened again
         if not reader.is_known:
@@ -613,11 +620,20 @@ class Log:
         return piece
 
     def _is_in_a_file(self, part: bytes) -> bool:
-        """Say whether a file of the log begins with some bytes."""
-        for path in self._looker.there:
-            with suppress(OSError), closing(LogFile(path)) as file:
-                if file.read(0, len(part)) == part:
+        """Say whether a file of the log begins with some bytes. Raises FileNotFoundError."""
+        for reader in self.readers:  # whatever they are called by now
+            with suppress(OSError):
+                if reader.file.read(0, len(part)) == part:
                     return True
+        for path in self._looker.there:
+            try:
+                with closing(LogFile(path)) as file:
+                    if file.read(0, len(part)) == part:
+                        return True
+            except FileNotFoundError:
+                raise
+            except OSError:
+                continue  # told by the look
         return False
 
     def _failed(self, reader: StreamReader, error: OSError) -> None:

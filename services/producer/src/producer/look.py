@@ -433,7 +433,8 @@ class _Looking:
                 yield other
         try:
             status = os.stat(live)  # noqa: PTH116 - as above
-            if (status.st_dev, status.st_ino) not in self.open_files:
+            former = self.open_files.get((status.st_dev, status.st_ino))
+            if former is None or former.is_lost:  # what it holds now is new
                 yield self.opened(live)
         except OSError:
             return
