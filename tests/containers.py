@@ -88,7 +88,8 @@ class InContainer(Server):
     @contextmanager
     def paused(self) -> Iterator[None]:
         """Stop all of it where it is for the length of the block."""
-        docker("pause", self.container)
+        # On a busy machine an engine may find some of many threads still at work, and give up.
+        eventually(lambda: docker("pause", self.container))
         try:
             yield
         finally:
