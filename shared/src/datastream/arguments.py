@@ -6,7 +6,8 @@ import argparse
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib.metadata import metadata
+
+from datastream import __version__
 
 #: What the widest integer of the tables, of the checkpoint and of an AMQP header holds.
 LARGEST = 2**63 - 1
@@ -15,13 +16,10 @@ LARGEST = 2**63 - 1
 SETTINGS = "Settings come from the environment and .env: see .env.example."
 
 
-def parser_of(
-    distribution: str, command: str, epilog: str | None = None
-) -> argparse.ArgumentParser:
-    """Return a parser of an installed distribution's command, with --help and --version."""
-    about = metadata(distribution)
-    parser = argparse.ArgumentParser(prog=command, description=about["Summary"], epilog=epilog)
-    parser.add_argument("--version", action="version", version=f"{command} {about['Version']}")
+def parser_of(command: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
+    """Return a parser of a command, with --help and --version."""
+    parser = argparse.ArgumentParser(prog=command, description=description, epilog=epilog)
+    parser.add_argument("--version", action="version", version=f"{command} {__version__}")
     return parser
 
 

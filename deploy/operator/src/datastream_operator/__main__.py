@@ -42,7 +42,11 @@ def topology(_arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """Run one of the commands; return its exit code."""
-    parser = parser_of("datastream-operator", "datastream")
+    parser = parser_of(
+        "datastream",
+        "Operates Datastream, web server logs in MySQL: tables, topology, checks, sample logs, a"
+        " demo.",
+    )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     command = commands.add_parser("migrate", help="create or update the tables")

@@ -20,6 +20,7 @@ from datastream.service import run_consumer, start
 from datastream.shutdown import stop_on_signals
 
 NAME = "clean_consumer"
+DESCRIPTION = "Parses every line of a log into typed columns in MySQL."
 DEFAULT_METRICS_PORT = 9103
 
 
@@ -45,7 +46,7 @@ def run(env: Environment) -> int:
 
 def main() -> int:
     """Run the service on this process's settings."""
-    parser_of("datastream-clean-consumer", "clean-consumer", SETTINGS).parse_args()
+    parser_of("clean-consumer", DESCRIPTION, SETTINGS).parse_args()
     return start(NAME, run)
 
 

@@ -15,6 +15,7 @@ from datastream.shutdown import stop_on_signals
 from lake_consumer.store import Lake
 
 NAME = "lake_consumer"
+DESCRIPTION = "Keeps every line of a log, byte for byte, in MySQL."
 DEFAULT_METRICS_PORT = 9102
 
 
@@ -37,7 +38,7 @@ def run(env: Environment) -> int:
 
 def main() -> int:
     """Run the service on this process's settings."""
-    parser_of("datastream-lake-consumer", "lake-consumer", SETTINGS).parse_args()
+    parser_of("lake-consumer", DESCRIPTION, SETTINGS).parse_args()
     return start(NAME, run)
 
 

@@ -34,6 +34,7 @@ from producer.settings import ProducerSettings
 from producer.tailer import NoInput, Tailer
 
 NAME = "producer"
+DESCRIPTION = "Tails web server logs and publishes them to RabbitMQ in slices."
 DEFAULT_METRICS_PORT = 9101
 
 #: Exit codes of sysexits.h: a checkpoint that is none, no log to read once, a state folder in use.
@@ -140,7 +141,7 @@ def publish(
 
 def main() -> int:
     """Run the service on this process's settings and command line."""
-    parser = parser_of("datastream-producer", NAME, SETTINGS)
+    parser = parser_of(NAME, DESCRIPTION, SETTINGS)
     parser.add_argument(
         "paths",
         nargs="*",

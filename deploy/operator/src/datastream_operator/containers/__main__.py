@@ -27,7 +27,7 @@ COMMANDS: dict[str, tuple[Callable[[Environment], None], str]] = {
 
 def main() -> int:
     """Run one of the commands; return its exit code."""
-    parser = parser_of("datastream-operator", "datastream-operator")
+    parser = parser_of("datastream-operator", "What the containers of Datastream run.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, (run, words) in COMMANDS.items():
         commands.add_parser(name, help=words).set_defaults(run=run)
