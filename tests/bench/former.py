@@ -16,7 +16,6 @@ from pathlib import Path
 LOOK_EVERY = 0.02
 COMPARED = 256
 SLICE_BYTES = 256 * 1024
-SLICE_LINES = 1_000
 LINE_BYTES = 64 * 1024
 #: Seconds without growth after which a file that was replaced was done with.
 ROTATED_QUIET = 60.0

@@ -1,6 +1,6 @@
 """What the Datastream services share."""
 
-#: Of everything here: the images hold no packages that could be asked.
 from __future__ import annotations
 
+#: The version of everything here: images hold no installed packages that could be asked for theirs.
 __version__ = "0.1.0"

@@ -94,7 +94,7 @@ def expand(pattern: str, known: Container[str] = ()) -> list[str]:
     """
     absolute = os.path.abspath(pattern)  # noqa: PTH100 - resolve() would follow symbolic links
     if glob.has_magic(pattern) and not Path(absolute).exists():
-        # Path.glob refuses absolute patterns.
+        # Path.glob refuses absolute patterns; a path is built for none of a thousand files.
         paths = sorted(glob.glob(absolute))  # noqa: PTH207
         return [path for path in paths if path in known or os.path.isfile(path)]  # noqa: PTH113
     return [absolute]
