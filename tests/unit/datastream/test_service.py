@@ -370,12 +370,40 @@ def test_an_item_that_takes_too_long_is_tried_again(
     assert list(away) == []
 
 
-def test_what_an_ended_session_held_is_let_go() -> None:
-    """Of every error that led to its end, also of one that is raised again as its own cause."""
+class Batch:
+    """Something large."""
 
-    class Batch:
-        """Something large."""
 
+def test_what_a_session_held_is_let_go_before_the_next() -> None:
+    """Not only once the error that ended it is forgotten."""
+    held: list[weakref.ref[Batch]] = []
+    are_gone: list[bool] = []
+
+    class Stop(Event):
+        """Is asked to wait between two sessions, and stops."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            """Note what is left of the session."""
+            are_gone.extend(batch() is None for batch in held)
+            self.set()
+            return True
+
+    @contextmanager
+    def open_session() -> Iterator[object]:
+        yield object()
+
+    def use(_session: object) -> None:
+        batch = Batch()
+        held.append(weakref.ref(batch))
+        raise Unavailable("gone")
+
+    keep_session(open_session, use, ServiceMetrics(), Stop())
+
+    assert are_gone == [True]
+
+
+def test_what_the_frames_of_an_error_hold_is_let_go() -> None:
+    """Of every error that led to it, also of one that is raised again as its own cause."""
     held: list[weakref.ref[Batch]] = []
     stored = ValueError("of the driver")
 
