@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from datastream.consuming import Delivery, Message, Preparation
 from datastream.errors import Unavailable
-from datastream.rabbitmq import BATCH_BYTES, BATCH_LINES, GROWN_BYTES, MESSAGE_BYTES, PREFETCH
+from datastream.rabbitmq import BATCH_BYTES, BATCH_LINES, GROWN_BYTES, GROWN_PREFETCH, PREFETCH
 from datastream.slices import Slice
 from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, DELIVERY_LIMIT, LAKE_KEY, LAKE_QUEUE
 
@@ -171,5 +171,5 @@ class FakeQueue:
         held = len(self._unacked)
         if self._careful or held < PREFETCH:
             return not held or not self._careful
-        taken = sum(len(one.message.body) + MESSAGE_BYTES for one in self._unacked.values())
-        return taken < GROWN_BYTES
+        taken = sum(len(one.message.body) for one in self._unacked.values())
+        return held < GROWN_PREFETCH and taken < GROWN_BYTES

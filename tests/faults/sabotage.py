@@ -43,6 +43,7 @@ FILES = "services/producer/src/producer/files.py"
 HISTORY = "services/producer/src/producer/history.py"
 KNOWN = "services/producer/src/producer/known.py"
 LOG = "services/producer/src/producer/log.py"
+READER = "services/producer/src/producer/reader.py"
 PLACES = "services/producer/src/producer/places.py"
 IDENTITY = "tests/unit/producer/test_log_identity.py"
 
@@ -116,6 +117,12 @@ SABOTAGES = (
                 "HOLDS if fingerprint(before) == place.marker else",
                 "HOLDS if self.identity == place.identity else",
             ),
+            Change(
+                KNOWN,
+                "alike += [place for place in places if place.prefix == prefix]",
+                "alike += [place for place in places if prefix]",
+            ),
+            Change(READER, "if fingerprint(self._marker) != place.marker:", "if False:"),
         ),
     ),
     Sabotage(

@@ -6,19 +6,14 @@ from collections import Counter
 from threading import Event
 from typing import Any
 
+import pika
 import pytest
 
 from datastream.consuming import Preparation
-from datastream.rabbitmq import (
-    BATCH_LINES,
-    MESSAGE_BYTES,
-    PREFETCH,
-    Publisher,
-    Queue,
-)
+from datastream.rabbitmq import BATCH_LINES, GROWN_PREFETCH, PREFETCH, Queue, connect
 from datastream.slices import MOST_BYTES, Slice
 from datastream.streams import Stream
-from datastream.topology import LAKE_QUEUE
+from datastream.topology import EXCHANGE, LAKE_QUEUE
 from deployment import Deployment, eventually
 
 STREAM = Stream(7, "test", "host", "/var/log/access.log", "combined", 0)
@@ -47,14 +42,20 @@ class Watched(Queue[Slice]):
 
 
 def published(deployment: Deployment, *bodies: bytes) -> None:
-    """Publish slices that follow on one another to the lake."""
+    """Publish slices that follow on one another to the lake; returns when all are there."""
     position = 0
-    with Publisher.open(deployment.rabbit) as publisher:
+
+    def is_there() -> None:
+        assert deployment.queue_depth(LAKE_QUEUE) == len(bodies)
+
+    with connect(deployment.rabbit, "test") as connection:
+        channel = connection.channel()
         for body in bodies:
-            publisher.publish(
-                "lake.test", Slice(STREAM, position, body, body.count(b"\n") + 1, 0, 0)
-            )
+            piece = Slice(STREAM, position, body, body.count(b"\n") + 1, 0, 0)
+            properties = pika.BasicProperties(headers=piece.headers(), delivery_mode=2)
+            channel.basic_publish(EXCHANGE, "lake.test", body, properties)
             position += len(body) + 1
+        eventually(is_there)  # before the channel closes: there are no confirms
 
 
 def test_small_slices_make_large_batches(deployment: Deployment) -> None:
@@ -77,7 +78,8 @@ def test_it_holds_more_of_small_slices_and_few_of_the_largest_ones(
     deployment: Deployment, lines: int
 ) -> None:
     """When the largest suddenly follow, what is on its way goes back, and nothing is lost."""
-    small = [b"\n".join([b"line"] * lines)] * 2_500
+    # Enough for the doubling, one full batch and one more.
+    small = [b"\n".join([b"line"] * lines)] * (2 * GROWN_PREFETCH + BATCH_LINES // lines)
     large = [b"x" * MOST_BYTES] * 40
     published(deployment, *small, *large)
     seen: Counter[int] = Counter()
@@ -95,8 +97,9 @@ def test_it_holds_more_of_small_slices_and_few_of_the_largest_ones(
             if len(seen) == len(small) + len(large):
                 break
 
-    assert max(sizes) > 30 * PREFETCH * lines or max(sizes) >= BATCH_LINES
-    assert queue.most_messages > 30 * PREFETCH
-    assert queue.most_held <= PREFETCH * (MOST_BYTES + MESSAGE_BYTES) + MOST_BYTES
+    assert max(sizes) >= BATCH_LINES
+    # What was held when the limit grew for the last time, and the limit.
+    assert 30 * PREFETCH < queue.most_messages <= GROWN_PREFETCH + BATCH_LINES
+    assert queue.most_held <= (PREFETCH + 1) * MOST_BYTES
     assert returned <= 2
     assert set(seen.values()) == {1}

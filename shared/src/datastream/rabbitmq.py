@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import logging
 import struct
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from threading import Event
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 import pika
 import pika.data
@@ -54,15 +55,15 @@ BATCH_BYTES = 1024**2
 
 #: Deliveries that a consumer holds unacknowledged: few enough that as many of the greatest slices
 #: stay in memory. AMQP knows no other limit, so where small slices make small batches it is
-#: doubled, as long as they take no more than this (bytes).
+#: doubled, up to two batches of a line each: the one that is being stored and the next. Their
+#: bodies take no more than this (bytes) by then; a message takes about 1.2 KB besides.
 PREFETCH = 8
+GROWN_PREFETCH = 2 * BATCH_LINES
 GROWN_BYTES = 7 * 1024**2 // 2
 #: Where larger ones follow, and what is held is more than this (bytes), those on their way go back
 #: to the queue, and it goes on with a limit of so many: in all about PREFETCH of the greatest.
 MOST_HELD_BYTES = 5 * 1024**2
 PREFETCH_AFTER = 2
-#: What a message takes in memory besides its body (bytes).
-MESSAGE_BYTES = 3 * 1024
 
 T = TypeVar("T")
 Prepared = TypeVar("Prepared")
@@ -353,9 +354,14 @@ def _returned(method: Any, headers: dict[str, Any]) -> int:
     return count if isinstance(count, int) and count > 1 else 1
 
 
-def _size(body: bytes) -> int:
-    """Return how many bytes a message takes in memory."""
-    return len(body) + MESSAGE_BYTES
+def _interned(headers: dict[Any, Any]) -> dict[Any, Any]:
+    """Return the headers with their texts once in memory: those of a stream's slices are alike."""
+    return {_once(name): _once(value) for name, value in headers.items()}
+
+
+def _once(value: Any) -> Any:
+    # A foreign message may have anything there; a name that is not UTF-8 is bytes.
+    return sys.intern(value) if type(value) is str else value
 
 
 def _encodable(value: Any) -> Any:
@@ -368,6 +374,15 @@ def _encodable(value: Any) -> Any:
     except (pika.exceptions.UnsupportedAMQPFieldException, struct.error):
         return str(value)
     return value
+
+
+class _Arrival(NamedTuple):
+    """A message that waits to be prepared: see Preparation.take()."""
+
+    tag: int
+    message: Message
+    returned: int
+    arrived_at: float
 
 
 class Queue(Generic[Prepared]):
@@ -394,7 +409,7 @@ class Queue(Generic[Prepared]):
         self._preparation = preparation
         self._beat = beat
         self._connection = connection
-        self._arrived: deque[tuple[Any, Any, bytes, float]] = deque()
+        self._arrived: deque[_Arrival] = deque()
         self._batch: list[Delivery[Prepared]] = []
         self._lines = self._bytes = 0
         self._cancelled = False
@@ -469,11 +484,11 @@ class Queue(Generic[Prepared]):
         """Acknowledge a batch, all at once. Raises Unavailable when the session has ended."""
         if self._is_held_up() and 2 * self._held_bytes <= GROWN_BYTES:
             # Now: all that was allowed is here, so that nothing is on its way.
-            self._consume(2 * self._prefetch)
+            self._consume(min(2 * self._prefetch, GROWN_PREFETCH))
         with _translated():
             self._channel.basic_ack(batch[-1].tag, multiple=True)
         self._held -= len(batch)
-        self._held_bytes -= sum(_size(delivery.message.body) for delivery in batch)
+        self._held_bytes -= sum(len(delivery.message.body) for delivery in batch)
         self._held_before = max(0, self._held_before - len(batch))
 
     def dead_letter(self, message: Message, reason: str) -> None:
@@ -516,15 +531,20 @@ class Queue(Generic[Prepared]):
     def _is_held_up(self) -> bool:
         """Return whether the next batch has room, and the limit keeps slices from it."""
         is_at_limit = self._held - self._held_before == self._prefetch
-        return is_at_limit and not self._careful and not self._arrived and self._has_room()
+        may_grow = self._prefetch < GROWN_PREFETCH and not self._careful
+        return is_at_limit and may_grow and not self._arrived and self._has_room()
 
     def _has_room(self) -> bool:
         return self._lines < BATCH_LINES and self._bytes < BATCH_BYTES
 
     def _on_message(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._arrived.append((method, properties, body, time.monotonic()))
+        # Of pika's objects, which take twice as much, nothing is kept.
+        headers = properties.headers or {}
+        message = Message(_interned(headers), body)
+        returned = _returned(method, headers)
+        self._arrived.append(_Arrival(method.delivery_tag, message, returned, time.monotonic()))
         self._held += 1
-        self._held_bytes += _size(body)
+        self._held_bytes += len(body)
 
     def _on_cancel(self, _method: Any) -> None:
         self._cancelled = True
@@ -553,21 +573,18 @@ class Queue(Generic[Prepared]):
         """Take what has arrived into the next batch, while it has room; return whether any was."""
         grown = False
         while self._arrived and self._has_room():
-            delivery = self._take(*self._arrived.popleft())
+            delivery = self._take(self._arrived.popleft())
             self._batch.append(delivery)
             self._lines += delivery.lines
             self._bytes += len(delivery.message.body)
             grown = True
         return grown
 
-    def _take(self, method: Any, properties: Any, body: bytes, at: float) -> Delivery[Prepared]:
-        headers = properties.headers or {}
-        message = Message(headers, body)
-        returned = _returned(method, headers)
-        if self._careful and not returned:
+    def _take(self, arrival: _Arrival) -> Delivery[Prepared]:
+        if self._careful and not arrival.returned:
             self._careful = False
             self._consume(PREFETCH)
-        return self._preparation.take(method.delivery_tag, message, returned, at)
+        return self._preparation.take(*arrival)
 
 
 class Box(Publisher):
