@@ -1,1 +1,1 @@
-"""The command `datastream`: sample logs, migrations, topology, and the demo without Docker."""
+"""The command `datastream`: migrations, topology, and what the person on call needs."""

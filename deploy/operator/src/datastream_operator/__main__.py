@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
 
 from datastream import rabbitmq
 from datastream.arguments import parser_of
@@ -12,18 +15,24 @@ from datastream.errors import Unavailable
 from datastream_operator import (
     check,
     dead_letters,
-    demo,
     doctor,
     migrate,
     replay,
     rewind,
-    sample,
     verify,
 )
 from datastream_operator.doctor.management import Management
 from datastream_operator.refused import Refused
 
-EX_UNAVAILABLE = 69
+EX_USAGE, EX_UNAVAILABLE = 2, 69
+
+#: A package beside this one, and what it adds to the command where it is installed.
+PLAYGROUND = "datastream_playground"
+PLAYGROUND_COMMANDS = {
+    "sample": "write a sample log, and the truth beside it",
+    "demo": "put a log through the whole pipeline, on private servers, and report",
+    "follow": "the same, and follow the log with a live view",
+}
 
 
 def topology(_arguments: argparse.Namespace) -> int:
@@ -40,12 +49,36 @@ def topology(_arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add_playground(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    is_here = find_spec(PLAYGROUND) is not None
+    for name, words in PLAYGROUND_COMMANDS.items():
+        if is_here:
+            add_arguments, run = import_module(f"{PLAYGROUND}.commands").COMMANDS[name]
+            command = commands.add_parser(name, help=words)
+            add_arguments(command)
+        else:
+            run = partial(_not_here, name)
+            # Whatever follows is taken: nothing begins an option.
+            command = commands.add_parser(
+                name, help=f"{words}; not installed here", prefix_chars="\0", add_help=False
+            )
+            command.add_argument("arguments", nargs="*")
+        command.set_defaults(run=run)
+
+
+def _not_here(name: str, _arguments: argparse.Namespace) -> int:
+    raise Refused(
+        f"`{name}` is not installed here: it is a command of datastream-playground, which"
+        " `make venv` installs in a checkout",
+        EX_USAGE,
+    )
+
+
 def main() -> int:
     """Run one of the commands; return its exit code."""
     parser = parser_of(
         "datastream",
-        "Operates Datastream, web server logs in MySQL: tables, topology, checks, sample logs, a"
-        " demo.",
+        "Operates Datastream, web server logs in MySQL: tables, topology, checks, repairs.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -81,19 +114,7 @@ def main() -> int:
     check.add_arguments(command)
     command.set_defaults(run=check.run)
 
-    command = commands.add_parser("sample", help="write a sample log, and the truth beside it")
-    sample.add_arguments(command)
-    command.set_defaults(run=sample.run)
-
-    command = commands.add_parser(
-        "demo", help="put a log through the whole pipeline, on private servers, and report"
-    )
-    demo.add_arguments(command)
-    command.set_defaults(run=demo.demo)
-
-    command = commands.add_parser("follow", help="the same, and follow the log with a live view")
-    demo.add_follow_arguments(command)
-    command.set_defaults(run=demo.follow)
+    _add_playground(commands)
 
     arguments = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""The commands of the operator's image: definitions, migrate, status, traffic."""
+"""The commands of the operator's image: definitions, migrate, status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datastream.arguments import parser_of
 from datastream.config import EX_CONFIG, ConfigError, Environment
 from datastream.errors import Unavailable
 from datastream_operator import migrate
-from datastream_operator.containers import broker, database, state, traffic
+from datastream_operator.containers import broker, database, state
 from datastream_operator.refused import Refused
 
 EX_UNAVAILABLE = 69
@@ -21,7 +21,6 @@ COMMANDS: dict[str, tuple[Callable[[Environment], None], str]] = {
     ),
     "migrate": (database.run, "make the accounts, the tables and the grants"),
     "status": (state.run, "show rates, lag and queues"),
-    "traffic": (traffic.run, "make requests to the demo's web server, for ever"),
 }
 
 

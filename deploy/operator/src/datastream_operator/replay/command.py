@@ -14,7 +14,7 @@ from datastream.format_setting import format_of
 from datastream.mysql import Session
 from datastream.parsing import AUTO
 from datastream.rabbitmq import Publisher
-from datastream_operator.demo.interruption import interruptible
+from datastream_operator.interruption import interruptible
 from datastream_operator.progress import bar
 from datastream_operator.refused import Refused
 from datastream_operator.replay.choice import (
