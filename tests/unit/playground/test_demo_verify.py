@@ -16,7 +16,7 @@ import pytest
 from datastream.parsing import Event
 from datastream.slices import UNTERMINATED
 from datastream_operator.lines import Extent, measure, numbered_lines
-from datastream_operator.verify.tables import Rows, Stored
+from datastream_operator.verify.stored import Rows, Stored
 from datastream_playground import sample
 from datastream_playground.demo.tables import LogTables, RowCounts
 from datastream_playground.demo.verify import Findings, verify

@@ -14,15 +14,14 @@ from datastream.config import EX_CONFIG, ConfigError, Environment, RabbitSetting
 from datastream.errors import Unavailable
 from datastream_operator import (
     check,
-    dead_letters,
     doctor,
     migrate,
     replay,
     rewind,
-    verify,
 )
-from datastream_operator.doctor.management import Management
+from datastream_operator.dead_letters import command as dead_letters
 from datastream_operator.refused import Refused
+from datastream_operator.verify import command as verify
 
 EX_USAGE, EX_UNAVAILABLE = 2, 69
 
@@ -44,7 +43,7 @@ def topology(_arguments: argparse.Namespace) -> int:
     rabbit = RabbitSettings.read(env, "OPERATOR")
     rabbitmq.declare_topology(rabbit)
     sys.stdout.write("The exchanges, queues and bindings are there\n")
-    for line in doctor.policy_warnings(Management.read(env, rabbit)):
+    for line in doctor.policy_warnings(doctor.Management.read(env, rabbit)):
         sys.stderr.write(f"datastream: {line}\n")
     return 0
 

@@ -20,7 +20,7 @@ from datastream.mysql import Session
 from datastream.parsing import AUTO
 from datastream_operator.interruption import interruptible
 from datastream_operator.lines import Unreadable
-from datastream_operator.verify.tables import Stored
+from datastream_operator.verify.stored import Stored
 from datastream_playground.demo import live, report
 from datastream_playground.demo.progress import Stalled, publish_once
 from datastream_playground.demo.running import running

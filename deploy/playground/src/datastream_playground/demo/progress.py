@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from datastream.rabbitmq import connect
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
 from datastream_operator.lines import Extent, measure
-from datastream_operator.verify.tables import StreamRow
+from datastream_operator.verify.stored import StreamRow
 from datastream_playground.demo.running import Pipeline
 from datastream_playground.demo.services import Service, by_label, total
 from datastream_playground.demo.tables import LogTables, find_stream

@@ -10,7 +10,7 @@ from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
 from datastream.mysql import Transaction
-from datastream_operator.verify.tables import StreamRow, find_streams
+from datastream_operator.verify.stored import StreamRow, find_streams
 
 RAW_COUNT = "SELECT COUNT(*) FROM raw_log WHERE stream_id = %s AND line_offset < %s"
 CLEAN_COUNT = "SELECT COUNT(*) FROM clean_log WHERE stream_id = %s AND line_offset < %s"

@@ -12,7 +12,7 @@ from typing import Any
 
 from datastream_operator.lines import Extent
 from datastream_operator.verify.compare import differences
-from datastream_operator.verify.tables import Stored
+from datastream_operator.verify.stored import Stored
 from datastream_playground import sample
 from datastream_playground.demo.tables import LogTables, RowCounts
 from datastream_playground.sample import Truth
