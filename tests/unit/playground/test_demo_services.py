@@ -9,13 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from datastream_playground.demo.services import (
-    Service,
-    ServiceFailed,
-    by_label,
-    stopped_at_the_end,
-    total,
-)
+from datastream_operator.screen import by_label, total
+from datastream_playground.demo.services import Service, ServiceFailed, stopped_at_the_end
 from deployment import eventually
 
 #: Serves two counters and a gauge, and ends with END when it is asked to stop.
@@ -73,24 +68,30 @@ def test_what_it_counts_adds_up_over_its_processes(make: Make) -> None:
         service.look()
         service.look()
 
-        assert total([service], "lines_total") == 7
-        assert total([service, service], "lines_total", reason="a") == 6
-        assert by_label([service], "lines_total", "reason") == {"a": 3, "b": 4}
-        assert service.gauge("behind") == 7
+        samples = service.samples()
+        assert total([samples], "lines_total") == 7
+        assert total([samples, samples], "lines_total", reason="a") == 6
+        assert by_label([samples], "lines_total", "reason") == {"a": 3, "b": 4}
+        assert total([samples], "behind") == 7
 
         service.stop()
         service.look()
 
-        assert total([service], "lines_total") == 7
+        assert total([service.samples()], "lines_total") == 7
 
         service.start()
 
-        assert (total([service], "lines_total"), service.gauge("behind")) == (7, 0)
+        assert lines_and_behind(service) == (7, 0)
 
         service.wait_ready()
         service.look()
 
-        assert (total([service], "lines_total"), service.gauge("behind")) == (14, 7)
+        assert lines_and_behind(service) == (14, 7)
+
+
+def lines_and_behind(service: Service) -> tuple[float, float]:
+    """Return the counter and the gauge of a service, as of its last look."""
+    return total([service.samples()], "lines_total"), total([service.samples()], "behind")
 
 
 def test_its_state_is_what_it_says(make: Make) -> None:

@@ -16,7 +16,7 @@ import pytest
 from datastream.parsing import Event
 from datastream.slices import UNTERMINATED
 from datastream_operator.lines import Extent, measure, numbered_lines
-from datastream_operator.verify.stored import Rows, Stored
+from datastream_operator.verify.stored import Rows
 from datastream_playground import sample
 from datastream_playground.demo.tables import LogTables, RowCounts
 from datastream_playground.demo.verify import Findings, verify
@@ -106,7 +106,7 @@ def findings(log: Path, tables: _Tables, extent: Extent | None = None) -> Findin
 
 def compared(log: Path, tables: _Tables, extent: Extent, *, is_sample: bool) -> Findings:
     """Compare the tables with a log."""
-    return verify(cast(LogTables, tables), cast(Stored, tables), log, extent, is_sample=is_sample)
+    return verify(cast(LogTables, tables), log, extent, is_sample=is_sample)
 
 
 def test_equal_is_exact(log: Path, tables: _Tables) -> None:

@@ -1,4 +1,4 @@
-"""What is drawn while a log is followed, and the words of the report."""
+"""What is drawn while a log is followed."""
 
 from __future__ import annotations
 
@@ -8,33 +8,53 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from datastream_operator.text import printable, printable_bytes, size, with_counts
+from datastream_operator.screen import PUBLISHED, QUEUES, STORED, Process, Processes, Queue
 from datastream_playground.demo.subject import Subject
-from datastream_playground.demo.view import Rates, View, drawn
+from datastream_playground.demo.view import View, drawn
 
 SERVICES = ("producer", "lake_consumer", "clean_consumer-1", "clean_consumer-2")
 SUBJECT = Subject(Path("/var/log/nginx/access.log"), "combined", "web", is_sample=False)
+
+
+def processes(ready: str, published: float, parsed: float, **rejected: float) -> Processes:
+    """Return what the services of the demo tell when so many lines are published and parsed."""
+    stored = frozenset({("table", "clean_log")})
+    cleaner: dict[tuple[str, frozenset[tuple[str, str]]], float] = {(STORED, stored): parsed}
+    for reason, lines in rejected.items():
+        cleaner["datastream_lines_rejected_total", frozenset({("reason", reason)})] = lines
+    cleaner[STORED, frozenset({("table", "rejected_log")})] = sum(rejected.values())
+    producer = {
+        (PUBLISHED, NONE): published,
+        ("datastream_behind_bytes", NONE): 12_345_678_901.0,
+        ("datastream_behind_seconds", NONE): 3_600.0,
+    }
+    lake = {(STORED, NONE): published, ("datastream_lines_duplicate_total", NONE): 1_000_000.0}
+    return {
+        "producer": {"producer": Process(ready, producer)},
+        "lake_consumer": {"lake_consumer": Process(ready, lake)},
+        "clean_consumer": {
+            "clean_consumer-1": Process(ready, cleaner),
+            "clean_consumer-2": Process(ready, {}),
+        },
+    }
+
+
+NONE: frozenset[tuple[str, str]] = frozenset()
+WAITING = "waiting for rabbitmq, mysql"
+REASONS = {"format": 40_000.0, "empty": 5_000.0, "time": 600.0, "refused": 70.0, "truncated": 8.0}
+BEFORE = View(at=99.0, processes=processes(WAITING, 12_222_222, 12_176_544, **REASONS))
 FULL = View(
     at=100.0,
-    published=12_345_678,
-    raw=12_345_678,
-    parsed=12_300_000,
-    rejected={"format": 40_000, "empty": 5_000, "time": 600, "refused": 70, "truncated": 8},
-    duplicates=1_000_000,
-    dead_letters=3,
-    rates=Rates(123_456, 123_456, 123_000, 456),
-    behind_bytes=12_345_678_901,
-    behind_seconds=3_600.0,
-    depths={"queue-data-lake": 10_000, "queue-data-clean": 10_000},
-    states=dict.fromkeys(SERVICES, "waiting for rabbitmq, mysql"),
+    processes=processes(WAITING, 12_345_678, 12_300_000, **REASONS),
+    queues={name: Queue(10_000, 2) for name in QUEUES},
     last_rejects=[("truncated", b"\x1b[2J\x00\xff\r\n" + b"x" * 500)] * 5,
 )
 
 
-def text_of(view: View, width: int) -> str:
+def text_of(view: View, width: int, before: View = BEFORE) -> str:
     """Return what is drawn on a terminal of some width."""
     console = Console(file=io.StringIO(), width=width, markup=False)
-    console.print(drawn(view, SUBJECT))
+    console.print(drawn(view, before, SUBJECT))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -60,42 +80,41 @@ def test_everything_is_in_the_view() -> None:
     """Rates, totals, lag, queues, services, reasons."""
     text = text_of(FULL, 120)
 
-    for words in ("12,345,678", "123,456", "12.3 GB, 3600.0 s", "10,000 slices", "format 40,000"):
+    for words in ("12,345,678", "123,456", "12.3 GB, 3,600.0 s", "10,000", "format 40,000"):
         assert words in text
+    assert "/var/log/nginx/access.log  (combined; Ctrl-C ends)" in text
+    assert "1,000,000 lines were in raw_log already" in text
     for name in SERVICES:
+        assert f"{name}: {WAITING}" in text
+    for name in QUEUES:
         assert name in text
 
 
 def test_a_view_without_answers() -> None:
     """It says who does not answer."""
-    text = text_of(View(at=1.0), 80)
+    text = text_of(View(at=1.0, queues="RabbitMQ does not answer"), 80)
 
     assert "RabbitMQ does not answer" in text
     assert "the database does not answer" in text
     assert "no rejects" in text_of(View(at=1.0, last_rejects=[]), 80)
 
 
-def test_rates_are_since_another_view() -> None:
-    """And none since nothing."""
-    before = View(at=10.0, published=100, raw=100, parsed=90, rejected={"time": 10})
-    after = View(at=12.0, published=300, raw=200, parsed=100, rejected={"time": 10, "empty": 2})
+def test_rates_are_since_the_view_before() -> None:
+    """Of each service, in lines a second; and none since nothing."""
+    before = View(at=10.0, processes=processes("ready", 100, 90, time=10))
+    after = View(at=12.0, processes=processes("ready", 300, 100, time=10, empty=2))
 
-    assert after.rates_since(before) == Rates(100, 50, 5, 1)
-    assert after.rates_since(View()) == Rates()
+    def rates(before: View) -> list[str]:
+        rows = [line.split() for line in text_of(after, 80, before).splitlines()]
+        return [row[4] for row in rows if row[:1] and row[0] in after.processes]
 
-
-def test_printable_text() -> None:
-    """Only what a terminal might obey is written as an escape."""
-    assert printable("plain é ✓") == "plain é ✓"
-    assert printable("a\x1b\n\u202e\udcff") == r"a\x1b\n\u202e\udcff"
-    assert printable_bytes(b"\xc3\xa9\xff\\") == "é\\xff\\"
-    assert printable_bytes(b"x" * 999, longest=3) == "xxx"
+    assert rates(before) == ["100", "100", "6"]
+    assert rates(View()) == ["0", "0", "0"]
 
 
-def test_sizes_and_counts() -> None:
-    """In words that a person reads."""
-    assert [size(n) for n in (0, 999, 1000, 2_500_000, 1e12)] == [
-        *("0 B", "999 B", "1.0 kB", "2.5 MB", "1,000.0 GB"),
-    ]
-    counts = {"time": 1, "empty": 1, "format": 1234, "refused": 0}
-    assert with_counts(counts) == "format 1,234, empty 1, time 1"
+def test_lines_are_counted_by_what_became_of_them() -> None:
+    """Whether parsed or rejected is told apart, over all the consumers."""
+    view = View(processes=processes("ready", 300, 100, time=10, empty=2))
+
+    assert str(view) == "300 lines published, 300 kept raw, 100 parsed, 12 rejected"
+    assert view.rejected == {"time": 10, "empty": 2}

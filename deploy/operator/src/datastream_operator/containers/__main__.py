@@ -9,7 +9,7 @@ from datastream.arguments import parser_of
 from datastream.config import EX_CONFIG, ConfigError, Environment
 from datastream.errors import Unavailable
 from datastream_operator import migrate
-from datastream_operator.containers import broker, database, state
+from datastream_operator.containers import broker, database, status
 from datastream_operator.refused import Refused
 
 EX_UNAVAILABLE = 69
@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[Callable[[Environment], None], str]] = {
         "print the broker's definitions; the former ones on standard input",
     ),
     "migrate": (database.run, "make the accounts, the tables and the grants"),
-    "status": (state.run, "show rates, lag and queues"),
+    "status": (status.run, "show rates, lag and queues"),
 }
 
 

@@ -6,7 +6,6 @@ import argparse
 import io
 import sys
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pymysql
@@ -16,11 +15,9 @@ from datastream.arguments import whole_number
 from datastream.config import ConfigError, Environment
 from datastream.errors import Unavailable
 from datastream.format_setting import format_of, read_format
-from datastream.mysql import Session
 from datastream.parsing import AUTO
 from datastream_operator.interruption import interruptible
 from datastream_operator.lines import Unreadable
-from datastream_operator.verify.stored import Stored
 from datastream_playground.demo import live, report
 from datastream_playground.demo.progress import Stalled, publish_once
 from datastream_playground.demo.running import running
@@ -32,7 +29,6 @@ from datastream_playground.demo.subject import (
     sample_log,
     source_name,
 )
-from datastream_playground.demo.tables import LogTables
 from datastream_playground.demo.verify import verify
 from datastream_playground.local.errors import CannotServe, DidNotStart, FolderInUse
 from datastream_playground.sample import FORMATS as SAMPLE_FORMATS
@@ -120,11 +116,8 @@ def _demo(arguments: argparse.Namespace, folder: Path, console: Console) -> int:
         subject = own_log(arguments.log, source, line_format, console, may_be_missing=False)
     with running(subject, folder, console) as pipeline:
         run = publish_once(pipeline, console)
-        with pipeline.connected() as connection:
-            tables = LogTables(connection, run.stream)
-            with closing(Session(pipeline.mysql, "datastream demo")) as session:
-                stored = Stored(session, run.stream)
-                found = verify(tables, stored, subject.log, run.extent, is_sample=subject.is_sample)
+        with pipeline.tables() as tables:
+            found = verify(tables, subject.log, run.extent, is_sample=subject.is_sample)
         report.show(console, pipeline, run, found)
     console.print("Everything that was started is stopped.", style="dim")
     return 0 if found.is_exact else EX_FAILED

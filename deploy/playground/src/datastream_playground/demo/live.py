@@ -40,12 +40,12 @@ def follow(pipeline: Pipeline, console: Console) -> None:
                 while True:
                     time.sleep(max(0.0, view.at + VIEW_EVERY - time.monotonic()))
                     services.restart_what_ended()
-                    view = observer.view(view)
-                    show(view)
+                    before, view = view, observer.view()
+                    show(view, before)
         except KeyboardInterrupt:
             # Its connections may have been interrupted in the middle of an answer.
             view = counted(pipeline)
-    console.print(f"Stopped. In this run: {_told(view)}. The next one reads on from here.")
+    console.print(f"Stopped. In this run: {view}. The next one reads on from here.")
 
 
 def _say_where(pipeline: Pipeline, console: Console) -> None:
@@ -93,13 +93,13 @@ class _Supervisor:
 
 
 @contextmanager
-def _shown(pipeline: Pipeline, console: Console) -> Iterator[Callable[[View], None]]:
-    """Give what shows a view: in place of the one before on a terminal, else a line of it."""
+def _shown(pipeline: Pipeline, console: Console) -> Iterator[Callable[[View, View], None]]:
+    """Give what shows a view and is told the last one: in its place on a terminal, else a line."""
     if not console.is_terminal:
         yield _Telling(console)
         return
     with Live(console=console, auto_refresh=False) as live:
-        yield lambda view: live.update(drawn(view, pipeline.subject), refresh=True)
+        yield lambda view, before: live.update(drawn(view, before, pipeline.subject), refresh=True)
 
 
 class _Telling:
@@ -107,21 +107,16 @@ class _Telling:
         self._console = console
         self._told = View()
 
-    def __call__(self, view: View) -> None:
-        elapsed = view.at - self._told.at
-        if self._told.at and elapsed < TELL_EVERY:
+    def __call__(self, view: View, _before: View) -> None:
+        told, elapsed = self._told, view.at - self._told.at
+        if told.at and elapsed < TELL_EVERY:
             return
-        rates = view.rates_since(self._told)
         self._told = view
+        # Since nothing there is no rate.
+        seconds = elapsed if told.at else float("inf")
         self._console.print(
-            f"{_told(view)}; per second {rates.published:,.0f} published, "
-            f"{rates.raw:,.0f} kept raw, {rates.parsed:,.0f} parsed; "
+            f"{view}; per second {(view.published - told.published) / seconds:,.0f} published, "
+            f"{(view.raw - told.raw) / seconds:,.0f} kept raw, "
+            f"{(view.parsed - told.parsed) / seconds:,.0f} parsed; "
             f"{size(view.behind_bytes)} behind"
         )
-
-
-def _told(view: View) -> str:
-    return (
-        f"{view.published:,} lines published, {view.raw:,} kept raw, {view.parsed:,} parsed, "
-        f"{view.rejected_lines:,} rejected"
-    )

@@ -13,11 +13,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 from datastream.rabbitmq import connect
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
 from datastream_operator.lines import Extent, measure
+from datastream_operator.screen import PUBLISHED, STORED, by_label, total
 from datastream_operator.verify.stored import StreamRow
 from datastream_playground.demo.running import Pipeline
-from datastream_playground.demo.services import Service, by_label, total
-from datastream_playground.demo.tables import LogTables, find_stream
+from datastream_playground.demo.services import Service
 
+DUPLICATE = "datastream_lines_duplicate_total"
 #: Seconds between two looks, and between two lines where there is no terminal.
 LOOK_EVERY = 0.1
 TELL_EVERY = 5.0
@@ -35,9 +36,15 @@ class Stalled(Exception):
 class Progressed:
     """How many lines have come how far, says the services; those that were there already count."""
 
-    published: int = 0
-    raw: int = 0
-    parsed: int = 0
+    published: float = 0
+    raw: float = 0
+    parsed: float = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.published:,.0f} lines published, {self.raw:,.0f} kept raw, "
+            f"{self.parsed:,.0f} parsed or rejected"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,8 @@ def publish_once(pipeline: Pipeline, console: Console) -> Run:
     pipeline.producer.start(["--once", str(log)])
     _wait(pipeline, extent, console)
     seconds = time.monotonic() - begin
-    with pipeline.connected() as connection:
-        stream = find_stream(connection, pipeline.subject.source, log)
-        rows = LogTables(connection, stream).counts(extent.end)
+    with pipeline.tables() as tables:
+        rows, stream = tables.counts(extent.end), tables.stream
     for consumer in pipeline.consumers:
         consumer.look()
     return Run(
@@ -86,18 +92,17 @@ def look(pipeline: Pipeline) -> Progressed:
     """Ask the services how far the lines have come."""
     for service in pipeline.services:
         service.look()
-    names = "datastream_lines_stored_total", "datastream_lines_duplicate_total"
+    cleaners = [cleaner.samples() for cleaner in pipeline.cleaners]
     return Progressed(
-        published=total([pipeline.producer], "datastream_lines_published_total"),
-        raw=sum(total([pipeline.lake], name) for name in names),
-        parsed=sum(total(pipeline.cleaners, name) for name in names),
+        published=total([pipeline.producer.samples()], PUBLISHED),
+        raw=sum(total([pipeline.lake.samples()], name) for name in (STORED, DUPLICATE)),
+        parsed=sum(total(cleaners, name) for name in (STORED, DUPLICATE)),
     )
 
 
 def _rows(pipeline: Pipeline, extent: Extent) -> int:
-    with pipeline.connected() as connection:
-        stream = find_stream(connection, pipeline.subject.source, pipeline.subject.log)
-        return LogTables(connection, stream).counts(extent.end).raw
+    with pipeline.tables() as tables:
+        return tables.counts(extent.end).raw
 
 
 def _wait(pipeline: Pipeline, extent: Extent, console: Console) -> None:
@@ -136,9 +141,8 @@ def _has_published(pipeline: Pipeline) -> bool:
 
 
 def _has_arrived(pipeline: Pipeline, extent: Extent) -> bool:
-    with pipeline.connected() as connection:
-        stream = find_stream(connection, pipeline.subject.source, pipeline.subject.log)
-        return LogTables(connection, stream).counts(extent.end).hold(extent.lines)
+    with pipeline.tables() as tables:
+        return tables.counts(extent.end).hold(extent.lines)
 
 
 def _queues_are_empty(pipeline: Pipeline) -> bool:
@@ -151,13 +155,12 @@ def _queues_are_empty(pipeline: Pipeline) -> bool:
 
 
 def _stalled(pipeline: Pipeline, progressed: Progressed) -> Stalled:
-    dead = by_label(pipeline.consumers, "datastream_dead_letters_total", "reason")
+    dead = total((one.samples() for one in pipeline.consumers), "datastream_dead_letters_total")
     return Stalled(
         "\n".join(
             [
                 f"Nothing has moved for {STALLED_AFTER:.0f} s, and not every line has arrived: "
-                f"{progressed.published:,} published, {progressed.raw:,} kept raw, "
-                f"{progressed.parsed:,} parsed or rejected, {sum(dead.values()):,} dead letters.",
+                f"{progressed}, {dead:,.0f} dead letters.",
                 *(f"{service.name}: {service.state()}" for service in pipeline.services),
                 *(service.log_tail(5) for service in pipeline.services),
             ]
@@ -199,15 +202,13 @@ class _Telling:
     def __call__(self, progressed: Progressed) -> None:
         if time.monotonic() - self._told_at >= TELL_EVERY:
             self._told_at = time.monotonic()
-            self._console.print(
-                f"{progressed.published:,} lines published, {progressed.raw:,} kept raw, "
-                f"{progressed.parsed:,} parsed or rejected"
-            )
+            self._console.print(str(progressed))
 
 
 def _quantile(consumers: tuple[Service, ...], part: float) -> float:
     """Return the upper bound (seconds) of the bucket that a part of all slices stays within."""
-    counts = by_label(consumers, "datastream_line_to_row_seconds_bucket", "le")
+    samples = (consumer.samples() for consumer in consumers)
+    counts = by_label(samples, "datastream_line_to_row_seconds_bucket", "le")
     buckets = sorted((float(bound), count) for bound, count in counts.items())
     wanted = part * buckets[-1][1] if buckets else 0
     return next((bound for bound, count in buckets if count >= wanted), 0.0)

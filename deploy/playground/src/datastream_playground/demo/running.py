@@ -9,15 +9,15 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor
 from rich.console import Console
 
 from datastream.config import MysqlSettings, RabbitSettings, Secret
+from datastream.mysql import Session
 from datastream.rabbitmq import declare_topology
 from datastream_operator import interruption, migrate
 from datastream_playground.demo.services import STOPS_WITHIN, Service, stopped_at_the_end
 from datastream_playground.demo.subject import Subject
+from datastream_playground.demo.tables import LogTables
 from datastream_playground.local import processes
 from datastream_playground.local.packages import ensure
 from datastream_playground.local.server import secret, write_private
@@ -69,11 +69,10 @@ class Pipeline:
         return self.folder / "mysql.cnf"
 
     @contextmanager
-    def connected(self) -> Iterator[Connection[Cursor]]:
-        """Give a connection to the tables, on which every query sees what is committed then."""
-        with closing(self.database.connect(self.mysql.database)) as connection:
-            connection.autocommit(True)
-            yield connection
+    def tables(self) -> Iterator[LogTables]:
+        """Give what the tables hold of the log. Raises Unreadable and Unavailable."""
+        with closing(Session(self.mysql, "datastream demo")) as session:
+            yield LogTables.of(session, self.subject)
 
 
 @contextmanager

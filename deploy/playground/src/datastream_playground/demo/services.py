@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
 
-from prometheus_client.parser import text_string_to_metric_families
-
+from datastream_operator import screen
+from datastream_operator.screen import Samples
 from datastream_operator.text import printable
 from datastream_playground.local import processes
 from datastream_playground.local.ports import LOOPBACK, free_port
@@ -22,17 +19,9 @@ from datastream_playground.local.ports import LOOPBACK, free_port
 #: 8 seconds by itself, whatever hangs.
 READY_WITHIN = 60.0
 STOPS_WITHIN = 12.0
-#: Seconds that an answer may take. The services' HTTP servers are threads of their own.
-ANSWERS_WITHIN = 2.0
 
 #: The endings of samples that only grow while a process lives.
 _CUMULATIVE = ("_total", "_bucket", "_count", "_sum")
-
-#: A sample by its name and its labels.
-Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
-
-# No proxy lies between us and ourselves, whatever the environment says.
-_http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ServiceFailed(Exception):
@@ -54,8 +43,9 @@ class Service:
         self.stopped_with: int | None = None
         self._module = module
         self._folder = folder
-        self._port = free_port()
-        self._environment = {**environment, "METRICS_PORT": str(self._port)}
+        port = free_port()
+        self._url = f"http://{LOOPBACK}:{port}"
+        self._environment = {**environment, "METRICS_PORT": str(port)}
         self._process: Popen[bytes] | None = None
         self._before: Samples = {}
         self._samples: Samples = {}
@@ -64,7 +54,12 @@ class Service:
 
     def start(self, arguments: Sequence[str] = ()) -> None:
         """Start the process, the first or another one."""
-        self._before, self._samples = self.counted(), {}
+        self._before = {
+            sample: value
+            for sample, value in self.samples().items()
+            if sample[0].endswith(_CUMULATIVE)
+        }
+        self._samples = {}
         self._process = processes.spawn(
             [sys.executable, "-m", self._module, *arguments],
             folder=self._folder,
@@ -110,57 +105,21 @@ class Service:
         if self.exit_code is not None:
             return f"ended (exit code {self.exit_code})"
         try:
-            return self._get("/readyz").strip()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.read().decode(errors="replace").strip()
+            return screen.readiness(self._url)
         except OSError:
             return "does not answer"
 
     def look(self) -> None:
         """Ask for its metrics. When it does not answer, those from before are kept."""
-        try:
-            text = self._get("/metrics")
-        except OSError:
-            return
-        self._samples = {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
+        with suppress(OSError):
+            self._samples = screen.samples_at(f"{self._url}/metrics")
 
-    def counted(self) -> Samples:
-        """Return what it had counted at the last look, its earlier processes included."""
-        added = dict(self._before)
-        for sample, value in self._samples.items():
-            if sample[0].endswith(_CUMULATIVE):
-                added[sample] = added.get(sample, 0.0) + value
+    def samples(self) -> Samples:
+        """Return what it told at the last look; what its earlier processes counted is added."""
+        added = dict(self._samples)
+        for sample, value in self._before.items():
+            added[sample] = added.get(sample, 0.0) + value
         return added
-
-    def gauge(self, name: str) -> float:
-        """Return the value of a gauge without labels at the last look; 0 when there is none."""
-        return self._samples.get((name, frozenset()), 0.0)
-
-    def _get(self, path: str) -> str:
-        url = f"http://{LOOPBACK}:{self._port}{path}"
-        with _http.open(url, timeout=ANSWERS_WITHIN) as response:
-            body: bytes = response.read()
-            return body.decode()
-
-
-def total(services: Iterable[Service], name: str, **labels: str) -> int:
-    """Return the sum of a counter over services, and over the labels that are not given."""
-    return round(sum(by_label(services, name, "", **labels).values()))
-
-
-def by_label(services: Iterable[Service], name: str, label: str, **labels: str) -> dict[str, int]:
-    """Return the sums of a counter over services, by the values of one label."""
-    sums: Counter[str] = Counter()
-    for service in services:
-        for (sample, pairs), value in service.counted().items():
-            if sample == name and labels.items() <= dict(pairs).items():
-                sums[dict(pairs).get(label, "")] += round(value)
-    return dict(sums)
 
 
 @contextmanager

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, LiteralString
 
-from pymysql.connections import Connection
-from pymysql.cursors import Cursor
-
-from datastream.mysql import Transaction
-from datastream_operator.verify.stored import StreamRow, find_streams
+from datastream.mysql import Session
+from datastream_operator.verify.stored import Stored, StreamRow, find_streams
+from datastream_playground.demo.subject import Subject
 
 RAW_COUNT = "SELECT COUNT(*) FROM raw_log WHERE stream_id = %s AND line_offset < %s"
 CLEAN_COUNT = "SELECT COUNT(*) FROM clean_log WHERE stream_id = %s AND line_offset < %s"
@@ -62,22 +59,22 @@ class RowCounts:
         return self.raw == lines == self.parsed + self.rejected
 
 
-def find_stream(connection: Connection[Cursor], source: str, log: Path) -> StreamRow | None:
-    """Return the stream that the file at `log` is: of the generations that began like it, the last.
+class LogTables(Stored):
+    """The rows of one log; of a log without a stream there are none."""
 
-    None when the tables have nothing of it. Raises Unreadable for a file that is there.
-    """
-    with connection.cursor() as cursor:
-        streams = find_streams(Transaction(cursor), source, log)
-    return streams[-1] if streams else None
+    def __init__(self, session: Session, stream: StreamRow | None) -> None:
+        super().__init__(session, stream)
+        self.stream = stream
 
+    @classmethod
+    def of(cls, session: Session, subject: Subject) -> LogTables:
+        """Find the log's stream: of the generations that began like it, the last.
 
-class LogTables:
-    """The rows of one stream; with no stream there are none."""
-
-    def __init__(self, connection: Connection[Cursor], stream: StreamRow | None) -> None:
-        self._connection = connection
-        self._number = None if stream is None else stream.number
+        Raises Unreadable for a log that is there, and Unavailable.
+        """
+        with session.transaction() as transaction:
+            streams = find_streams(transaction, subject.source, subject.log)
+        return cls(session, streams[-1] if streams else None)
 
     def counts(self, end: int) -> RowCounts:
         """Count the rows of the lines that begin below the byte offset `end`."""
@@ -89,35 +86,31 @@ class LogTables:
 
     def rejected(self, end: int) -> dict[str, int]:
         """Count the rejects among those lines by reason."""
-        return dict(_rows(self._connection, REJECTED_COUNTS, self._number, end))
+        return dict(self._select(REJECTED_COUNTS, end))
 
     def rejects(self) -> dict[int, str]:
         """Return the reason of every reject by the line's offset."""
-        return dict(_rows(self._connection, REJECTS, self._number))
+        return dict(self._select(REJECTS))
 
     def clean_row(self, offset: int) -> tuple[Any, ...] | None:
-        """Return the row of a line in clean_log: its values in the order of an Event's fields."""
-        return next(iter(_rows(self._connection, CLEAN_ROW, self._number, offset)), None)
+        """Return the row of a parsed line: its values in the order of an Event's fields."""
+        return next(iter(self._select(CLEAN_ROW, offset)), None)
 
     def top_paths(self) -> list[tuple[str | None, int]]:
         """Return the paths that were requested most, with the number of requests."""
-        return _rows(self._connection, TOP_PATHS, self._number)
+        return self._select(TOP_PATHS)
 
     def statuses(self) -> list[tuple[int | None, int]]:
         """Return the most frequent statuses, with the number of requests."""
-        return _rows(self._connection, STATUSES, self._number)
+        return self._select(STATUSES)
 
     def last_rejects(self, number: int) -> list[tuple[str, bytes]]:
         """Return reason and text of the last rejects, the latest first."""
-        return _rows(self._connection, LAST_REJECTS, self._number, number)
+        return self._select(LAST_REJECTS, number)
 
     def _count(self, statement: LiteralString, end: int) -> int:
-        return int(_rows(self._connection, statement, self._number, end)[0][0])
+        return int(self._select(statement, end)[0][0])
 
-
-def _rows(
-    connection: Connection[Cursor], statement: LiteralString, *parameters: int | str | None
-) -> list[Any]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    def _select(self, statement: LiteralString, *parameters: int) -> list[Any]:
+        with self._session.transaction() as transaction:
+            return list(transaction.select(statement, (self._number, *parameters)))

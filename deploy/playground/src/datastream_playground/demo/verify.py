@@ -12,7 +12,6 @@ from typing import Any
 
 from datastream_operator.lines import Extent
 from datastream_operator.verify.compare import differences
-from datastream_operator.verify.stored import Stored
 from datastream_playground import sample
 from datastream_playground.demo.tables import LogTables, RowCounts
 from datastream_playground.sample import Truth
@@ -57,13 +56,11 @@ class Findings:
             self.differences.append(f"and {others:,} more of that kind")
 
 
-def verify(
-    tables: LogTables, stored: Stored, log: Path, extent: Extent, *, is_sample: bool
-) -> Findings:
+def verify(tables: LogTables, log: Path, extent: Extent, *, is_sample: bool) -> Findings:
     """Compare the tables with a log, of which what it held at `extent` must be in them.
 
     What was written to the log since then may be in the tables or not; what is must be equal.
-    Raises Unreadable.
+    Raises Unreadable and Unavailable.
     """
     counts = tables.counts(extent.end)
     found = Findings(
@@ -73,7 +70,7 @@ def verify(
         top_paths=tables.top_paths(),
         statuses=tables.statuses(),
     )
-    found.add(map(str, differences(stored, log, extent, patience=0)))
+    found.add(map(str, differences(tables, log, extent, patience=0)))
     if is_sample:
         junk, chosen = _truth(log)
         found.compared = len(chosen)
