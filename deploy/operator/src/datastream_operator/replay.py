@@ -27,7 +27,7 @@ from datastream_operator.interruption import interruptible
 from datastream_operator.progress import bar
 from datastream_operator.refused import Refused
 
-EX_USAGE, EX_UNAVAILABLE, INTERRUPTED = 64, 69, 130
+EX_USAGE, INTERRUPTED = 64, 130
 
 DESCRIPTION = """\
 Parse lines once more: they are read from raw_log and sent to the clean side alone. Rows of an older
@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.set_defaults(run=run)
     parser.add_argument("--all", action="store_true", help="every line")
     parser.add_argument("--rejected", action="store_true", help="only lines in rejected_log")
     parser.add_argument(

@@ -7,12 +7,9 @@ from collections.abc import Callable
 
 from datastream_playground import demo, sample
 
-#: Of each: what declares its arguments, and what runs it and returns the exit code.
-COMMANDS: dict[
-    str,
-    tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], int]],
-] = {
-    "sample": (sample.add_arguments, sample.run),
-    "demo": (demo.add_arguments, demo.demo),
-    "follow": (demo.add_follow_arguments, demo.follow),
+#: Of each: what declares its arguments, and which function runs it and returns the exit code.
+COMMANDS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "sample": sample.add_arguments,
+    "demo": demo.add_arguments,
+    "follow": demo.add_follow_arguments,
 }

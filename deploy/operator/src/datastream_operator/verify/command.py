@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.set_defaults(run=run)
     parser.add_argument(
         "logs", nargs="+", metavar="LOG", help="a log file, plain or packed, or a pattern"
     )

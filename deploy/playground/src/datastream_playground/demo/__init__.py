@@ -6,6 +6,6 @@ consumers among them, a log, and a report that compares the tables with the log 
 
 from __future__ import annotations
 
-from datastream_playground.demo.command import add_arguments, add_follow_arguments, demo, follow
+from datastream_playground.demo.command import add_arguments, add_follow_arguments
 
-__all__ = ["add_arguments", "add_follow_arguments", "demo", "follow"]
+__all__ = ["add_arguments", "add_follow_arguments"]

@@ -67,6 +67,7 @@ exit codes: 0 all counts are exact (follow: ended by Ctrl-C); 1 they are not, or
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `datastream demo`."""
     _describe(parser, DEMO)
+    parser.set_defaults(run=demo)
     parser.add_argument(
         "--log",
         type=Path,
@@ -86,6 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `datastream follow`."""
     _describe(parser, FOLLOW)
+    parser.set_defaults(run=follow)
     parser.add_argument(
         "--log", type=Path, metavar="FILE", required=True, help="the log: one file, no pattern"
     )

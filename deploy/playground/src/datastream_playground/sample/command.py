@@ -36,6 +36,7 @@ must reject it. The truth, OUTPUT.truth.jsonl, says which: one JSON object a lin
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of `datastream sample`, and its description."""
     parser.description = DESCRIPTION
+    parser.set_defaults(run=run)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--lines",
