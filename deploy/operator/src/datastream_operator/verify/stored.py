@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby, zip_longest
 from pathlib import Path, PurePath
-from typing import Any, LiteralString, NamedTuple, Protocol
+from typing import LiteralString, NamedTuple
 
-from datastream.mysql import Session, Value
+from datastream.mysql import Session, Transaction
 from datastream.paths import logs_rotated_to, printable
 from datastream.privacy import skeleton
 from datastream.slices import DISGUISED, INCOMPLETE
@@ -35,34 +35,21 @@ RAW_ROWS = """
     SELECT line_offset, flags, line FROM raw_log
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
-RAW_BEHIND = "SELECT MIN(line_offset) FROM raw_log WHERE stream_id = %s AND line_offset > %s"
 #: Not behind -1: MariaDB takes that for 0 in a search for the least unsigned number.
 RAW_FROM = "SELECT MIN(line_offset) FROM raw_log WHERE stream_id = %s AND line_offset >= %s"
 
-#: The tables of the clean side: each line of raw_log has one row in one of them. For each, the
-#: statements that find its rows between two offsets, and the first one behind an offset.
-PARSED_TABLES: dict[str, tuple[LiteralString, LiteralString]] = {
-    "clean_log": (
-        "SELECT line_offset FROM clean_log WHERE stream_id = %s AND line_offset BETWEEN %s AND %s",
-        "SELECT MIN(line_offset) FROM clean_log WHERE stream_id = %s AND line_offset > %s",
-    ),
-    "error_log": (
-        "SELECT line_offset FROM error_log WHERE stream_id = %s AND line_offset BETWEEN %s AND %s",
-        "SELECT MIN(line_offset) FROM error_log WHERE stream_id = %s AND line_offset > %s",
-    ),
-    "rejected_log": (
-        "SELECT line_offset FROM rejected_log"
-        " WHERE stream_id = %s AND line_offset BETWEEN %s AND %s",
-        "SELECT MIN(line_offset) FROM rejected_log WHERE stream_id = %s AND line_offset > %s",
-    ),
-}
-
-
-class Database(Protocol):
-    """What answers a query; datastream.mysql.Transaction keeps it."""
-
-    def select(self, statement: LiteralString, parameters: Sequence[Value] = ()) -> Iterator[Any]:
-        """Return the rows of a query with `%s` parameters."""
+OFFSETS: LiteralString = """
+    SELECT line_offset FROM {table} WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
+"""
+BEHIND: LiteralString = """
+    SELECT MIN(line_offset) FROM {table} WHERE stream_id = %s AND line_offset > %s
+"""
+#: The tables of the clean side: each line of raw_log has one row in one of them.
+CLEAN_SIDE: tuple[LiteralString, ...] = ("clean_log", "error_log", "rejected_log")
+#: For each, the statement that finds its rows between two offsets.
+PARSED_TABLES = {table: OFFSETS.replace("{table}", table) for table in CLEAN_SIDE}
+#: For each table, the statement that finds its first row behind an offset.
+FIRST_BEHIND = {table: BEHIND.replace("{table}", table) for table in ("raw_log", *CLEAN_SIDE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +63,7 @@ class StreamRow:
 
 
 def find_streams(
-    database: Database, source: str, log: Path, rotated_dir: str = ""
+    transaction: Transaction, source: str, log: Path, rotated_dir: str = ""
 ) -> list[StreamRow]:
     """Return the streams that begin as the file at `log` does, by their generation.
 
@@ -92,11 +79,11 @@ def find_streams(
         return []
     folder, name = os.path.split(os.path.abspath(log))  # noqa: PTH100 - as the producer names it
     for log_name in logs_rotated_to(name):
-        rows = database.select(STREAMS, (source, printable(log_name)))
+        rows = transaction.select(STREAMS, (source, printable(log_name)))
         streams = [
             stream for row in rows if _is_kept_in(folder, stream := StreamRow(*row), rotated_dir)
         ]
-        found = [s for s in streams if _begins_with(database, s, source, first[1])]
+        found = [s for s in streams if _begins_with(transaction, s, source, first[1])]
         if found:
             return found
     return []
@@ -109,13 +96,13 @@ def _is_kept_in(folder: str, stream: StreamRow, rotated_dir: str) -> bool:
     return printable(folder) in {of_log, printable(rotated)}
 
 
-def _begins_with(database: Database, stream: StreamRow, source: str, line: bytes) -> bool:
+def _begins_with(transaction: Transaction, stream: StreamRow, source: str, line: bytes) -> bool:
     # That of a log that is disguised before it is published is made of the line's skeleton.
     for named in (line, skeleton(line)):
         if stream.number == stream_id(source, stream.path, named, stream.generation):
             return True
     # Its name was made of less: of a line without its newline yet, or over the limit.
-    stored = next(database.select(FIRST_LINE, (stream.number,)), None)
+    stored = next(transaction.select(FIRST_LINE, (stream.number,)), None)
     if stored is None:
         return False
     flags, text = stored
@@ -132,9 +119,9 @@ class RawRow(NamedTuple):
     line: bytes
 
 
-def beginnings(database: Database, source: str, path: str) -> list[tuple[bytes, StreamRow]]:
+def beginnings(transaction: Transaction, source: str, path: str) -> list[tuple[bytes, StreamRow]]:
     """Return the streams of a log that have a first line, and the beginning of that line."""
-    rows = database.select(BEGINNINGS, (source, path))
+    rows = transaction.select(BEGINNINGS, (source, path))
     return [(line, StreamRow(*stream)) for line, *stream in rows]
 
 
@@ -180,18 +167,17 @@ class Stored:
         with self._session.transaction() as transaction:
             for offset, flags, line in transaction.select(RAW_ROWS, key):
                 rows.raw[offset] = flags, line
-            for table, (between, _) in PARSED_TABLES.items():
+            for table, between in PARSED_TABLES.items():
                 for (offset,) in transaction.select(between, key):
                     rows.parsed.setdefault(offset, []).append(table)
         return rows
 
     def behind(self, offset: int) -> list[tuple[int, str]]:
         """Return the first row behind an offset, and its table, of every table that has one."""
-        statements = {"raw_log": RAW_BEHIND} | {n: s for n, (_, s) in PARSED_TABLES.items()}
         with self._session.transaction() as transaction:
             return sorted(
                 (first, table)
-                for table, statement in statements.items()
+                for table, statement in FIRST_BEHIND.items()
                 for (first,) in transaction.select(statement, (self._number, offset))
                 if first is not None
             )
