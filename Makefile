@@ -7,7 +7,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PACKAGES := shared services/producer services/lake_consumer services/clean_consumer deploy/operator
+PACKAGES := shared services/producer services/lake_consumer services/clean_consumer deploy/operator \
+    deploy/playground
 # A log_format directive is full of $ and quotes: it goes through the environment, as it is.
 ifdef FORMAT
 override FORMAT := $(value FORMAT)
@@ -142,17 +143,17 @@ boards: venv ## Render Grafana's boards from their code
 
 .PHONY: lock
 lock: venv ## Renew the locked requirements, of images and for work
-	@for package in services/producer services/lake_consumer services/clean_consumer deploy/operator; do \
+	@for package in $(filter-out shared,$(PACKAGES)); do \
 	    echo "locking $$package"; \
 	    $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	        --no-header --no-annotate --no-emit-package datastream \
+	        --no-header --no-annotate --no-emit-package datastream --no-emit-package datastream-operator \
 	        "$$package/pyproject.toml" --output-file "$$package/requirements.lock"; \
 	done
 	@echo 'locking requirements-dev'
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	    --no-header --no-annotate --no-emit-package datastream \
+	    --no-header --no-annotate --no-emit-package datastream --no-emit-package datastream-operator \
 	    services/producer/pyproject.toml services/clean_consumer/pyproject.toml \
-	    deploy/operator/pyproject.toml requirements-dev.in \
+	    deploy/operator/pyproject.toml deploy/playground/pyproject.toml requirements-dev.in \
 	    --output-file requirements-dev.lock
 
 .PHONY: clean

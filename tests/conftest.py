@@ -14,8 +14,8 @@ import hypothesis
 import pytest
 
 import containers
-from datastream_operator.local.packages import ensure
-from datastream_operator.local.servers import Broker, Database, both
+from datastream_playground.local.packages import ensure
+from datastream_playground.local.servers import Broker, Database, both
 from deploy import images
 from deployment import Deployment
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from datastream_operator.local import broker, database
-from datastream_operator.local.ports import free_port
-from datastream_operator.local.server import Server, secret
+from datastream_playground.local import broker, database
+from datastream_playground.local.ports import free_port
+from datastream_playground.local.server import Server, secret
 from deploy import images
 from deploy.stack import PATIENCE, docker, run
 from deployment import eventually

@@ -19,8 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from datastream.config import MysqlSettings, RabbitSettings, Secret
 from datastream.rabbitmq import connect, declare_topology
 from datastream_operator import migrate
-from datastream_operator.local.ports import free_port
-from datastream_operator.local.servers import Broker, Database
+from datastream_playground.local.ports import free_port
+from datastream_playground.local.servers import Broker, Database
 
 SOURCE = "test"
 #: Seconds a test waits for a condition; far above what any takes, so that it decides nothing.

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from datastream_operator.local.packages import as_root, this_system
-from datastream_operator.local.ports import free_port
+from datastream_playground.local.packages import as_root, this_system
+from datastream_playground.local.ports import free_port
 from deployment import eventually
 
 DATA = Path(__file__).parent / "data" / "nginx"
@@ -82,7 +82,7 @@ def binary() -> str:
     if path is None:
         prefix = as_root(this_system())
         assert prefix is not None, f"please install the package {PACKAGE}"
-        module = "datastream_operator.local.install"
+        module = "datastream_playground.local.install"
         subprocess.run([*prefix, sys.executable, "-B", "-m", module, PACKAGE], check=True)
         return binary()
     return path

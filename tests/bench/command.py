@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from bench.servers import ROOT
-from datastream_operator.local.errors import CannotServe, DidNotStart
+from datastream_playground.local.errors import CannotServe, DidNotStart
 
 #: Where results are kept.
 OUTPUT = ROOT / ".run"

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from datastream.parsing import ERROR
-from datastream_operator.sample.lines import Expected, Format, generate
+from datastream_playground.sample.lines import Expected, Format, generate
 
 SEED = 1
 

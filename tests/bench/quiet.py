@@ -21,7 +21,7 @@ from bench.servers import Servers
 from bench.tables import Tables
 from bench.usage import Meter, of_processes
 from datastream.topology import LAKE_QUEUE
-from datastream_operator.sample.lines import generate
+from datastream_playground.sample.lines import generate
 from deployment import PATIENCE, Deployment, eventually
 
 LOGS = 1_000

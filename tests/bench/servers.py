@@ -12,12 +12,12 @@ from pathlib import Path
 from subprocess import Popen
 
 from bench.usage import Reader, of_processes
-from datastream_operator.demo.interruption import interruptible
-from datastream_operator.local import processes
-from datastream_operator.local.errors import CannotServe
-from datastream_operator.local.packages import Programs, ensure, to_stderr
-from datastream_operator.local.server import secret
-from datastream_operator.local.servers import Broker, Database
+from datastream_operator.interruption import interruptible
+from datastream_playground.local import processes
+from datastream_playground.local.errors import CannotServe
+from datastream_playground.local.packages import Programs, ensure, to_stderr
+from datastream_playground.local.server import secret
+from datastream_playground.local.servers import Broker, Database
 from deploy import images
 from deploy.stack import docker, image_settings, run
 

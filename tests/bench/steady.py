@@ -13,7 +13,7 @@ from bench.figures import Moment, quantile, waits
 from bench.installation import Running
 from bench.servers import Servers
 from bench.tables import Tables
-from datastream_operator.sample.lines import generate
+from datastream_playground.sample.lines import generate
 from deployment import Deployment, eventually
 
 #: Seconds between two writes, each of as many lines as are due: web servers write in bursts too.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from datastream_operator import sample
+from datastream_playground import sample
 from deploy import images as images_of
 from deploy.stack import Stack, image_settings
 

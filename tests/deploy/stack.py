@@ -20,7 +20,7 @@ from typing import Any
 import pika
 import pymysql
 
-from datastream_operator.local.ports import free_port
+from datastream_playground.local.ports import free_port
 from deployment import eventually
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,7 +7,7 @@ from pathlib import Path
 import expressions
 import pymysql
 
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import Deployment
 
 

@@ -48,6 +48,21 @@ def test_the_images_are_small_and_say_what_they_are(stack: Stack) -> None:
         assert "org.opencontainers.image.revision" in labels
 
 
+def test_the_operator_s_image_has_no_playground(stack: Stack) -> None:
+    """No installer and no made-up log is in it; who asks for the demo is told where that is."""
+    image = f"{stack.project}/operator"
+    command = "docker", "run", "--rm", "--network", "none", "--entrypoint", "python3", image
+    found = run(
+        *command, "-c", "import importlib.util as u; print(u.find_spec('datastream_playground'))"
+    )
+
+    demo = run(*command, "-m", "datastream_operator", "demo", "--lines", "5")
+
+    assert found.stdout == "None\n"
+    assert (demo.returncode, demo.stdout) == (2, "")
+    assert "datastream-playground" in demo.stderr
+
+
 def test_no_secret_is_to_be_seen(stack: Stack) -> None:
     """No password is in what docker tells, in an image, a log, a command line or the settings."""
     containers = stack.containers()

@@ -8,7 +8,7 @@ from pathlib import Path
 import expressions
 import pytest
 
-from datastream_operator import sample
+from datastream_playground import sample
 from deploy.stack import PATIENCE, Stack, docker, growing
 from deployment import eventually, lines_of
 

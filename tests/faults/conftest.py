@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import Deployment
 from faults.installation import Writer
 from faults.proxy import DatabaseProxy, Proxy

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from containers import ContainerBroker, InContainer
 from datastream.consuming import QUARANTINE_REASONS
-from datastream_operator.local.server import Server
-from datastream_operator.local.servers import Broker, Database
+from datastream_playground.local.server import Server
+from datastream_playground.local.servers import Broker, Database
 from deployment import Deployment, Service, eventually
 
 #: Seconds a test of a fault waits for a condition: a dead peer alone takes two heartbeats to be

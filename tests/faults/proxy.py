@@ -12,7 +12,7 @@ from typing import Self
 
 from pymysql.constants import CLIENT
 
-from datastream_operator.local.ports import LOOPBACK, free_port
+from datastream_playground.local.ports import LOOPBACK, free_port
 
 #: Close with a reset instead of in good order, as a firewall or a power cut does.
 RESET = struct.pack("ii", 1, 0)

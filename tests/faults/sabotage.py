@@ -186,6 +186,7 @@ def run(folder: Path, *tests: str) -> subprocess.CompletedProcess[str]:
         *folder.glob("services/*/src"),
         folder / "shared/src",
         folder / "deploy/operator/src",
+        folder / "deploy/playground/src",
     ]
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests],

@@ -18,7 +18,7 @@ import pytest
 
 from bench.usage import Meter, of_processes
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, MAX_QUEUE_BYTES
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import Deployment, Service, eventually
 from faults.installation import PATIENCE, assert_stored, dead_letters_of, frozen
 from faults.proxy import DatabaseProxy, Proxy

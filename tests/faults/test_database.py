@@ -19,7 +19,7 @@ from datastream.mysql import Session
 from datastream.slices import Slice
 from datastream.streams import Stream, stream_id
 from datastream_operator import migrate
-from datastream_operator.local.servers import Broker, Database
+from datastream_playground.local.servers import Broker, Database
 from deployment import SOURCE, Deployment, Service, eventually
 from faults.installation import (
     PATIENCE,

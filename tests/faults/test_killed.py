@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import Deployment, Service, eventually, lines_of
 
 LINES = 80_000

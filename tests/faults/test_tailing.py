@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from datastream_operator.local.servers import Broker, Database
+from datastream_playground.local.servers import Broker, Database
 from deployment import Deployment, Service, eventually, lines_of
 from faults.installation import (
     PATIENCE,

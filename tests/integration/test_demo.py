@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from datastream_operator import sample
-from datastream_operator.local import processes
-from datastream_operator.local.database import Database
-from datastream_operator.local.packages import ensure
+from datastream_playground import sample
+from datastream_playground.local import processes
+from datastream_playground.local.database import Database
+from datastream_playground.local.packages import ensure
 from deployment import eventually
 
 LINES = 2_000

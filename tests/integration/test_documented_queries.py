@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import Deployment, lines_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "tables.md"

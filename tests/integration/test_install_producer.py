@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from dotenv import dotenv_values
 
-from datastream_operator import sample
-from datastream_operator.local.packages import as_root, this_system
-from datastream_operator.local.ports import free_port
+from datastream_playground import sample
+from datastream_playground.local.packages import as_root, this_system
+from datastream_playground.local.ports import free_port
 from deployment import Deployment, Service, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def systemd_analyze() -> str:
     if found is None:
         prefix = as_root(this_system())
         assert prefix is not None, "systemd-analyze is missing: apt-get install systemd"
-        module = "datastream_operator.local.install"
+        module = "datastream_playground.local.install"
         subprocess.run([*prefix, sys.executable, "-B", "-m", module, "systemd"], check=True)
         found = shutil.which("systemd-analyze")
     assert found is not None

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from datastream.slices import MOST_BYTES, MOST_LINES
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import Deployment, Service, eventually, lines_of
 
 ACCESS = b'192.0.2.7 - - [10/Oct/2026:13:55:36 +0200] "GET /%s HTTP/1.1" 200 512 "-" "example/1.0"'

@@ -12,7 +12,7 @@ import pytest
 
 from datastream.rabbitmq import connect, declare_topology
 from datastream.topology import CLEAN_QUEUE
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import Deployment, eventually, lines_of
 
 

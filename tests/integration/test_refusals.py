@@ -16,7 +16,7 @@ from datastream.rabbitmq import Publisher, Queue, connect, declare_topology
 from datastream.slices import Slice
 from datastream.streams import Stream
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import Deployment, eventually
 from faults.installation import rabbitmqctl
 

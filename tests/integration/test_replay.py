@@ -13,7 +13,7 @@ import pytest
 
 from datastream.parsing import PARSER_VERSION
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import Deployment, eventually
 
 LINES = 3_000

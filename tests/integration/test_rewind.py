@@ -6,7 +6,7 @@ from pathlib import Path
 
 from datastream.rabbitmq import connect, declare_topology
 from datastream.topology import LAKE_QUEUE
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import Deployment, lines_of
 
 LINES = 3_000

@@ -22,11 +22,11 @@ from datastream.mysql import Session
 from datastream.rabbitmq import connect, declare_topology
 from datastream.tls import TlsSettings
 from datastream_operator import migrate
-from datastream_operator.local import broker as broker_module
-from datastream_operator.local import database as database_module
-from datastream_operator.local.packages import ensure
-from datastream_operator.local.ports import free_port
-from datastream_operator.local.servers import Broker, Database
+from datastream_playground.local import broker as broker_module
+from datastream_playground.local import database as database_module
+from datastream_playground.local.packages import ensure
+from datastream_playground.local.ports import free_port
+from datastream_playground.local.servers import Broker, Database
 from deployment import Deployment, eventually
 from faults.proxy import without_tls
 

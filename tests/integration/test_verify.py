@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import SOURCE, Deployment
 
 if sys.version_info >= (3, 14):

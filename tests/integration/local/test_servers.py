@@ -18,23 +18,23 @@ import pika
 import pymysql
 import pytest
 
-from datastream_operator.local import broker as broker_module
-from datastream_operator.local import database as database_module
-from datastream_operator.local.broker import Broker
-from datastream_operator.local.database import Database
-from datastream_operator.local.errors import CannotServe, DidNotStart, FolderInUse
-from datastream_operator.local.packages import Programs, find
-from datastream_operator.local.ports import free_port
-from datastream_operator.local.processes import marked
-from datastream_operator.local.servers import both
+from datastream_playground.local import broker as broker_module
+from datastream_playground.local import database as database_module
+from datastream_playground.local.broker import Broker
+from datastream_playground.local.database import Database
+from datastream_playground.local.errors import CannotServe, DidNotStart, FolderInUse
+from datastream_playground.local.packages import Programs, find
+from datastream_playground.local.ports import free_port
+from datastream_playground.local.processes import marked
+from datastream_playground.local.servers import both
 from deployment import eventually
 
 # Runs both servers on the folder given, says so, and is never stopped in good order.
 OWNER = """
 import sys, time
 from pathlib import Path
-from datastream_operator.local.packages import ensure
-from datastream_operator.local.servers import both
+from datastream_playground.local.packages import ensure
+from datastream_playground.local.servers import both
 with both(Path(sys.argv[1]), ensure()):
     print("serving", flush=True)
     time.sleep(600)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bench import servers
-from datastream_operator.local.packages import Programs
-from datastream_operator.local.servers import Broker
+from datastream_playground.local.packages import Programs
+from datastream_playground.local.servers import Broker
 
 PROGRAMS = Programs(*[Path("/nowhere")] * 4)
 

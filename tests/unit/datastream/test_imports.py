@@ -13,7 +13,8 @@ warnings.simplefilter("error")
 def refuse(*_arguments, **_more):
     raise AssertionError("a module connects on import")
 socket.socket.connect = refuse
-for name in ("datastream", "producer", "lake_consumer", "clean_consumer", "datastream_operator"):
+packages = "producer", "lake_consumer", "clean_consumer", "datastream_operator"
+for name in ("datastream", *packages, "datastream_playground"):
     package = importlib.import_module(name)
     for module in pkgutil.walk_packages(package.__path__, name + "."):
         importlib.import_module(module.name)
@@ -48,6 +49,7 @@ def test_every_module_can_be_imported() -> None:
         "lake_consumer.__main__",
         "clean_consumer.__main__",
         "datastream_operator.__main__",
+        "datastream_playground.visitors",
     ],
 )
 def test_a_module_can_be_the_first(module: str) -> None:

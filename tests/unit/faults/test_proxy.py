@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from datastream_operator.local.ports import LOOPBACK
+from datastream_playground.local.ports import LOOPBACK
 from faults.proxy import Proxy
 
 #: Enough for a thread that wakes too early to be caught at it.

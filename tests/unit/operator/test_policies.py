@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from datastream.topology import EXCHANGES, LAKE_QUEUE, QUEUES
-from datastream_operator.doctor.policies import applied
+from datastream_operator.policies import applied
 
 
 def policy(name: str, pattern: str, **more: object) -> dict[str, Any]:

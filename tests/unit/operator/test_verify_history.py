@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from datastream_operator.lines import Missing, Unreadable
-from datastream_operator.verify.history import Look, files_of
+from datastream_operator.verify.command import Look, files_of
 
 
 def test_the_oldest_first_and_no_file_twice(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from datastream.parsing import PRESETS, detect
-from datastream_operator import sample
+from datastream_playground import sample
 
 LINE = '192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 512'
 LINES = {

@@ -10,7 +10,7 @@ import nginx
 from datastream.parsing import EXTRA_LIMIT, LIMITS, PRESETS, Unparseable
 from datastream.parsing.compiler import AccessFormat
 from datastream.parsing.variables import Kind, kind_of
-from datastream_operator import sample
+from datastream_playground import sample
 from parsed import access_format
 
 FORMATS = {

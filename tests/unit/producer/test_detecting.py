@@ -10,7 +10,7 @@ from threading import Event, Thread
 import pytest
 
 from datastream.config import ConfigError
-from datastream_operator import sample
+from datastream_playground import sample
 from deployment import eventually
 from producer.detecting import detected_format
 

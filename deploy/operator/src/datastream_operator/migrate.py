@@ -23,7 +23,7 @@ from yoyo.migrations import default_migration_table
 from datastream import mysql
 from datastream.config import Environment, MysqlSettings
 from datastream.errors import Unavailable
-from datastream_operator.refused import Refused
+from datastream_operator.refused import EX_UNAVAILABLE, Refused
 
 EX_FAILED, EX_USAGE = 1, 64
 
@@ -57,7 +57,7 @@ PARAMETERS = """
 """
 
 
-class Locked(Exception):
+class Locked(Refused):
     """Another migration job is running."""
 
 
@@ -90,6 +90,7 @@ class Made(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `datastream migrate`."""
+    parser.set_defaults(run=run)
     parser.add_argument(
         "--rollback",
         action="store_true",
@@ -293,7 +294,9 @@ def _locked(settings: MysqlSettings) -> Iterator[Any]:
         with session, session.cursor() as cursor:
             cursor.execute("SELECT GET_LOCK(%s, %s)", (LOCK, LOCK_TIMEOUT))
             if cursor.fetchone() != (1,):
-                raise Locked(f"another migration job has been running for {LOCK_TIMEOUT} s")
+                raise Locked(
+                    f"another migration job has been running for {LOCK_TIMEOUT} s", EX_UNAVAILABLE
+                )
             yield cursor
     except pymysql.MySQLError as error:
         raise Unavailable(

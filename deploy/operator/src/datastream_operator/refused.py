@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
+from datastream.config import EX_CONFIG, ConfigError
+from datastream.errors import Unavailable
+
+EX_UNAVAILABLE = 69
+
 
 class Refused(Exception):
     """The command cannot be done as it stands; the message says why, `code` is the exit code."""
@@ -9,3 +17,20 @@ class Refused(Exception):
     def __init__(self, words: str, code: int = 1) -> None:
         super().__init__(words)
         self.code = code
+
+
+def exit_code_of(run: Callable[[], int | None]) -> int:
+    """Run a command and return its exit code; where it cannot be done a line says why."""
+    try:
+        return run() or 0
+    except ConfigError as error:
+        return _said(error, EX_CONFIG)
+    except Unavailable as error:
+        return _said(error, EX_UNAVAILABLE)
+    except Refused as error:
+        return _said(error, error.code)
+
+
+def _said(error: Exception, code: int) -> int:
+    sys.stderr.write(f"datastream: {error}\n")
+    return code

@@ -8,9 +8,7 @@ import sys
 from importlib.util import find_spec
 
 from datastream.arguments import moment, stream_number, whole_number
-from datastream_operator.refused import Refused
-
-EX_UNAVAILABLE = 69
+from datastream_operator.refused import EX_UNAVAILABLE, Refused
 
 DESCRIPTION = """\
 Make the producer read its logs again from the beginning: after the exchange, a queue or rows were
@@ -29,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = DESCRIPTION
     parser.epilog = EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.set_defaults(run=run)
     parser.add_argument(
         "--since", type=moment, metavar="TIME", help="only files that have changed since"
     )

@@ -1,4 +1,4 @@
-"""The commands of the operator's image: definitions, migrate, status, traffic."""
+"""The commands of the operator's image: definitions, migrate, status."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import sys
 from collections.abc import Callable
 
 from datastream.arguments import parser_of
-from datastream.config import EX_CONFIG, ConfigError, Environment
-from datastream.errors import Unavailable
-from datastream_operator import migrate
-from datastream_operator.containers import broker, database, state, traffic
-from datastream_operator.refused import Refused
-
-EX_UNAVAILABLE = 69
+from datastream.config import Environment
+from datastream_operator.containers import broker, database, status
+from datastream_operator.refused import exit_code_of
 
 COMMANDS: dict[str, tuple[Callable[[Environment], None], str]] = {
     "definitions": (
@@ -20,8 +16,7 @@ COMMANDS: dict[str, tuple[Callable[[Environment], None], str]] = {
         "print the broker's definitions; the former ones on standard input",
     ),
     "migrate": (database.run, "make the accounts, the tables and the grants"),
-    "status": (state.run, "show rates, lag and queues"),
-    "traffic": (traffic.run, "make requests to the demo's web server, for ever"),
+    "status": (status.run, "show rates, lag and queues"),
 }
 
 
@@ -32,18 +27,7 @@ def main() -> int:
     for name, (run, words) in COMMANDS.items():
         commands.add_parser(name, help=words).set_defaults(run=run)
     arguments = parser.parse_args()
-    try:
-        arguments.run(Environment.load())
-    except ConfigError as error:
-        sys.stderr.write(f"datastream: {error}\n")
-        return EX_CONFIG
-    except (Unavailable, migrate.Locked) as error:
-        sys.stderr.write(f"datastream: {error}\n")
-        return EX_UNAVAILABLE
-    except Refused as error:
-        sys.stderr.write(f"datastream: {error}\n")
-        return error.code
-    return 0
+    return exit_code_of(lambda: arguments.run(Environment.load()))
 
 
 if __name__ == "__main__":

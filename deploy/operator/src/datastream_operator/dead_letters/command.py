@@ -12,9 +12,8 @@ from datastream.config import Environment, MysqlSettings, RabbitSettings
 from datastream.mysql import Session
 from datastream.rabbitmq import Box
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
-from datastream_operator.dead_letters.letters import Letter, as_it_was
-from datastream_operator.dead_letters.redrive import send_as_new_streams
-from datastream_operator.dead_letters.waiting import letters_in
+from datastream_operator.dead_letters.letters import Letter, as_it_was, letters_in
+from datastream_operator.dead_letters.new_stream import send_as_new_streams
 from datastream_operator.refused import Refused
 from datastream_operator.text import printable, printable_bytes
 

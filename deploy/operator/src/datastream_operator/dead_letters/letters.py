@@ -1,8 +1,8 @@
-"""Dead letters: what each is, why it is there and since when. Pure: no broker."""
+"""Dead letters: what each is, why it is there and since when; and those that wait."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
@@ -10,7 +10,9 @@ from typing import Any
 
 from datastream.consuming import Message
 from datastream.errors import NotASlice
+from datastream.rabbitmq import Box
 from datastream.slices import Slice, decode
+from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
 from datastream_operator.text import printable
 
 
@@ -75,3 +77,25 @@ def _id(queue: str, reason: str, message: Message) -> str:
         digest.update(part.encode(errors="surrogateescape") + b"\0")
     digest.update(message.body)
     return digest.hexdigest()
+
+
+# --- those that wait on the broker
+
+IDENTITY_CONFLICT = "identity_conflict"
+
+
+def letters_in(box: Box, *queues: str) -> Iterator[tuple[int, Letter]]:
+    """Yield the dead letters of some queues, or all, each with the number to remove it by.
+
+    To be gone through to its end: then those that are left go back. Raises Unavailable.
+    """
+    for queue in queues or (LAKE_QUEUE, CLEAN_QUEUE):
+        for number, message, put_at in box.take(dead_letter_queue(queue)):
+            yield number, letter(queue, message, put_at)
+
+
+def conflicts_in(box: Box) -> Iterator[tuple[int, Letter, Slice]]:
+    """Yield the identity conflicts, which the lake consumer alone can see. Raises Unavailable."""
+    for number, found in letters_in(box, LAKE_QUEUE):
+        if found.reason == IDENTITY_CONFLICT and found.piece is not None:
+            yield number, found, found.piece

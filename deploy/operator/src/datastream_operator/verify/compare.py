@@ -10,7 +10,7 @@ from pathlib import Path
 from datastream.privacy import LineDisguise, skeleton
 from datastream.slices import DISGUISED, INCOMPLETE, MOST_BYTES, TRUNCATED, UNTERMINATED
 from datastream_operator.lines import Extent, numbered_lines, plain_size
-from datastream_operator.verify.tables import PARSED_TABLES, Rows, Stored
+from datastream_operator.verify.stored import PARSED_TABLES, Rows, Stored
 
 #: The most that is compared at once: what memory this takes, however long the log is.
 PIECE_LINES = 4_000

@@ -1,0 +1,147 @@
+"""`make status`: what flows and what waits, from what the containers say of themselves."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.text import Text
+
+from datastream.config import Environment
+from datastream_operator import screen
+from datastream_operator.screen import QUEUES, TIMES, Process, Processes, Queue
+
+#: Seconds over which a rate is taken.
+INTERVAL = 2.0
+
+PORTS = {"producer": 9101, "lake_consumer": 9102, "clean_consumer": 9103}
+QUEUE_METRICS = (
+    "http://rabbitmq:15692/metrics/detailed"
+    "?family=queue_coarse_metrics&family=queue_consumer_count&family=queue_metrics"
+)
+
+#: What fits beside any other window. All of it is less than a screen of 24 lines.
+WIDTH = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What Docker tells of one container."""
+
+    state: str
+    exit_code: int
+    health: str
+
+    @property
+    def words(self) -> str:
+        """Return one or two words for it: running, healthy, restarting, exited (137)."""
+        if self.state == "running":
+            return self.health or self.state
+        return f"{self.state} ({self.exit_code})" if self.state == "exited" else self.state
+
+
+#: The containers of each service, in the order of their names.
+Containers = Mapping[str, list[Container]]
+
+
+def containers(text: str) -> Containers:
+    """Return what `docker compose ps` tells: a line each, service, state, exit code, health."""
+    found: dict[str, list[Container]] = defaultdict(list)
+    for line in sorted(text.splitlines()):
+        service, state, exit_code, *health = line.split()
+        found[service].append(Container(state, int(exit_code), *health or [""]))
+    return found
+
+
+def run(env: Environment) -> None:
+    """Look twice, and print what flowed in between and what waits."""
+    before = {service: _processes(service) for service in PORTS}
+    began = time.monotonic()
+    time.sleep(INTERVAL)
+    after = {service: _processes(service) for service in PORTS}
+    seconds = time.monotonic() - began
+    console = Console(width=WIDTH, highlight=False)
+    known = containers(env.find("CONTAINERS") or "")
+    title = f"Services; lines over {seconds:.0f} s"
+    console.print(screen.services(states(known, after), before, after, seconds, title))
+    for line in screen.not_ready(after, _replica):
+        console.print(Text(line, style="yellow"))
+    console.print(screen.queues(queues(known)))
+
+
+def _processes(service: str) -> dict[str, Process]:
+    """Return each process of a service that answers, by its address."""
+    port = PORTS[service]
+    try:
+        found = socket.getaddrinfo(service, port, socket.AF_INET, socket.SOCK_STREAM)
+    except OSError:
+        return {}
+    processes = {}
+    for address in sorted({str(entry[4][0]) for entry in found}):
+        url = f"http://{address}:{port}"
+        try:
+            processes[address] = Process(screen.readiness(url), screen.samples_at(f"{url}/metrics"))
+        except OSError:
+            continue
+    return processes
+
+
+def states(known: Containers, processes: Processes) -> dict[str, Text]:
+    """Return the state of each service, those that have figures first."""
+    found = {name: _readiness(known.get(name, []), its) for name, its in processes.items()}
+    for service, its in known.items():
+        # The migration job ends when it is done; it is of interest when it failed.
+        done = service == "migrate" and all(one.words == "exited (0)" for one in its)
+        if service not in found and not done:
+            found[service] = _health(its)
+    return found
+
+
+def _readiness(known: list[Container], processes: Mapping[str, Process]) -> Text:
+    running = sum(one.state == "running" for one in known)
+    return screen.ready_of(running, processes) if running else _health(known)
+
+
+def _health(known: list[Container]) -> Text:
+    words = sorted({one.words for one in known})
+    if not words:
+        return Text("it is not running", style="red")
+    if words in (["healthy"], ["running"]):
+        return Text(f"{TIMES}{len(known)} {words[0]}")
+    return Text(", ".join(words), style="red")
+
+
+def _replica(service: str, address: str) -> str:
+    """Return what Docker calls the container at an address: its service and its number."""
+    try:
+        name = socket.gethostbyaddr(address)[0].partition(".")[0]
+    except OSError:
+        return address
+    return name[max(0, name.rfind(service)) :]
+
+
+def queues(known: Containers) -> dict[str, Queue] | str:
+    """Return what is in each queue, or why that is not known."""
+    if not any(one.state == "running" for one in known.get("rabbitmq", [])):
+        return "RabbitMQ is not running"
+    try:
+        samples = [screen.samples_at(QUEUE_METRICS)]
+    except OSError:
+        return "RabbitMQ does not answer"
+
+    def count(queue: str, metric: str) -> int:
+        return round(screen.total(samples, f"rabbitmq_detailed_{metric}", queue=queue))
+
+    return {
+        queue: Queue(
+            slices=count(queue, "queue_messages"),
+            consumers=count(queue, "queue_consumers"),
+            in_hand=count(queue, "queue_messages_unacked"),
+            bytes=count(queue, "queue_messages_bytes"),
+        )
+        for queue in QUEUES
+    }

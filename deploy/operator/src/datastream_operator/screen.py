@@ -1,0 +1,206 @@
+"""One screen for what runs: services are asked for their metrics, which are drawn with the queues.
+
+`make status` shows it of containers, and the live view of the demo of processes.
+"""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client.parser import text_string_to_metric_families
+from rich.table import Table
+from rich.text import Text
+
+from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
+from datastream_operator.text import size
+
+#: Seconds that an answer may take. The services' HTTP servers are threads of their own.
+TIMEOUT = 3.0
+TIMES = "\N{MULTIPLICATION SIGN}"
+READY = "ready"
+
+PUBLISHED = "datastream_lines_published_total"
+STORED = "datastream_lines_stored_total"
+QUEUES = tuple(
+    queue for name in (LAKE_QUEUE, CLEAN_QUEUE) for queue in (name, dead_letter_queue(name))
+)
+
+#: A sample: its name and its labels, and their value.
+Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
+
+# No proxy lies between us and the services, whatever the environment says.
+_http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What one process of a service tells."""
+
+    #: `ready`, or what it waits for.
+    ready: str
+    samples: Samples = field(repr=False)
+
+
+#: The processes of each service by their names.
+Processes = Mapping[str, Mapping[str, Process]]
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """What is in a queue; what is not known is None."""
+
+    slices: int
+    consumers: int
+    in_hand: int | None = None
+    bytes: int | None = None
+
+
+# --- asking
+
+
+def readiness(url: str) -> str:
+    """Return what the process at a URL says of itself: `ready`, or what it waits for.
+
+    Raises OSError when it does not answer.
+    """
+    try:
+        return _get(f"{url}/readyz").strip()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.read().decode(errors="replace").strip()
+
+
+def samples_at(url: str) -> Samples:
+    """Return the metrics at a URL. Raises OSError when there are none."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(_get(url))
+        for sample in family.samples
+    }
+
+
+def _get(url: str) -> str:
+    with _http.open(url, timeout=TIMEOUT) as response:
+        body: bytes = response.read()
+        return body.decode()
+
+
+def total(samples: Iterable[Samples], name: str, **labels: str) -> float:
+    """Return the sum of a metric over processes, and over the labels that are not given."""
+    return sum(by_label(samples, name, "", **labels).values())
+
+
+def by_label(samples: Iterable[Samples], name: str, label: str, **labels: str) -> dict[str, float]:
+    """Return the sums of a metric over processes, by the values of one label."""
+    sums: dict[str, float] = defaultdict(float)
+    for one in samples:
+        for (sample, pairs), value in one.items():
+            if sample == name and labels.items() <= set(pairs):
+                sums[dict(pairs).get(label, "")] += value
+    return sums
+
+
+# --- drawing
+
+
+def services(
+    states: Mapping[str, Text],
+    before: Processes,
+    after: Processes,
+    seconds: float,
+    title: str | None = None,
+) -> Table:
+    """Return a row for each service, its processes taken together: its state, and its figures.
+
+    `before` is what there was so many seconds before; what has come since has no rate yet.
+    """
+    table = _table("", "", title=title)
+    for column in ("lines/s", "since start", "rejected", "behind"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for service, state in states.items():
+        its = after.get(service, {})
+        table.add_row(service, state, *_figures(service, before.get(service, {}), its, seconds))
+    return table
+
+
+def ready_of(running: int, processes: Mapping[str, Process]) -> Text:
+    """Return how many of the running processes of a service are ready."""
+    ready = sum(process.ready == READY for process in processes.values())
+    return Text(
+        f"{TIMES}{running} ready {ready}/{running}", style="" if ready == running else "yellow"
+    )
+
+
+def not_ready(
+    processes: Processes, name_of: Callable[[str, str], str] = lambda _service, name: name
+) -> list[str]:
+    """Return a line for each process that is not ready: its name, and what it says.
+
+    `name_of` is told service and name, and returns what a person calls it.
+    """
+    return sorted(
+        f"  {name_of(service, name)}: {process.ready}"
+        for service, its in processes.items()
+        for name, process in its.items()
+        if process.ready != READY
+    )
+
+
+def queues(found: Mapping[str, Queue] | str) -> Table:
+    """Return a row for each queue, or one with the words that say why there is none."""
+    table = _table("Queues")
+    for column in ("slices", "in hand", "bytes", "consumers"):
+        table.add_column(column, justify="right", no_wrap=True)
+    if isinstance(found, str):
+        table.add_row(Text(found, style="red"))
+        return table
+    for name, queue in found.items():
+        is_dead = queue.slices and name not in (LAKE_QUEUE, CLEAN_QUEUE)
+        table.add_row(
+            name,
+            f"{queue.slices:,}",
+            "" if queue.in_hand is None else f"{queue.in_hand:,}",
+            "" if queue.bytes is None else size(queue.bytes),
+            f"{queue.consumers:,}",
+            style="red" if is_dead else "",
+        )
+    return table
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(
+        title=title,
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+    )
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def _figures(
+    service: str, before: Mapping[str, Process], after: Mapping[str, Process], seconds: float
+) -> tuple[str, ...]:
+    """Return lines a second, lines since the start, rejects, and how far behind it is."""
+    if not after:
+        return ()
+    counted = PUBLISHED if service == "producer" else STORED
+    samples = [process.samples for process in after.values()]
+    new = sum(
+        max(0.0, total([process.samples], counted) - total([before[name].samples], counted))
+        for name, process in after.items()
+        if name in before
+    )
+    rejected = behind = ""
+    if service == "clean_consumer":
+        rejected = f"{total(samples, STORED, table='rejected_log'):,.0f}"
+    if service == "producer":
+        waited = total(samples, "datastream_behind_seconds")
+        behind = f"{size(total(samples, 'datastream_behind_bytes'))}, {waited:,.1f} s"
+    rate = new / seconds if seconds else 0
+    return f"{rate:,.0f}", f"{total(samples, counted):,.0f}", rejected, behind

@@ -1,0 +1,214 @@
+"""The commands `datastream demo` and `datastream follow`: what is asked for, said and returned."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pymysql
+from rich.console import Console
+
+from datastream.arguments import whole_number
+from datastream.config import ConfigError, Environment
+from datastream.errors import Unavailable
+from datastream.format_setting import format_of, read_format
+from datastream.parsing import AUTO
+from datastream_operator.interruption import interruptible
+from datastream_operator.lines import Unreadable
+from datastream_playground.demo import live, report
+from datastream_playground.demo.progress import Stalled, publish_once
+from datastream_playground.demo.running import running
+from datastream_playground.demo.services import ServiceFailed
+from datastream_playground.demo.subject import (
+    DOTENV,
+    FOLDER,
+    own_log,
+    sample_log,
+    source_name,
+)
+from datastream_playground.demo.verify import verify
+from datastream_playground.local.errors import CannotServe, DidNotStart, FolderInUse
+from datastream_playground.sample import FORMATS as SAMPLE_FORMATS
+
+EX_FAILED, EX_NOINPUT, EX_UNAVAILABLE, EX_CONFIG, INTERRUPTED = 1, 66, 69, 78, 130
+
+DEMO = """\
+Put a log through the whole pipeline on this machine, without Docker, and report.
+
+A private RabbitMQ and a private MySQL-compatible server are started on free loopback ports, from
+this system's packages, which are installed where that is allowed (root or sudo). The tables and
+queues are made, the three services run as processes, and the log is published once. Then the
+tables are compared with the log itself: every line, byte for byte; and, for the sample log that
+is made when no other is given, with the truth about it.
+
+Everything that was started is stopped at the end, on Ctrl-C and on failure alike. The data stays:
+a second run on the same log adds no row. Of a log that is being written to, what it held at the
+start is compared.
+"""
+
+FOLLOW = """\
+Put a log through the whole pipeline on this machine, without Docker, and follow it with a live
+view until Ctrl-C: rates, lag, queues, the last rejects.
+
+Servers, services and data are those of `datastream demo`. A log that is not there yet is waited
+for. The next run reads on where this one ended. A service that ends is started again.
+"""
+
+EXIT_CODES = """\
+exit codes: 0 all counts are exact (follow: ended by Ctrl-C); 1 they are not, or a service failed;
+66 the log cannot be read; 69 the servers cannot be had or do not start; 78 a setting is wrong;
+130 interrupted
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `datastream demo`."""
+    _describe(parser, DEMO)
+    parser.set_defaults(run=demo)
+    parser.add_argument(
+        "--log",
+        type=Path,
+        metavar="FILE",
+        help="a log of your own, plain or packed: one file, no pattern (default: a sample)",
+    )
+    parser.add_argument(
+        "--lines",
+        type=whole_number(1),
+        default=100_000,
+        metavar="N",
+        help="without --log: how many lines the sample has (default: 100000)",
+    )
+    _add_common_arguments(parser)
+
+
+def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `datastream follow`."""
+    _describe(parser, FOLLOW)
+    parser.set_defaults(run=follow)
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", required=True, help="the log: one file, no pattern"
+    )
+    _add_common_arguments(parser)
+
+
+def demo(arguments: argparse.Namespace) -> int:
+    """Put a log through the pipeline once and report; 0 only if every count is exact."""
+    return _guarded(arguments, _demo)
+
+
+def follow(arguments: argparse.Namespace) -> int:
+    """Follow a log with a live view until Ctrl-C."""
+    return _guarded(arguments, _follow)
+
+
+def _demo(arguments: argparse.Namespace, folder: Path, console: Console) -> int:
+    env = Environment.load(DOTENV)
+    source = source_name(env, console)
+    if arguments.log is None:
+        wanted = arguments.format or "combined"
+        if wanted not in SAMPLE_FORMATS:
+            known = ", ".join(SAMPLE_FORMATS)
+            raise ConfigError(f"a sample is made in one of {known}; for {wanted!r} name a --log")
+        subject = sample_log(folder, source, arguments.lines, wanted, console)
+    else:
+        line_format = _format(arguments, env)
+        subject = own_log(arguments.log, source, line_format, console, may_be_missing=False)
+    with running(subject, folder, console) as pipeline:
+        run = publish_once(pipeline, console)
+        with pipeline.tables() as tables:
+            found = verify(tables, subject.log, run.extent, is_sample=subject.is_sample)
+        report.show(console, pipeline, run, found)
+    console.print("Everything that was started is stopped.", style="dim")
+    return 0 if found.is_exact else EX_FAILED
+
+
+def _follow(arguments: argparse.Namespace, folder: Path, console: Console) -> int:
+    env = Environment.load(DOTENV)
+    source, line_format = source_name(env, console), _format(arguments, env)
+    subject = own_log(arguments.log, source, line_format, console, may_be_missing=True)
+    with running(subject, folder, console) as pipeline:
+        live.follow(pipeline, console)
+    console.print("Everything that was started is stopped.", style="dim")
+    return 0
+
+
+def _format(arguments: argparse.Namespace, env: Environment) -> str | None:
+    """Return the format that was asked for, here or in the settings; None to find it out.
+
+    Raises ConfigError.
+    """
+    if arguments.format is not None:
+        found = format_of(arguments.format, "--format")
+    else:
+        found = read_format(env, default=AUTO)
+    return None if found == AUTO else found
+
+
+def _guarded(
+    arguments: argparse.Namespace, command: Callable[[argparse.Namespace, Path, Console], int]
+) -> int:
+    console = _console()
+    try:
+        with interruptible():
+            folder: Path = arguments.folder.absolute()
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return command(arguments, folder, console)
+    except KeyboardInterrupt:
+        console.print("\nInterrupted. Everything that was started is stopped.")
+        return INTERRUPTED
+    except Unreadable as error:
+        return _failed(error, EX_NOINPUT)
+    except ConfigError as error:
+        return _failed(error, EX_CONFIG)
+    except (CannotServe, DidNotStart, FolderInUse, Unavailable) as error:
+        return _failed(error, EX_UNAVAILABLE)
+    except (ServiceFailed, Stalled) as error:
+        return _failed(error, EX_FAILED)
+    except OSError as error:
+        return _failed(
+            f"{error.filename}: {error.strerror}" if error.filename else error, EX_FAILED
+        )
+    except pymysql.MySQLError as error:
+        return _failed(f"The database: {error}", EX_FAILED)
+
+
+def _console() -> Console:
+    """Return the terminal, or whatever standard output is; texts go there as they are."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    # The file is named so that its encoding is looked at: not every terminal has a box character.
+    console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    console.soft_wrap = not console.is_terminal
+    return console
+
+
+def _failed(error: Exception | str, code: int) -> int:
+    sys.stderr.write(f"{error}\n")
+    return code
+
+
+def _describe(parser: argparse.ArgumentParser, description: str) -> None:
+    parser.description = description
+    parser.epilog = EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+
+
+def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        metavar="FORMAT",
+        help="the format of its lines: a name, a log_format directive, nginx.conf:NAME or auto "
+        "(default: FORMAT of the environment or .env, else the one that its first lines fit; of "
+        "a sample combined)",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=FOLDER,
+        metavar="FOLDER",
+        help="where the data is kept (default: .run/demo in the checkout)",
+    )

@@ -1,0 +1,122 @@
+"""Follows a log with a live view, until Ctrl-C."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+
+from datastream_operator.text import printable, size
+from datastream_playground.demo.running import Pipeline
+from datastream_playground.demo.services import Service
+from datastream_playground.demo.view import Observer, View, counted, drawn
+
+#: Seconds between two views, and between two lines where there is no terminal.
+VIEW_EVERY = 1.0
+TELL_EVERY = 5.0
+#: Seconds until a service that ended is started again, and how often that is done for each.
+RESTART_AFTER = 1.0
+RESTARTS = 5
+#: Exit codes after which another start cannot help: a checkpoint or a setting is wrong.
+HOPELESS = frozenset({65, 78})
+
+
+def follow(pipeline: Pipeline, console: Console) -> None:
+    """Follow the log until Ctrl-C, and then say how much there was.
+
+    A service that ends is started again. Raises ServiceFailed when that is no use.
+    """
+    log = pipeline.subject.log
+    _say_where(pipeline, console)
+    services = _Supervisor(pipeline, console)
+    view = View()
+    with Observer(pipeline) as observer:
+        try:
+            pipeline.producer.start([str(log)])
+            with _shown(pipeline, console) as show:
+                while True:
+                    time.sleep(max(0.0, view.at + VIEW_EVERY - time.monotonic()))
+                    services.restart_what_ended()
+                    before, view = view, observer.view()
+                    show(view, before)
+        except KeyboardInterrupt:
+            # Its connections may have been interrupted in the middle of an answer.
+            view = counted(pipeline)
+    console.print(f"Stopped. In this run: {view}. The next one reads on from here.")
+
+
+def _say_where(pipeline: Pipeline, console: Console) -> None:
+    broker, subject = pipeline.broker, pipeline.subject
+    console.print(f"Tables: mysql --defaults-file={pipeline.client_settings}")
+    console.print(
+        f"Queues: {broker.management_url} (user {broker.user}, "
+        f"password in {broker.folder / 'password'})"
+    )
+    console.print(f"Following {printable(str(subject.log))} as {subject.format}. Ctrl-C ends it.")
+
+
+class _Supervisor:
+    """Starts services again that have ended by themselves."""
+
+    def __init__(self, pipeline: Pipeline, console: Console) -> None:
+        self._pipeline = pipeline
+        self._console = console
+        self._restarts = dict.fromkeys(pipeline.services, 0)
+        self._ended_at: dict[Service, float] = {}
+
+    def restart_what_ended(self) -> None:
+        """Look at every service. Raises ServiceFailed for one that ended again and again."""
+        for service in self._pipeline.services:
+            if service.exit_code is None:
+                continue
+            now = time.monotonic()
+            if service not in self._ended_at:
+                self._ended_at[service] = now
+                restarts = self._restarts[service]
+                if restarts == RESTARTS or service.exit_code in HOPELESS:
+                    raise service.failed(
+                        f"ended, after {restarts} restarts" if restarts else "ended"
+                    )
+                self._console.print(
+                    f"{service.name} ended (exit code {service.exit_code}), starting it again; "
+                    f"its log is {service.log}",
+                    style="yellow",
+                )
+            elif now - self._ended_at[service] >= RESTART_AFTER:
+                del self._ended_at[service]
+                self._restarts[service] += 1
+                is_producer = service is self._pipeline.producer
+                service.start([str(self._pipeline.subject.log)] if is_producer else [])
+
+
+@contextmanager
+def _shown(pipeline: Pipeline, console: Console) -> Iterator[Callable[[View, View], None]]:
+    """Give what shows a view and is told the last one: in its place on a terminal, else a line."""
+    if not console.is_terminal:
+        yield _Telling(console)
+        return
+    with Live(console=console, auto_refresh=False) as live:
+        yield lambda view, before: live.update(drawn(view, before, pipeline.subject), refresh=True)
+
+
+class _Telling:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._told = View()
+
+    def __call__(self, view: View, _before: View) -> None:
+        told, elapsed = self._told, view.at - self._told.at
+        if told.at and elapsed < TELL_EVERY:
+            return
+        self._told = view
+        # Since nothing there is no rate.
+        seconds = elapsed if told.at else float("inf")
+        self._console.print(
+            f"{view}; per second {(view.published - told.published) / seconds:,.0f} published, "
+            f"{(view.raw - told.raw) / seconds:,.0f} kept raw, "
+            f"{(view.parsed - told.parsed) / seconds:,.0f} parsed; "
+            f"{size(view.behind_bytes)} behind"
+        )

@@ -1,0 +1,183 @@
+"""The pipeline, running: private servers, their tables and queues, and the consumers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from datastream.config import MysqlSettings, RabbitSettings, Secret
+from datastream.mysql import Session
+from datastream.rabbitmq import declare_topology
+from datastream_operator import interruption, migrate
+from datastream_playground.demo.services import STOPS_WITHIN, Service, stopped_at_the_end
+from datastream_playground.demo.subject import Subject
+from datastream_playground.demo.tables import LogTables
+from datastream_playground.local import processes
+from datastream_playground.local.packages import ensure
+from datastream_playground.local.server import secret, write_private
+from datastream_playground.local.servers import Broker, Database, both
+
+#: The schema and the services' account.
+NAME = "datastream"
+
+#: What `mysql --defaults-file=…` reads, so that no password stands on a command line.
+CLIENT_SETTINGS = """\
+[client]
+host = {host}
+port = {port}
+protocol = TCP
+user = {user}
+password = {password}
+[mysql]
+database = {database}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What runs, and where."""
+
+    subject: Subject
+    folder: Path
+    broker: Broker
+    database: Database
+    rabbit: RabbitSettings
+    mysql: MysqlSettings
+    producer: Service
+    lake: Service
+    cleaners: tuple[Service, Service]
+
+    @property
+    def consumers(self) -> tuple[Service, ...]:
+        """The services that write rows."""
+        return (self.lake, *self.cleaners)
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All services, in the order of a line's way."""
+        return (self.producer, *self.consumers)
+
+    @property
+    def client_settings(self) -> Path:
+        """A file with which a MySQL client finds the tables, while they are served."""
+        return self.folder / "mysql.cnf"
+
+    @contextmanager
+    def tables(self) -> Iterator[LogTables]:
+        """Give what the tables hold of the log. Raises Unreadable and Unavailable."""
+        with closing(Session(self.mysql, "datastream demo")) as session:
+            yield LogTables.of(session, self.subject)
+
+
+@contextmanager
+def running(subject: Subject, folder: Path, console: Console) -> Iterator[Pipeline]:
+    """Run servers and consumers for the length of the block; the producer is not started.
+
+    Whatever happens, nothing is left running. Raises CannotServe, DidNotStart, FolderInUse,
+    Unavailable and ServiceFailed.
+    """
+    programs = ensure(console.print)
+    begin = time.monotonic()
+    console.print("Starting a private RabbitMQ and a private database")
+    with both(folder, programs) as (broker, database), _nothing_left(folder):
+        console.print(
+            f"RabbitMQ {broker.version} and {product(database.version)} run on "
+            f"{broker.host}:{broker.port} and :{database.port} ({time.monotonic() - begin:.0f} s)"
+        )
+        pipeline = _set_up(subject, folder, broker, database)
+        with stopped_at_the_end(pipeline.services):
+            for consumer in pipeline.consumers:
+                consumer.start()
+            for consumer in pipeline.consumers:
+                consumer.wait_ready()
+            try:
+                yield pipeline
+            except KeyboardInterrupt:
+                console.print("\nInterrupted: stopping what was started")
+                raise
+            finally:
+                interruption.ignore()
+
+
+def product(version: str) -> str:
+    """Return the name that goes with a server's version: `MariaDB 10.11.19`, `MySQL 8.4.3`."""
+    number, is_mariadb, _ = version.partition("-MariaDB")
+    return f"{'MariaDB' if is_mariadb else 'MySQL'} {number}"
+
+
+@contextmanager
+def _nothing_left(folder: Path) -> Iterator[None]:
+    """See to it that no service runs in `folder` before the block and after it."""
+    processes.end_marked(folder, STOPS_WITHIN)
+    try:
+        yield
+    finally:
+        processes.end_marked(folder, patience=1)
+
+
+def _set_up(subject: Subject, folder: Path, broker: Broker, database: Database) -> Pipeline:
+    """Make the account, the tables and the queues, where they are not there already."""
+    rabbit = RabbitSettings(broker.host, broker.port, "/", broker.user, Secret(broker.password))
+    password = secret(folder / "mysql_password")
+    database.create(NAME, NAME, password)
+    mysql = MysqlSettings(database.host, database.port, NAME, NAME, Secret(password))
+    migrate.apply(mysql)
+    declare_topology(rabbit)
+    environment = _environment(subject, folder, rabbit, mysql)
+
+    def service(name: str, module: str) -> Service:
+        (folder / f"{name}.log").unlink(missing_ok=True)
+        return Service(name, module, folder, environment)
+
+    pipeline = Pipeline(
+        subject,
+        folder,
+        broker,
+        database,
+        rabbit,
+        mysql,
+        producer=service("producer", "producer"),
+        lake=service("lake_consumer", "lake_consumer"),
+        cleaners=(
+            service("clean_consumer-1", "clean_consumer"),
+            service("clean_consumer-2", "clean_consumer"),
+        ),
+    )
+    write_private(
+        pipeline.client_settings,
+        CLIENT_SETTINGS.format(
+            host=mysql.host,
+            port=mysql.port,
+            user=mysql.user,
+            password=mysql.password.read(),
+            database=mysql.database,
+        ),
+    )
+    return pipeline
+
+
+def _environment(
+    subject: Subject, folder: Path, rabbit: RabbitSettings, mysql: MysqlSettings
+) -> dict[str, str]:
+    """Return the settings of the services: these, and nothing of the person's own."""
+    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    return inherited | {
+        "SOURCE": subject.source,
+        "FORMAT": subject.format,
+        "STATE_DIR": str(folder / "state"),
+        "RABBIT_HOST": rabbit.host,
+        "RABBIT_PORT": str(rabbit.port),
+        "RABBIT_USER": rabbit.user,
+        "RABBIT_PASSWORD": rabbit.password.read(),
+        "MYSQL_HOST": mysql.host,
+        "MYSQL_PORT": str(mysql.port),
+        "MYSQL_DATABASE": mysql.database,
+        "MYSQL_USER": mysql.user,
+        "MYSQL_PASSWORD": mysql.password.read(),
+    }

@@ -1,0 +1,200 @@
+"""One view of the pipeline at work: what is in it, and how it is drawn."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Any, Self
+
+import pika.exceptions
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from datastream import rabbitmq
+from datastream.errors import Unavailable
+from datastream.mysql import Session
+from datastream_operator import screen
+from datastream_operator.lines import Unreadable
+from datastream_operator.screen import (
+    PUBLISHED,
+    QUEUES,
+    STORED,
+    Process,
+    Processes,
+    Queue,
+    Samples,
+    by_label,
+    total,
+)
+from datastream_operator.text import printable, printable_bytes, with_counts
+from datastream_playground.demo.running import Pipeline
+from datastream_playground.demo.subject import Subject
+from datastream_playground.demo.tables import LogTables
+
+REJECTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is seen at one moment; counts are since the start of this run."""
+
+    #: When (monotonic); 0 before anything was seen.
+    at: float = 0.0
+    processes: Processes = field(default_factory=dict)
+    #: What is in each queue, or why that is not known.
+    queues: dict[str, Queue] | str = ""
+    #: Reason and text, the latest first; None when the database does not answer.
+    last_rejects: list[tuple[str, bytes]] | None = None
+
+    @property
+    def published(self) -> float:
+        """How many lines the broker has confirmed."""
+        return total(self._samples("producer"), PUBLISHED)
+
+    @property
+    def raw(self) -> float:
+        """How many lines are new in raw_log."""
+        return total(self._samples("lake_consumer"), STORED)
+
+    @property
+    def parsed(self) -> float:
+        """How many lines are new in clean_log or error_log."""
+        return total(self._samples("clean_consumer"), STORED) - total(
+            self._samples("clean_consumer"), STORED, table="rejected_log"
+        )
+
+    @property
+    def rejected(self) -> dict[str, int]:
+        """How many lines were rejected, by reason."""
+        samples = self._samples("clean_consumer")
+        reasons = by_label(samples, "datastream_lines_rejected_total", "reason")
+        return {reason: round(lines) for reason, lines in reasons.items()}
+
+    @property
+    def duplicates(self) -> float:
+        """How many lines came once more, though their rows were there."""
+        return total(self._samples("lake_consumer"), "datastream_lines_duplicate_total")
+
+    @property
+    def behind_bytes(self) -> float:
+        """How much of the log is not confirmed."""
+        return total(self._samples("producer"), "datastream_behind_bytes")
+
+    def __str__(self) -> str:
+        return (
+            f"{self.published:,.0f} lines published, {self.raw:,.0f} kept raw, "
+            f"{self.parsed:,.0f} parsed, {sum(self.rejected.values()):,} rejected"
+        )
+
+    def _samples(self, service: str) -> list[Samples]:
+        return [process.samples for process in self.processes.get(service, {}).values()]
+
+
+def counted(pipeline: Pipeline) -> View:
+    """Ask the services alone; what other sources would say is left out of the view."""
+    for service in pipeline.services:
+        service.look()
+    groups = {
+        "producer": (pipeline.producer,),
+        "lake_consumer": (pipeline.lake,),
+        "clean_consumer": pipeline.cleaners,
+    }
+    return View(
+        at=time.monotonic(),
+        processes={
+            name: {one.name: Process(one.state(), one.samples()) for one in group}
+            for name, group in groups.items()
+        },
+    )
+
+
+class Observer:
+    """Looks at the services, the queues and the tables, over connections that it keeps open."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._to_broker, self._at_the_end = ExitStack(), ExitStack()
+        self._channel: Any = None
+        session = Session(pipeline.mysql, "live view")
+        self._session = self._at_the_end.enter_context(closing(session))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._to_broker, self._at_the_end:
+            pass
+
+    def view(self) -> View:
+        """Return what is seen now."""
+        return replace(
+            counted(self._pipeline), queues=self._queues(), last_rejects=self._last_rejects()
+        )
+
+    def _queues(self) -> dict[str, Queue] | str:
+        try:
+            if self._channel is None:
+                opened = rabbitmq.connect(self._pipeline.rabbit, "live view")
+                self._channel = self._to_broker.enter_context(opened).channel()
+            found = {queue: self._channel.queue_declare(queue, passive=True) for queue in QUEUES}
+        except (Unavailable, pika.exceptions.AMQPError, OSError):
+            self._channel = None
+            self._to_broker.close()
+            return "RabbitMQ does not answer"
+        return {
+            queue: Queue(declared.method.message_count, declared.method.consumer_count)
+            for queue, declared in found.items()
+        }
+
+    def _last_rejects(self) -> list[tuple[str, bytes]] | None:
+        try:
+            return LogTables.of(self._session, self._pipeline.subject).last_rejects(REJECTS)
+        except Unavailable:
+            return None
+        except Unreadable:
+            return []  # the producer's state says so
+
+
+def drawn(view: View, before: View, subject: Subject) -> RenderableType:
+    """Return a view as it is shown on a terminal of 80 columns and 24 lines or more.
+
+    Rates are since the view before.
+    """
+    states = {name: screen.ready_of(len(its), its) for name, its in view.processes.items()}
+    parts: list[RenderableType] = [
+        _line(f"{subject.log}  ({subject.format}; Ctrl-C ends)", "bold"),
+        screen.services(states, before.processes, view.processes, view.at - before.at),
+        *(_line(line, "yellow") for line in screen.not_ready(view.processes)),
+        _line(_notes(view)),
+        screen.queues(view.queues),
+        Text(),
+    ]
+    if view.last_rejects is None:
+        parts.append(_line("the database does not answer", "yellow"))
+    else:
+        parts.append(_line("last rejects" if view.last_rejects else "no rejects", "dim"))
+        parts += [
+            _line(f"  {reason:<9} {printable_bytes(line) or '(empty)'}")
+            for reason, line in view.last_rejects
+        ]
+    return Group(*parts)
+
+
+def _notes(view: View) -> str:
+    """Return what the figures alone do not say: why lines are rejected, and which came again."""
+    rejected, there = with_counts(view.rejected), view.duplicates
+    return "; ".join(
+        [f"{there:,.0f} lines were in raw_log already"] * bool(there)
+        + [f"rejected: {rejected}"] * bool(rejected)
+    )
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(printable(text), style=style, no_wrap=True, overflow="ellipsis")
