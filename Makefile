@@ -16,6 +16,10 @@ export FORMAT
 endif
 # The rows of the fault matrix in which the broker or the database takes part.
 SERVER_FAULTS := $(patsubst %,tests/faults/test_%.py,broker conflict database killed outages poison)
+# Processes that share the tests, each with private servers of its own. With 0 there is but one, in
+# which a debugger can be used.
+WORKERS ?= 2
+WORKING = --numprocesses '$(WORKERS)' --dist worksteal
 SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
 
 ##@ Use it
@@ -80,12 +84,12 @@ venv: ## Make the environment .venv, with the command datastream
 	@deploy/operator/make-venv $(PYTHON) $(VENV)
 
 .PHONY: test
-test: venv ## Run every test, on private servers of its own | [TESTS=tests/unit]
-	@$(BIN)/pytest $(or $(TESTS),tests/unit tests/contract tests/integration)
+test: venv ## Run every test, on private servers of its own | [TESTS=tests/unit] [WORKERS=2]
+	@$(if $(TESTS),,THOROUGH=1) $(BIN)/pytest $(WORKING) $(or $(TESTS),tests/unit tests/contract tests/integration)
 
 .PHONY: test-faults
 test-faults: venv ## Make everything fail; compare every line | [TESTS=tests/faults] [SERVERS=containers]
-	@$(BIN)/pytest $(if $(SERVERS),--servers '$(SERVERS)') \
+	@$(BIN)/pytest $(if $(SERVERS),--servers '$(SERVERS)',$(WORKING)) \
 	    $(or $(TESTS),$(if $(filter containers,$(SERVERS)),$(SERVER_FAULTS),tests/faults))
 
 .PHONY: soak

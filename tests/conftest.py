@@ -14,16 +14,47 @@ import hypothesis
 import pytest
 
 import containers
+from datastream_playground.local import ports
 from datastream_playground.local.packages import ensure
 from datastream_playground.local.servers import Broker, Database, both
 from deploy import images
 from deployment import Deployment
 
+#: Whether everything is to be proved, however long it takes: every example, and the slow tests.
+IS_THOROUGH = bool(os.environ.get("THOROUGH") or os.environ.get("CI"))
+
 # A gate must give the same answer twice: there the examples are always the same ones. Everybody
 # else draws new ones, and may find what nobody has found yet.
 hypothesis.settings.register_profile("gate", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("draw", deadline=None)
-hypothesis.settings.load_profile("gate" if os.environ.get("CI") else "draw")
+hypothesis.settings.register_profile("quick", max_examples=20, deadline=None)
+hypothesis.settings.load_profile(
+    "gate" if os.environ.get("CI") else "draw" if IS_THOROUGH else "quick"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each of several workers free ports of its own: none takes what another has just found.
+
+    A server that is stopped for a while finds its own port free again, too.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    every = ports.usable()
+    ports.usable = lambda: every[number % workers :: workers]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests out of a quick run, but for those whose file is named."""
+    named = {Path(argument.partition("::")[0]).resolve() for argument in config.args}
+    left_out = [
+        item
+        for item in items
+        if not IS_THOROUGH and item.get_closest_marker("slow") and item.path not in named
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in set(left_out)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

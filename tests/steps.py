@@ -10,6 +10,7 @@ from __future__ import annotations
 import re._constants as op  # type: ignore[import-not-found]  # typeshed has none
 import re._parser  # type: ignore[import-not-found]
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, TypeAlias
 
 _SINGLE = (op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY)
@@ -19,11 +20,17 @@ _SINGLE = (op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY)
 _Node: TypeAlias = Any
 
 
+@cache
+def _parsed(pattern: str, flags: int) -> _Node:
+    """Return a pattern's nodes; to make them takes longer than most matches."""
+    return re._parser.parse(pattern, flags)
+
+
 class Steps:
     """Matches a pattern, which may hold what the parsing's patterns hold, and counts."""
 
     def __init__(self, pattern: str, flags: int = 0) -> None:
-        self._tree = re._parser.parse(pattern, flags)
+        self._tree = _parsed(pattern, flags)
         self.taken = 0
 
     def fits(self, text: str) -> bool:

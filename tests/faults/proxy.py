@@ -27,6 +27,12 @@ class Link:
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client = client
         self.server = server
+        #: Those who pass something on. The last one of them closes both ends, and nobody else does:
+        #: who still waits in a call on an end that is closed would take what comes through the
+        #: next connection that is given its number.
+        self._users = 2
+        self.is_cut = False
+        self._lock = threading.Lock()
         #: Cleared: nothing passes any more, and neither end is told.
         self.passes = threading.Event()
         self.passes.set()
@@ -37,13 +43,23 @@ class Link:
 
     def cut(self) -> None:
         """Break the connection at both ends. What was held up does not get through after all."""
-        for end in (self.client, self.server):
-            with suppress(OSError):
-                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
+        with self._lock:
+            self.is_cut = True
+            for end in (self.client, self.server):
+                with suppress(OSError):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                with suppress(OSError):
+                    end.shutdown(socket.SHUT_RDWR)
         self.passes.set()
+
+    def leave(self) -> None:
+        """Break the connection, and pass nothing on any more: called once by each who does."""
+        self.cut()
+        with self._lock:
+            self._users -= 1
+            if not self._users:
+                self.client.close()
+                self.server.close()
 
     def hang(self) -> None:
         """Let nothing pass any more; both ends believe that the other one is there."""
@@ -66,7 +82,8 @@ class Proxy:
         self._refuses = False
         self._lock = threading.Lock()
         self._listener = socket.create_server((LOOPBACK, self.port))
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def __enter__(self) -> Self:
         return self
@@ -78,6 +95,9 @@ class Proxy:
         """Break every connection, and take no more."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        # Closed below a thread that is about to accept, its number would be that of the next
+        # proxy's listener, and the thread would take a connection from that.
+        self._accepting.join()
         self._listener.close()
         self.cut()
 
@@ -218,6 +238,8 @@ class Proxy:
     ) -> None:
         try:
             while data := source.recv(self.speed // 10 or 65536):
+                if link.is_cut:  # this was still on its way
+                    break
                 if self.speed:
                     time.sleep(len(data) / self.speed)  # what a slow line is
                 look = looked()
@@ -228,7 +250,7 @@ class Proxy:
         except OSError:
             pass
         link.passes.wait()
-        link.cut()
+        link.leave()
 
 
 class DatabaseProxy(Proxy):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parents[2]
@@ -12,6 +13,7 @@ NAMED = re.compile(r"`(\w[\w/]*\.py)::(\w+)`")
 ROW = re.compile(r"^\| (?!fault \||what others lose \||-)", re.MULTILINE)
 
 
+@cache
 def names_in(file: Path) -> set[str]:
     """Return the names of the tests of a file."""
     tree = ast.parse(file.read_text(encoding="utf-8"))

@@ -45,7 +45,7 @@ def outcome(form: AccessFormat, line: bytes, *, carefully: bool) -> object:
         return reject.reason
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(form=formats(), data=st.data())
 def test_any_line_of_any_format(form: AccessFormat, data: st.DataObject) -> None:
     """It is an event that can be stored, or a reject, and both parsers say the same of it."""
@@ -72,7 +72,7 @@ def test_any_line_of_any_format(form: AccessFormat, data: st.DataObject) -> None
     json.dumps(fast[-1]).encode("utf-8")
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 @given(form=formats(), line=st.binary(max_size=120))
 def test_any_bytes_in_any_format(form: AccessFormat, line: bytes) -> None:
     """Nothing but Unparseable is raised."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -32,8 +33,13 @@ UNIT = 50
 OTHER_PARTS = ("a", "1", " ", '"', "\\", r"\"", "[", "]", ", ", " : ", "-", "x ")
 
 
-def patterns(name: str) -> Iterator[str]:
-    """Yield every pattern that a format's lines are read by."""
+@cache
+def patterns(name: str) -> list[str]:
+    """Return every pattern that a format's lines are read by."""
+    return list(_patterns(name))
+
+
+def _patterns(name: str) -> Iterator[str]:
     form = access_format(FORMATS[name])
     for is_strict in (True, False):
         for has_escapes in (False, True) if form.escape != "none" else (False,):
@@ -82,6 +88,7 @@ def check(name: str, start: str, repeated: str, end: str) -> None:
         assert four - two <= 2.5 * (two - one) + 100, pattern
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_hostile_line_takes_steps_in_proportion(name: str) -> None:
     """Of every part that there is, again and again, from the start and within the line."""
@@ -97,7 +104,7 @@ def test_a_hostile_line_takes_steps_in_proportion(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=25)
+@settings(max_examples=settings().max_examples // 4)
 @given(data=st.data())
 def test_a_line_of_any_parts_takes_steps_in_proportion(name: str, data: st.DataObject) -> None:
     """Of several parts in turn, after a beginning that fits, with an end that does not."""

@@ -19,6 +19,8 @@ from datastream_playground import sample
 from datastream_playground.sample import FORMATS, Expected, Format, Truth
 
 LINES = 20_000
+#: Where the first ones tell as much.
+FEW = 5_000
 DOCUMENTATION_NETWORKS = [
     ip_network(text)
     for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
@@ -55,7 +57,7 @@ def run(*arguments: str) -> int:
 
 def test_the_same_seed_gives_the_same_lines(format: Format, pairs: Pairs) -> None:
     """A seed is a sample."""
-    assert list(sample.generate(LINES, format, seed=7)) == pairs
+    assert list(sample.generate(FEW, format, seed=7)) == pairs[:FEW]
 
 
 def test_another_seed_gives_other_lines(format: Format, pairs: Pairs) -> None:
@@ -78,15 +80,15 @@ def test_offsets_are_where_the_lines_begin(tmp_path: Path, format: Format, pairs
     """The truth read back finds each line in the bytes of the file."""
     log = tmp_path / "access.log"
 
-    summary = sample.write(log, LINES, format, seed=7)
+    summary = sample.write(log, FEW, format, seed=7)
 
     stored = log.read_bytes()
     truths = list(sample.read_truth(log))
     ends = [truth.offset for truth in truths[1:]] + [len(stored)]
     found = [stored[truth.offset : end] for truth, end in zip(truths, ends, strict=True)]
-    assert found == [line + b"\n" for line, _ in pairs]
-    assert truths == [truth for _, truth in pairs]
-    assert (summary.lines, summary.bytes) == (LINES, len(stored))
+    assert found == [line + b"\n" for line, _ in pairs[:FEW]]
+    assert truths == [truth for _, truth in pairs[:FEW]]
+    assert (summary.lines, summary.bytes) == (FEW, len(stored))
     assert summary.reasons == Counter(t.reject for t in truths if t.reject)
     assert summary.junk == sum(t.reject is not None for t in truths)
 

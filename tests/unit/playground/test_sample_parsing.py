@@ -5,13 +5,14 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import settings
 
 from datastream.parsing import Event, Unparseable
 from datastream_playground import sample
 from datastream_playground.sample import FORMATS, Expected, Format
 from parsed import access_parser
 
-LINES = 20_000
+LINES = 200 * settings().max_examples
 
 
 def parsed(line: bytes, format: Format) -> tuple[str | None, dict[str, object]]:

@@ -279,7 +279,7 @@ class AnyHistory(RuleBasedStateMachine):
 
 
 TestAnyHistory = AnyHistory.TestCase
-TestAnyHistory.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestAnyHistory.settings = settings(stateful_step_count=40, deadline=None)
 
 
 HISTORIES = [

@@ -355,6 +355,7 @@ def store(machine: Rotated, handed: tuple[StreamReader, Slice]) -> None:
     machine.log.note(reader)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "way"),
     [

@@ -12,12 +12,13 @@ import random
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
 
 from producer.files import LogFile
 from unit.producer.test_interleavings import KINDS, Rotated, Step, step, store
 
 #: Histories of each kind.
-DRAWN = 60
+DRAWN = settings().max_examples * 3 // 5
 ROTATIONS = 3
 
 

@@ -316,7 +316,8 @@ def test_a_turn_is_bounded_in_bytes(
 ) -> None:
     """With the limits that are the default: what the page on guarantees reckons with."""
     limits = ProducerSettings.read(Environment({"SOURCE": "test"}), [], once=False).source.limits
-    backlog = log_of(tmp_path, "a.log", *[line] * (8 * 1024**2 // (len(line) + 1) or 1))
+    backlog = tmp_path / "a.log"
+    backlog.write_bytes((line + b"\n") * (8 * 1024**2 // (len(line) + 1) or 1))
     other = log_of(tmp_path, "b.log")
     tailer = Tailer([f"{tmp_path}/*.log"], Source("test", "combined", limits), State())
     reads = noted_reads(monkeypatch)

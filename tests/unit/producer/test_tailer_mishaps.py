@@ -123,7 +123,9 @@ def test_only_rotated_files_match_at_first(path: Path, clock: SimpleNamespace) -
     assert (before, first, all_lines(tailer)) == ([b"rotated"], [b"live"], [b"more"])
 
 
-@pytest.mark.parametrize("content", [None, gzip.compress(b"1\n" * 1_000)[:-12]])
+@pytest.mark.parametrize(
+    "content", [None, gzip.compress(b"1\n" * 1_000)[:-12]], ids=["missing", "damaged"]
+)
 def test_once_names_a_rotated_file_that_is_not_read_to_its_end(
     path: Path, content: bytes | None
 ) -> None:
