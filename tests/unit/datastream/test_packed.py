@@ -210,6 +210,7 @@ def test_what_follows_and_is_no_member_is_damage(packing: str, follows: bytes) -
         file.read(4, 100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packing", sorted(PACK))
 def test_a_bomb_takes_no_memory(packing: str) -> None:
     """What unpacks to a thousand times as much is read in pieces of the size that is asked for."""

@@ -163,6 +163,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TAILS)
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_huge_hostile_line_is_rejected(case: str, name: str) -> None:
