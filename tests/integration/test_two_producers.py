@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from datastream.errors import Unavailable
-from datastream.rabbitmq import LOCK_PATIENCE, Lock, Publisher
+from datastream.rabbitmq import LOCK_PATIENCE, Locks, Publisher
 from datastream.topology import LAKE_QUEUE, producer_lock
 from datastream_operator.containers.broker import ACCOUNTS
 from deployment import SOURCE, Deployment, Service, eventually
@@ -42,8 +42,7 @@ def test_a_second_producer_waits(
     deployment.assert_settled(101)
     # The other machine's file, at the same path, while the first one's producer is connected.
     log.write_bytes(first_lines[1] + b"\n" + b"two of them\n" * 100)
-    first = Lock(producer_lock(SOURCE, [str(log)]))
-    with Publisher.open(deployment.rabbit, lock=first):
+    with Publisher.open(deployment.rabbit, locks=Locks(SOURCE, [str(log)])):
         second = start(deployment, log, "two")
         await_words(second, HELD)
 
@@ -55,6 +54,33 @@ def test_a_second_producer_waits(
     assert [deployment.count(table) for table in ("raw_log", "rejected_log")] == [101, 101]
     assert lake.metric("datastream_dead_letters_total") == 0
     assert clean.metric("datastream_lines_stored_total") == 101
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("*.log", "access.log"), ("access.log", "*.log"), ("*.log", "acc*")],
+    ids=["a pattern, then its log", "a log, then its pattern", "two patterns"],
+)
+def test_lists_that_have_a_log_in_common(
+    deployment: Deployment, tmp_path: Path, first: str, second: str
+) -> None:
+    """Another list by which the same log is found: it waits as well, and sends no line of it."""
+    log = tmp_path / "access.log"
+    log.write_bytes(b"same\n" + b"one\n" * 100)
+    one = start(deployment, tmp_path / first, "one")
+    eventually(lambda: _has_published(one, 101))
+    # The file at the same path of the other machine; here the first producer reads it as well.
+    two = start(deployment, tmp_path / second, "two")
+    await_words(two, HELD)
+
+    assert two.get("/readyz") == (503, "waiting for rabbitmq\n")
+    assert two.metric("datastream_lines_published_total") == 0
+    one.kill()
+    eventually(lambda: _has_published(two, 101))
+
+
+def _has_published(service: Service, lines: int) -> None:
+    assert service.metric("datastream_lines_published_total") == lines
 
 
 def test_it_takes_over_once_the_first_has_ended(deployment: Deployment, tmp_path: Path) -> None:
@@ -119,15 +145,15 @@ def test_an_account_without_the_right_goes_on(deployment: Deployment, tmp_path: 
 def test_what_is_said_of_a_lock_that_is_held(deployment: Deployment) -> None:
     """A lost session's at first; another producer's once no lost session can hold it any more."""
     now = 0.0
-    lock = Lock("producer.test", lambda: now)
+    locks = Locks("test", ["/access.log"], lambda: now)
 
     def words() -> str:
-        with pytest.raises(Unavailable) as raised, Publisher.open(deployment.rabbit, lock=lock):
+        with pytest.raises(Unavailable) as raised, Publisher.open(deployment.rabbit, locks=locks):
             pass
         assert raised.value.reason == "locked"
         return str(raised.value)
 
-    with Publisher.open(deployment.rabbit, lock=Lock("producer.test")):
+    with Publisher.open(deployment.rabbit, locks=Locks("test", ["/access.log"])):
         first = words()
         now = LOCK_PATIENCE - 1
         second = words()
@@ -136,24 +162,17 @@ def test_what_is_said_of_a_lock_that_is_held(deployment: Deployment) -> None:
 
     assert HELD in first
     assert second == first
-    assert "another producer with this SOURCE and these logs is connected" in third
+    assert "another producer with this SOURCE is connected and has /access.log" in third
     assert "give each host a SOURCE of its own" in third
-    with Publisher.open(deployment.rabbit, lock=lock):
+    with Publisher.open(deployment.rabbit, locks=locks):
         pass
-    with Publisher.open(deployment.rabbit, lock=Lock("producer.test")):
+    with Publisher.open(deployment.rabbit, locks=Locks("test", ["/access.log"])):
         assert HELD in words()
 
 
-def test_the_name_is_of_the_source_and_the_logs() -> None:
-    """In any order and however often, relative or not; it fits into a name of the broker."""
-    here = str(Path.cwd())
+def test_the_name_is_of_the_source_and_the_log() -> None:
+    """It fits into a name of the broker."""
+    names = {producer_lock("web", "/a"), producer_lock("web", "/b"), producer_lock("web2", "/a")}
 
-    assert producer_lock("web", ["a", "b"]) == producer_lock("web", [f"{here}/b", "a", "b"])
-    names = {
-        producer_lock("web", ["a"]),
-        producer_lock("web", ["b"]),
-        producer_lock("web", ["a", "b"]),
-        producer_lock("web2", ["a"]),
-    }
-    assert len(names) == 4
-    assert len(producer_lock("x" * 100, ["\\udcff"]).encode()) < 255
+    assert len(names) == 3
+    assert len(producer_lock("x" * 100, "\\udcff").encode()) < 255

@@ -7,11 +7,12 @@ fails and then replaced: pika recovers nothing by itself. One thread talks to th
 from __future__ import annotations
 
 import logging
+import os
 import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from threading import Event
@@ -26,6 +27,7 @@ from datastream import refusals, topology
 from datastream.config import RabbitSettings
 from datastream.consuming import Delivery, Message, Preparation
 from datastream.errors import Unavailable
+from datastream.paths import printable
 from datastream.slices import Slice
 from datastream.tls import Unusable
 
@@ -241,52 +243,69 @@ def _publish(channel: Any, exchange: str, routing_key: str, body: bytes, propert
         raise
 
 
-class Lock:
-    """A name that one session at a time holds, with all brokers of a cluster: an exclusive queue.
+class Locks:
+    """The logs that one producer at a time sends: an exclusive queue each, with all of a cluster.
 
-    It ends with its session. The broker gives up a session whose peer is gone after two heartbeats,
-    and so for that long it may be the one that was lost that holds the name.
+    At the beginning of a session it is one for each pattern by which logs are found, so that the
+    same list on another machine waits before it sends anything; then one for each log when its
+    first slice is sent, by which lists that differ and have a log in common exclude each other.
+    They end with the session. The broker gives up a session whose peer is gone after two
+    heartbeats, and so for that long it may be the one that was lost that holds a name.
     """
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self._name = name
+    def __init__(
+        self, source: str, patterns: Iterable[str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        # In one order: of two producers that begin at once, one has all.
+        self._patterns = sorted({printable(os.path.abspath(one)) for one in patterns})  # noqa: PTH100
+        self._source = source
         self._clock = clock
-        #: Since when another session is known to hold it.
-        self._held_since: float | None = None
+        #: The paths, as patterns and of logs, that the session has.
+        self._taken: set[str] = set()
+        #: Since when another session is known to hold a path.
+        self._held_since: dict[str, float] = {}
         self._is_told = False
 
-    def take(self, connection: Any) -> None:
-        """Take the name for a session.
+    def begin(self, connection: Any) -> None:
+        """Take every pattern for a session that begins. Raises Unavailable: see take()."""
+        self._taken.clear()
+        for pattern in self._patterns:
+            self.take(connection, pattern)
+
+    def take(self, connection: Any, path: str) -> None:
+        """Take the path of a log for a session, unless it has it.
 
         Raises Unavailable (reason `locked`) while another session holds it. An account that may
-        not declare it goes on without, which is told once.
+        not declare the queue goes on without, which is told once.
         """
+        if path in self._taken:
+            return
+        name = topology.producer_lock(self._source, path)
         arguments = {"x-queue-type": "classic"}  # whatever the virtual host's default is
         try:
             with _translated():
                 channel = connection.channel()
-                channel.queue_declare(self._name, exclusive=True, arguments=arguments)
+                channel.queue_declare(name, exclusive=True, arguments=arguments)
                 channel.close()
         except Unavailable as error:
             closed = error.__cause__
             if not isinstance(closed, pika.exceptions.ChannelClosedByBroker):
                 raise
             if closed.reply_code == RESOURCE_LOCKED:
-                raise Unavailable(self._held(), "locked") from error
+                raise Unavailable(self._held(path, name), "locked") from error
             self._go_on_without(error)
-        self._held_since = None
+        self._taken.add(path)
+        self._held_since.pop(path, None)
 
-    def _held(self) -> str:
+    def _held(self, path: str, name: str) -> str:
         now = self._clock()
-        if self._held_since is None:
-            self._held_since = now
-        if now - self._held_since < LOCK_PATIENCE:
+        if now - self._held_since.setdefault(path, now) < LOCK_PATIENCE:
             return (
-                f"{self._name} is held by another session, as it is for {2 * HEARTBEAT} seconds"
-                " after a connection was lost"
+                f"{path} is held by another session, as it is for {2 * HEARTBEAT} seconds"
+                f" after a connection was lost ({name})"
             )
         return (
-            f"another producer with this SOURCE and these logs is connected ({self._name} is its);"
+            f"another producer with this SOURCE is connected and has {path} ({name} is its);"
             " give each host a SOURCE of its own"
         )
 
@@ -302,27 +321,31 @@ class Lock:
 class Publisher:
     """Publishes slices, one at a time, and returns once the broker has confirmed each."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, locks: Locks | None = None) -> None:
         self._connection = connection
         self._channel = _confirming_channel(connection)
+        self._locks = locks
 
     @classmethod
     @contextmanager
     def open(
-        cls, settings: RabbitSettings, name: str = "producer", lock: Lock | None = None
+        cls, settings: RabbitSettings, name: str = "producer", locks: Locks | None = None
     ) -> Iterator[Self]:
-        """Open a session for publishing, which holds the lock. Raises Unavailable."""
+        """Open a session for publishing, which holds the locks. Raises Unavailable."""
         with connect(settings, name) as connection:
-            if lock is not None:
-                lock.take(connection)
-            yield cls(connection)
+            if locks is not None:
+                locks.begin(connection)
+            yield cls(connection, locks)
 
     def publish(self, routing_key: str, piece: Slice) -> None:
         """Publish one slice and wait for its confirm.
 
         Raises Unavailable when the slice may not be kept: refused (reason `nack`), in no queue
-        (`returned`); the session goes on. Any other reason: the session has ended.
+        (`returned`), or of a log that another producer sends (`locked`); the session goes on. Any
+        other reason: the session has ended.
         """
+        if self._locks is not None:
+            self._locks.take(self._connection, piece.stream.path)
         properties = pika.BasicProperties(
             headers=piece.headers(),
             message_id=piece.message_id,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 EXCHANGE = "logs"
@@ -18,7 +16,8 @@ CLEAN_QUEUE = "queue-data-clean"
 LAKE_KEY = "lake"
 CLEAN_KEY = "clean"
 
-#: The first word of the queue by which a producer shows that it is the only one; nothing is in it.
+#: The first word of the queues by which a producer shows that it is the only one of a log; nothing
+#: is ever in them.
 PRODUCER_LOCK = "producer"
 
 #: A full queue refuses (the producer waits) and never drops its oldest.
@@ -36,10 +35,12 @@ def routing_key(side: str, source: str) -> str:
     return f"{side}.{source}"
 
 
-def producer_lock(source: str, patterns: Iterable[str]) -> str:
-    """Return the name that one producer at a time holds, of those of this source and these logs."""
-    paths = sorted({os.path.abspath(pattern) for pattern in patterns})  # noqa: PTH100 - not resolved
-    digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
+def producer_lock(source: str, path: str) -> str:
+    """Return the name of the queue that one producer at a time holds of a source and a log.
+
+    `path` is the log's, or a pattern of logs.
+    """
+    digest = hashlib.sha256(path.encode()).hexdigest()
     return f"{PRODUCER_LOCK}.{source}.{digest[:16]}"
 
 

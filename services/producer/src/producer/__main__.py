@@ -17,11 +17,10 @@ from datastream.config import Environment, RabbitSettings, ServiceSettings
 from datastream.errors import Unavailable
 from datastream.parsing import AUTO
 from datastream.privacy import LineDisguise
-from datastream.rabbitmq import Lock, Publisher
+from datastream.rabbitmq import Locks, Publisher
 from datastream.service import start
 from datastream.shutdown import stop_on_signals
 from datastream.slices import TRUNCATED, Slice
-from datastream.topology import producer_lock
 from producer import pipeline
 from producer.checkpoint import Checkpoint, StateError, StateInUse
 from producer.detecting import detected_format
@@ -51,8 +50,8 @@ def run(arguments: argparse.Namespace, env: Environment) -> int:
     service = ServiceSettings.read(env, DEFAULT_METRICS_PORT)
     logs.configure(NAME, service.log_level)
     counts = metrics.ProducerMetrics()
-    lock = Lock(producer_lock(settings.source.name, settings.patterns))
-    open_session = partial(Publisher.open, rabbit, lock=lock)
+    locks = Locks(settings.source.name, settings.patterns)
+    open_session = partial(Publisher.open, rabbit, locks=locks)
     is_complete = False
     try:
         with (

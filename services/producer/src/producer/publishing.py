@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY = 0.2
 
 #: The reasons after which a session goes on: the broker only refused the slice.
-REFUSALS = frozenset({"nack", "returned"})
+REFUSALS = frozenset({"nack", "returned", "locked"})
 
 
 class Session(Protocol):
