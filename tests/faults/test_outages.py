@@ -20,7 +20,10 @@ from faults.proxy import Proxy
 
 
 def await_open(producer: Service, path: Path) -> None:
-    """Wait until a producer has a file open."""
+    """Wait until a producer, while the broker is away, has a file open in order to read it.
+
+    A look at it, which opens it as well, is over when the broker is tried again.
+    """
     status = path.stat()
 
     def opened() -> None:
@@ -28,6 +31,9 @@ def await_open(producer: Service, path: Path) -> None:
             (found.st_dev, found.st_ino) for found in open_files(producer)
         ]
 
+    eventually(opened, PATIENCE)
+    retries = producer.metric("datastream_retries_total", dependency="rabbitmq")
+    await_metric(producer, "datastream_retries_total", retries + 1, dependency="rabbitmq")
     eventually(opened, PATIENCE)
 
 
