@@ -226,7 +226,7 @@ class Deployment:
             method = connection.channel().queue_declare(queue, passive=True).method
             return int(method.message_count)
 
-    def assert_settled(self, lines: int) -> None:
+    def assert_settled(self, lines: int, patience: float = PATIENCE) -> None:
         """Wait until raw_log, and the tables of parsed lines, have this many rows, one to one."""
 
         def settled() -> None:
@@ -238,7 +238,7 @@ class Deployment:
             joined = f"raw_log r JOIN {parsed} USING (stream_id, line_offset)"
             assert self.count(joined) == lines
 
-        eventually(settled)
+        eventually(settled, patience)
 
     def close(self) -> None:
         """End every service that still runs, and remove the vhost and the schema."""
