@@ -326,7 +326,7 @@ class Transaction:
         return rows
 
 
-ADD_STREAMS = Insert(
+INSERT_STREAMS = Insert(
     """
     INSERT INTO log_stream ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE stream_id = stream_id
@@ -400,7 +400,7 @@ class StreamLog:
             for _, s in sorted(new.items())
         ]
         with self._session.transaction() as transaction:
-            transaction.insert(ADD_STREAMS, rows)
+            transaction.insert(INSERT_STREAMS, rows)
         self._written |= new.keys()
 
     def assert_there(self, transaction: Transaction, streams: Iterable[Stream]) -> None:
