@@ -14,8 +14,8 @@ import tenacity
 
 from clean_consumer import rows, store
 from clean_consumer.columns import CleanRow
+from clean_consumer.locations import CITY_LIMIT
 from clean_consumer.paths import FILE_TYPE_LIMIT
-from clean_consumer.places import CITY_LIMIT
 from clean_consumer.rows import Parsed, parse
 from clean_consumer.store import Warehouse
 from datastream.consuming import Outcome

@@ -1,7 +1,7 @@
 """The database: a session and its transactions.
 
-Everything PyMySQL stays in here and in inserts.py. Works with MySQL 8.4 and later and with MariaDB
-10.11 and later.
+Of the library and the services only this module and inserts.py import PyMySQL. Works with MySQL 8.4
+and later and with MariaDB 10.11 and later.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from hashlib import blake2b, sha256
 
 from clean_consumer.columns import CleanRow, ErrorRow, RejectedRow
 from clean_consumer.enrichment import NONE, Enrichment
-from clean_consumer.places import NOWHERE
+from clean_consumer.locations import NOWHERE
 from datastream.errors import NotASlice
 from datastream.parsing import (
     ERROR,
@@ -51,7 +51,7 @@ def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
     except FormatError as error:
         raise NotASlice(f"unknown format {piece.stream.format[:64]!r}: {error}") from None
     enrichment.refresh()
-    place, file_type, columns = enrichment.place, enrichment.file_type, enrichment.columns
+    locate, file_type, columns = enrichment.locate, enrichment.file_type, enrichment.columns
     stream_id, flags = piece.stream.stream_id, piece.flags
     private = enrichment.private_again if flags & DISGUISED else enrichment.private
     parsed = Parsed(piece)
@@ -62,7 +62,7 @@ def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
             reason = "truncated" if flags & TRUNCATED else error.reason
             parsed.rejected.append(RejectedRow(stream_id, offset, PARSER_VERSION, flags, reason))
             continue
-        country, city, asn = NOWHERE if event.client is None else place(event.client)
+        country, city, asn = NOWHERE if event.client is None else locate(event.client)
         for keep in private:
             event = keep(event)
         if isinstance(event, ErrorEvent):
@@ -110,17 +110,23 @@ def renamed(
             event = keep(event)
         if isinstance(event, ErrorEvent):  # has none of the two
             return parsed
-        if event.referrer is not None and event.referrer in referrers:
-            row = row._replace(referrer_id=referrers[event.referrer])
-        if event.user_agent is not None and event.user_agent in agents:
-            row = row._replace(user_agent_id=agents[event.user_agent])
-        clean.append(row)
+        clean.append(
+            row._replace(
+                referrer_id=_key_of(event.referrer, referrers, row.referrer_id),
+                user_agent_id=_key_of(event.user_agent, agents, row.user_agent_id),
+            )
+        )
     return replace(
         parsed,
         clean=clean,
         agents={text: agents.get(text, key) for text, key in parsed.agents.items()},
         referrers={text: referrers.get(text, key) for text, key in parsed.referrers.items()},
     )
+
+
+def _key_of(text: str | None, others: Mapping[str, int], key: int | None) -> int | None:
+    """Return the key of a text: one of the others where it has one, else its own."""
+    return key if text is None else others.get(text, key)
 
 
 #: The version in the row of a line at which a parser crashed: any other row is better.

@@ -59,7 +59,8 @@ def line_pattern(template: Template, rules: Rules, parts: int | None = None) -> 
     last_growing = max((at for at, text in enumerate(closed) if text is None), default=-1)
     pattern = [re.escape(template.before)]
     is_open = False  # an atomic group
-    for at, (part, text) in enumerate(zip(chosen, closed, strict=True)):
+    for at, (part, closed_text) in enumerate(zip(chosen, closed, strict=True)):
+        text = closed_text
         if text is None:
             pattern.append(")" if is_open else "")
             # The last one may grow past a character from which the rest does not fit to the end.
