@@ -288,7 +288,7 @@ class ConsumerMetrics(ServiceMetrics):
             self._dead_letters.labels(reason)
         self._crashed = Counter(
             "datastream_slices_crashed_total",
-            "Slices that crashed what prepared or stored them: a mistake of the program.",
+            "Slices that crashed what prepared or stored them: a bug in our code.",
             registry=registry,
         )
         self._delivered = Counter(

@@ -84,7 +84,7 @@ def test_a_damaged_database_changes_nothing(
         locations.refresh()
         locations.refresh()
 
-    assert [record.message for record in caplog.records] == ["Not a database of locations"]
+    assert [record.message for record in caplog.records] == ["Not a GeoIP database"]
     assert find(locations, "192.0.2.1") == ("SE", "Lund", None)
 
 

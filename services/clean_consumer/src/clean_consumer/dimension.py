@@ -65,7 +65,7 @@ USER_AGENTS = Table(
     """,
     stored="SELECT user_agent_id, user_agent FROM user_agent WHERE user_agent_id IN %s",
     present="SELECT COUNT(*) FROM user_agent WHERE user_agent_id IN %s",
-    # Half a millisecond each at the worst, whoever made them up.
+    # Half a millisecond each at the worst, hostile ones included.
     described_at_once=50,
 )
 
@@ -114,8 +114,8 @@ class Dimension:
         self._describe = describe
         self._collided = collided
         self._ended = session.ended
-        #: For each key that a text has by its hash alone: Python's hash of the text. Nobody can
-        #: know that one, which is another in every process, nor make two texts of the same.
+        #: For each key that a text has by its hash alone: Python's hash of the text. That
+        #: one is another in every process: two texts that share it cannot be made.
         self._written: dict[int, int] = {}
         #: The key of each text that is stored under another one.
         self._elsewhere: dict[str, int] = {}

@@ -66,14 +66,12 @@ class Locations:
         try:
             reader = maxminddb.open_database(path)
         except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-            logger.warning(
-                "Not a database of locations", extra={"path": str(path), "error": str(error)}
-            )
+            logger.warning("Not a GeoIP database", extra={"path": str(path), "error": str(error)})
             return
         self._close(path)
         self._readers[path] = reader
         logger.info(
-            "Using a database of locations",
+            "Using a GeoIP database",
             extra={"path": str(path), "type": reader.metadata().database_type},
         )
 
@@ -136,7 +134,7 @@ def _listing(folder: Path) -> _Listing:
             listing[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
     except OSError as error:
         logger.warning(
-            "Databases of locations cannot be read",
+            "GeoIP databases cannot be read",
             extra={"path": str(folder), "error": str(error)},
         )
     return listing

@@ -94,8 +94,8 @@ def renamed(
 ) -> Parsed:
     """Return a slice whose rows name these texts by other ids than the hashes of the texts.
 
-    A row holds no text, so the lines are read once more: that is seldom, and whoever makes texts
-    of one hash pays more for each than this costs.
+    A row holds no text, so the lines are read once more: that is seldom, and to make two texts
+    of one hash costs more than this.
     """
     if agents.keys().isdisjoint(parsed.agents) and referrers.keys().isdisjoint(parsed.referrers):
         return parsed

@@ -119,7 +119,7 @@ class AccessFormat:
     def _raw_match(self, text: str) -> re.Match[str] | None:
         """Return the match of a decoded line whose writer left quotes within values as they are.
 
-        Beside a rest that may be anything nobody can tell such a quote from the end of a field.
+        Beside a rest that may be anything, such a quote cannot be told from the end of a field.
         """
         if self.escape == "none" or "rest" in self.variables or '"' not in text:
             return None

@@ -52,7 +52,7 @@ Prepared = TypeVar("Prepared")
 
 def _returned(method: Any, headers: dict[str, Any]) -> int:
     """Return how often a message was delivered before."""
-    # Whoever publishes can write any header; the broker overwrites it from the second delivery on.
+    # A publisher can write any header; the broker overwrites it from the second delivery on.
     if not method.redelivered:
         return 0
     # Counted by quorum queues; the flag alone says no more than "at least once".
@@ -88,7 +88,7 @@ class Queue(Generic[Prepared]):
     thread has looked at the broker.
 
     A session begins with care: one message at a time, until one comes that was never delivered
-    before. A message that crashes whoever takes it so comes back alone, and reaches the delivery
+    before. A message that crashes its consumer so comes back alone, and reaches the delivery
     limit without its neighbours.
     """
 
@@ -129,7 +129,7 @@ class Queue(Generic[Prepared]):
     ) -> Iterator[Self]:
         """Open a session that consumes. Raises Unavailable.
 
-        What was not acknowledged at its end is delivered again, to whoever consumes then.
+        What was not acknowledged at its end is delivered again, to any consumer.
         """
         with connect(settings, f"consumer of {queue}") as connection:
             consumer = cls(connection, queue, preparation, beat)
