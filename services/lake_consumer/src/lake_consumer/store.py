@@ -25,8 +25,8 @@ STORED_LINES = """
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
 
-#: The line that is stored before a position, and where it ends; where a disguised one (its flag is 4)
-#: ends is not known.
+#: The line that is stored before a position, and where it ends, which is not known of a disguised
+#: one (flag 4).
 LINE_BEFORE = """
     SELECT line_offset + IF(flags & 4, 0, LENGTH(line)) FROM raw_log
     WHERE stream_id = %s AND line_offset < %s ORDER BY line_offset DESC LIMIT 1
