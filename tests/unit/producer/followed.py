@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datastream.slices import Slice
-from producer.known import Generations
 from producer.log import Log, Source
-from producer.places import Place
 from producer.reader import Limits
+from producer.state import Entry, Generations
 from producer.tailer import Tailer
 
 LIMITS = Limits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
@@ -25,14 +24,14 @@ class Followed:
         self,
         path: Path,
         source: Source = FOLLOW,
-        places: Sequence[Place] = (),
+        entries: Sequence[Entry] = (),
         listed: Sequence[str] = (),
         *,
         is_new: bool = False,
         generations: Generations | None = None,
     ) -> None:
         self.generations = generations or Generations({})
-        self.log = Log(str(path), source, places, is_new=is_new, generations=self.generations)
+        self.log = Log(str(path), source, entries, is_new=is_new, generations=self.generations)
         self.log.ask_for([str(path), *listed])
         self.settle()
         self.pieces: list[Slice] = []
@@ -78,7 +77,7 @@ class Followed:
         return Followed(
             path,
             source,
-            self.log.places(),
+            self.log.entries(),
             listed,
             is_new=self.log.is_sighted,
             generations=self.generations,

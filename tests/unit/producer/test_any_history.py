@@ -18,10 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from datastream.slices import TRUNCATED, UNTERMINATED
 from producer import log as log_module
-from producer.known import Generations
 from producer.log import Log, Source
-from producer.places import Place
 from producer.reader import Limits
+from producer.state import Entry, Generations
 
 LIMITS = Limits(slice_lines=3, slice_bytes=64, line_bytes=40)
 SOURCE = Source("test", "combined", LIMITS)
@@ -73,10 +72,10 @@ class AnyHistory(RuleBasedStateMachine):
         self.contents.append(b"")
         self.reopened = True
 
-    def start(self, places: list[Place], generations: dict[int, int], *, is_new: bool) -> None:
+    def start(self, entries: list[Entry], generations: dict[int, int], *, is_new: bool) -> None:
         """Start a producer on what the one before left."""
         self.generations = Generations(generations)
-        self.log = Log(str(self.path), SOURCE, places, is_new=is_new, generations=self.generations)
+        self.log = Log(str(self.path), SOURCE, entries, is_new=is_new, generations=self.generations)
         self.log.ask_for([str(self.path)])
 
     def settle(self) -> None:
@@ -103,7 +102,7 @@ class AnyHistory(RuleBasedStateMachine):
                 self.read(100_000)
             self.compare()
             assert [reader.file.path for reader in self.log.readers] == [str(self.path)]
-            assert len(self.log.places()) <= len(list(self.folder.iterdir()))
+            assert len(self.log.entries()) <= len(list(self.folder.iterdir()))
         finally:
             self.log.close()
             self.server.close()
@@ -241,7 +240,7 @@ class AnyHistory(RuleBasedStateMachine):
                 break
             slices -= 1
             reader, piece = handed
-            if piece.stream.stream_id not in {place.stream_id for place in self.saved[0]}:
+            if piece.stream.stream_id not in {entry.stream_id for entry in self.saved[0]}:
                 self.save()  # as the pipeline does before it publishes
             assert piece.lines <= LIMITS.slice_lines
             assert not piece.flags or piece.lines == 1
@@ -266,7 +265,7 @@ class AnyHistory(RuleBasedStateMachine):
     @rule()
     def save(self) -> None:
         """The checkpoint is written."""
-        self.saved = self.log.places(), self.generations.highest, self.log.is_sighted
+        self.saved = self.log.entries(), self.generations.highest, self.log.is_sighted
 
     @rule(is_clean=st.booleans())
     def restart(self, is_clean: bool) -> None:
@@ -274,8 +273,8 @@ class AnyHistory(RuleBasedStateMachine):
         if is_clean:
             self.save()
         self.log.close()
-        places, generations, is_sighted = self.saved
-        self.start(places, generations, is_new=is_sighted)
+        entries, generations, is_sighted = self.saved
+        self.start(entries, generations, is_new=is_sighted)
 
 
 TestAnyHistory = AnyHistory.TestCase

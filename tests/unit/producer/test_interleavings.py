@@ -21,10 +21,9 @@ import pytest
 from datastream.slices import Slice
 from producer import log as log_module
 from producer.files import LogFile
-from producer.known import Generations
 from producer.log import Log
-from producer.places import Place
 from producer.reader import StreamReader
+from producer.state import Entry, Generations
 from unit.producer.test_any_history import SOURCE, AnyHistory
 
 Step = Callable[[], object]
@@ -71,11 +70,11 @@ class Rotated(AnyHistory):
         for module in ("log", "reader", "folders"):
             self.patch.setattr(f"producer.{module}.time", clock)
 
-    def start(self, places: list[Place], generations: dict[int, int], *, is_new: bool) -> None:
+    def start(self, entries: list[Entry], generations: dict[int, int], *, is_new: bool) -> None:
         """Start a producer on what the one before left."""
         self.generations = Generations(generations)
         self.log = Log(
-            str(self.path), self.source, places, is_new=is_new, generations=self.generations
+            str(self.path), self.source, entries, is_new=is_new, generations=self.generations
         )
         self.log.ask_for([str(self.path)])
 
@@ -330,8 +329,8 @@ def drive(kind: str, way: str, moments: list[Moment], plan: dict[int, int]) -> l
         with pytest.MonkeyPatch.context() as patch:
             driven.patch(patch)
             if way == "starting":
-                places, generations, is_sighted = machine.saved
-                machine.start(places, generations, is_new=is_sighted)
+                entries, generations, is_sighted = machine.saved
+                machine.start(entries, generations, is_new=is_sighted)
             for _ in range(2):
                 machine.log.is_undecided = True
                 machine.log.look()

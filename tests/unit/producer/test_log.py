@@ -286,7 +286,7 @@ def test_a_damaged_gzip_file_gives_what_can_be_read(
     assert lines[-1] == b"now"
     assert lines[0] == b"line 0"
     assert any("cannot be read on" in record.message for record in caplog.records)
-    assert not any(place.finished for place in followed.log.places())
+    assert not any(entry.finished for entry in followed.log.entries())
 
 
 def test_files_are_closed_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +324,7 @@ def test_nothing_is_left_out_of_a_listed_history(path: Path) -> None:
 
 
 def test_a_checkpoint_of_version_1_knows_by_the_time(path: Path) -> None:
-    """It has no place of the rotated files that were old: those changed since are new, once."""
+    """It has no entry of the rotated files that were old: those changed since are new, once."""
     append(path, b"live")
     for name, modified_at in (("access.log.2", 100.0), ("access.log.1", 300.0)):
         append(path.with_name(name), name.encode())
@@ -370,12 +370,12 @@ def test_a_file_that_is_read_to_its_end_is_finished(
     path.rename(path.with_suffix(".log.1"))
     append(path, b"2")
     followed.read()
-    before = [place.finished for place in followed.log.places()]
+    before = [entry.finished for entry in followed.log.entries()]
     monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
     followed.read()
 
     assert before == [False, False]
-    assert [place.finished for place in followed.log.places()] == [True, False]
+    assert [entry.finished for entry in followed.log.entries()] == [True, False]
     assert len(followed.restarted(path).log.readers) == 1
 
 
@@ -516,7 +516,7 @@ def test_a_stream_that_no_file_holds_is_forgotten(
     followed.settle()
 
     assert [piece.body for piece in followed.pieces][-1] == b"live"
-    assert {place.stream_id for place in followed.log.places()} == {
+    assert {entry.stream_id for entry in followed.log.entries()} == {
         *followed.streams[0:8:2],
         followed.streams[8],
     }

@@ -65,7 +65,7 @@ def test_a_server_that_was_not_told_of_the_rotation(
 
 
 def test_rotated_files_that_were_taken_up_but_not_begun(path: Path) -> None:
-    """They have a place at once: their time alone does not find them after the next checkpoint."""
+    """They have an entry at once: their time alone does not find them after the next checkpoint."""
     append(path, b"a1")
     followed = Followed(path)
     followed.read()
@@ -140,7 +140,7 @@ def test_alike_logs_before_anything_is_confirmed(path: Path) -> None:
 
 
 def test_alike_logs_are_told_apart_by_the_file(path: Path) -> None:
-    """Of two files with the same content each is read on from its own place."""
+    """Of two files with the same content each is read on from its own entry."""
     append(path, b"same")
     followed = Followed(path)
     followed.read()
@@ -275,7 +275,7 @@ def test_truncations_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPatch)
         now[0] += 10
 
     assert len(followed.streams) == 300
-    assert len(followed.log.places()) <= 10
+    assert len(followed.log.entries()) <= 10
 
 
 def test_a_log_truncated_to_what_was_confirmed(path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from producer import log as log_module
 from producer.files import LogFile
 from producer.log import Log
-from producer.places import State
+from producer.state import State
 from producer.tailer import Tailer
 from unit.producer.followed import FOLLOW, ONCE, Followed, all_lines, append, rotated
 
@@ -122,10 +122,10 @@ def test_a_small_stream_is_noted_as_it_is_read(path: Path) -> None:
     followed.read()
     append(path, b"1")
     handed = followed.log.next()
-    place = followed.log.places()[0]
+    entry = followed.log.entries()[0]
 
     assert handed is not None
-    assert (place.position, place.prefix_length) == (9, 11)
+    assert (entry.position, entry.prefix_length) == (9, 11)
 
 
 def test_what_was_there_before_is_old_after_a_stop_at_once(path: Path) -> None:

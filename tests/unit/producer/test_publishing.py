@@ -14,8 +14,8 @@ from datastream.metrics import ProducerMetrics
 from datastream.slices import Slice
 from datastream.streams import Stream
 from producer import pipeline
-from producer.places import PREFIX_BYTES, Place, State
 from producer.publishing import PatientPublisher
+from producer.state import PREFIX_BYTES, Entry, State
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
 
@@ -125,8 +125,8 @@ class Slices:
         self.confirmed += 1
 
     def state(self) -> State:
-        """Return a place that shows how many are confirmed."""
-        return State([Place(1, "log", 0, 1, 2, self.confirmed, PREFIX_BYTES, "", "")])
+        """Return an entry that shows how many are confirmed."""
+        return State([Entry(1, "log", 0, 1, 2, self.confirmed, PREFIX_BYTES, "", "")])
 
 
 class Saved:
@@ -141,7 +141,7 @@ class Saved:
 
     def save(self, state: State) -> None:
         """Keep the position."""
-        self.positions += [place.position for place in state.places]
+        self.positions += [entry.position for entry in state.entries]
 
 
 def run(slices: Slices, broker: Broker, saved: Saved, stop: Event) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from producer.log import Source
-from producer.places import State
 from producer.reader import Limits
+from producer.state import State
 from producer.tailer import Tailer
 from unit.producer.followed import all_lines, append, rotated
 

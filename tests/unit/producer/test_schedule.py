@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from producer.folders import Folders
-from producer.known import Generations
 from producer.log import Log
 from producer.schedule import LOOK_AT_QUIET_EVERY, QUIET_AFTER, Schedule
+from producer.state import Generations
 from unit.producer.followed import FOLLOW, Followed, append, rotated
 
 

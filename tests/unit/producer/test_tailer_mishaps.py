@@ -11,8 +11,8 @@ import pytest
 
 from producer.files import LogFile
 from producer.log import Source
-from producer.places import State
 from producer.reader import Limits
+from producer.state import State
 from producer.tailer import NoInput, Tailer
 from unit.producer.followed import all_lines, append, rotated
 
@@ -253,7 +253,7 @@ def test_no_more_files_than_a_few_are_held(path: Path, monkeypatch: pytest.Monke
 def test_logs_of_a_day_each_are_forgotten_once_deleted(
     path: Path, clock: SimpleNamespace, *, is_restarted: bool
 ) -> None:
-    """After a quiet minute neither a file, nor a log, nor a place is left of them."""
+    """After a quiet minute neither a file, nor a log, nor an entry is left of them."""
     days = [path.with_name(f"access-202611{day:02}.log") for day in range(1, 31)]
     for day in days:
         append(day, day.name.encode())
@@ -271,10 +271,10 @@ def test_logs_of_a_day_each_are_forgotten_once_deleted(
         clock.at += 2
         lines += all_lines(tailer)
 
-    assert (len(before), len(state.places), lines) == (30, 30, [])
+    assert (len(before), len(state.entries), lines) == (30, 30, [])
     assert tailer.open_files == 2
     assert sorted(tailer._logs) == [str(day) for day in days[28:]]
-    assert sorted(place.path for place in tailer.state().places) == sorted(map(str, days[28:]))
+    assert sorted(entry.path for entry in tailer.state().entries) == sorted(map(str, days[28:]))
 
 
 def test_many_rotated_files_are_read_once_each(path: Path) -> None:
@@ -291,4 +291,4 @@ def test_many_rotated_files_are_read_once_each(path: Path) -> None:
         tailer.close()
 
     assert runs == [sorted([b"live", *(file.name.encode() for file in files)]), [], []]
-    assert len(state.places) == 151
+    assert len(state.entries) == 151

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datastream.packed import HEAD_BYTES, READABLE, CutShort, PackedFile, packing_of
-from producer.places import MARKER_BYTES, PREFIX_BYTES, Place, fingerprint
+from producer.state import MARKER_BYTES, PREFIX_BYTES, Entry, fingerprint
 
 #: Device and inode: which file it is, whatever its name.
 Identity = tuple[int, int]
@@ -146,25 +146,25 @@ class LogFile:
         except OSError:
             return b""
 
-    def relation(self, place: Place, *, is_alone: bool = False) -> Relation:
-        """Return what this file holds of the stream of a place.
+    def relation(self, entry: Entry, *, is_alone: bool = False) -> Relation:
+        """Return what this file holds of the stream of an entry.
 
         Alone: no other file has that stream. Then less of a packed file is unpacked to tell.
         """
-        if not place.marker:
+        if not entry.marker:
             return Relation.DIFFERS  # it was given up: no file holds it
         try:
-            if not place.begins(self.read(0, place.prefix_length)):
+            if not entry.begins(self.read(0, entry.prefix_length)):
                 return Relation.DIFFERS  # the cheap part first: the rest of a packed file is far
-            if self._is_surely(place, is_alone=is_alone):
+            if self._is_surely(entry, is_alone=is_alone):
                 return Relation.HOLDS
-            length = min(MARKER_BYTES, place.position)
-            before = self.read(place.position - length, length)
+            length = min(MARKER_BYTES, entry.position)
+            before = self.read(entry.position - length, length)
         except OSError:
-            return Relation.ENDS if place.prefix_length == PREFIX_BYTES else Relation.DIFFERS
+            return Relation.ENDS if entry.prefix_length == PREFIX_BYTES else Relation.DIFFERS
         if len(before) < length:
             return Relation.ENDS
-        return Relation.HOLDS if fingerprint(before) == place.marker else Relation.DIFFERS
+        return Relation.HOLDS if fingerprint(before) == entry.marker else Relation.DIFFERS
 
     def reaches(self, position: int) -> bool:
         """Say whether there are bytes, which can be read, up to a position."""
@@ -200,15 +200,15 @@ class LogFile:
         self._is_untold = False
         self._packed = None if packing is None else PackedFile(self._raw, packing)
 
-    def _is_surely(self, place: Place, *, is_alone: bool) -> bool:
+    def _is_surely(self, entry: Entry, *, is_alone: bool) -> bool:
         """Say whether this is a file that was read to its end, without unpacking all of it."""
-        if not self.is_packed or not place.finished or place.prefix_length < PREFIX_BYTES:
+        if not self.is_packed or not entry.finished or entry.prefix_length < PREFIX_BYTES:
             return False
         length = self._gzip_length()
         if length < 0:
-            return place.identity == self.identity
-        is_as_long = length == (place.length or place.position) % 2**32
-        return is_as_long and (is_alone or place.identity == self.identity)
+            return entry.identity == self.identity
+        is_as_long = length == (entry.length or entry.position) % 2**32
+        return is_as_long and (is_alone or entry.identity == self.identity)
 
     def _gzip_length(self) -> int:
         """Return the plain length, modulo 2**32, that ends the last member; -1 if not gzip."""

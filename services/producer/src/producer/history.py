@@ -14,7 +14,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from producer.files import Identity
-from producer.places import Place
+from producer.state import Entry
 
 
 class Role(Enum):
@@ -29,7 +29,7 @@ class Role(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file, as a look at the folders shows it. Streams are those that have a place."""
+    """A file, as a look at the folders shows it. Streams are those that have an entry."""
 
     path: str
     identity: Identity
@@ -132,10 +132,10 @@ class Decision(NamedTuple):
     is_waiting: bool = False
 
 
-def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) -> Decision:
+def decide(entries: Mapping[int, Entry], look: Look, opened: Collection[Opened]) -> Decision:
     """Return what is to be done about the files of a log.
 
-    `places` are the streams that are known, `opened` the files that are being read. Two looks are
+    `entries` are the streams that are known, `opened` the files that are being read. Two looks are
     not one moment: what is decided holds only when the look is complete and the next one, complete
     as well, leads to the same.
     """
@@ -144,7 +144,7 @@ def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) 
     is_read = {o.identity: o for o in opened if not o.is_lost or o.is_in_hand}
     taken = {o.stream for o in is_read.values() if o.stream is not None}
     files = [f for f in look.files if f.identity not in is_read and not f.is_opaque]
-    found = _assigned(places, files, taken, {(o.identity, o.stream) for o in opened if o.is_torn})
+    found = _assigned(entries, files, taken, {(o.identity, o.stream) for o in opened if o.is_torn})
     # What was read of a file that is lost is sent first: then it is known how far that was.
     unsettled = {o.stream for o in opened if o.is_lost and o.is_in_hand}
     scene = _Scene(
@@ -158,12 +158,12 @@ def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) 
             scene.covered.add(file.identity)  # what is being packed from it waits as well
             continue
         if file.identity in found:
-            actions += _about_known(file, places[found[file.identity]])
+            actions += _about_known(file, entries[found[file.identity]])
         else:
             actions += _about_unknown(file, scene)
     return Decision(
         actions=tuple(actions),
-        absent=_absent(places, look, scene.streams),
+        absent=_absent(entries, look, scene.streams),
         is_waiting=bool(unsettled) or scene.is_waiting,
     )
 
@@ -197,7 +197,7 @@ def _about_opened(opened: Iterable[Opened], live: Seen | None) -> Iterable[Actio
 
 
 def _assigned(
-    places: Mapping[int, Place],
+    entries: Mapping[int, Entry],
     files: Iterable[Seen],
     taken: Set[int],
     torn: Collection[tuple[Identity, int | None]],
@@ -208,38 +208,38 @@ def _assigned(
     read furthest: of files that begin alike each gets its own.
     """
     candidates = [
-        (file, place)
+        (file, entry)
         for file in files
-        for place in (places[stream] for stream in file.holds if stream not in taken)
-        if file.role is not Role.OTHER or not place.finished
-        if (file.identity, place.stream_id) not in torn
+        for entry in (entries[stream] for stream in file.holds if stream not in taken)
+        if file.role is not Role.OTHER or not entry.finished
+        if (file.identity, entry.stream_id) not in torn
         # A copy of what is read, which begins like another stream, does not go on with that.
-        if place.stream_id not in file.more or not (file.is_awaited or file.echoes & taken)
+        if entry.stream_id not in file.more or not (file.is_awaited or file.echoes & taken)
     ]
     candidates.sort(key=_surest, reverse=True)
     found: dict[Identity, int] = {}
     gone: set[int] = set()
-    for file, place in candidates:
-        if file.identity not in found and place.stream_id not in gone:
-            found[file.identity] = place.stream_id
-            gone.add(place.stream_id)
+    for file, entry in candidates:
+        if file.identity not in found and entry.stream_id not in gone:
+            found[file.identity] = entry.stream_id
+            gone.add(entry.stream_id)
     return found
 
 
-def _surest(candidate: tuple[Seen, Place]) -> tuple[bool, bool, int, bool]:
-    file, place = candidate
-    is_it = file.identity == place.identity
-    return file.role is not Role.OTHER, is_it and not place.finished, place.position, is_it
+def _surest(candidate: tuple[Seen, Entry]) -> tuple[bool, bool, int, bool]:
+    file, entry = candidate
+    is_it = file.identity == entry.identity
+    return file.role is not Role.OTHER, is_it and not entry.finished, entry.position, is_it
 
 
-def _about_known(file: Seen, place: Place) -> Iterable[Action]:
+def _about_known(file: Seen, entry: Entry) -> Iterable[Action]:
     """Read on in a file whose stream is known, if there is something to read or to wait for."""
-    has_grown = place.stream_id in file.more and not (place.skipped and not place.length)
-    is_asked = place.skipped and file.is_asked
-    if has_grown or is_asked or not place.finished or file.role is Role.LIVE:
-        yield Action(Do.RESUME, file.identity, file.path, place.stream_id)
-    elif place.identity != file.identity:
-        yield Action(Do.KNOW, file.identity, file.path, place.stream_id)
+    has_grown = entry.stream_id in file.more and not (entry.skipped and not entry.length)
+    is_asked = entry.skipped and file.is_asked
+    if has_grown or is_asked or not entry.finished or file.role is Role.LIVE:
+        yield Action(Do.RESUME, file.identity, file.path, entry.stream_id)
+    elif entry.identity != file.identity:
+        yield Action(Do.KNOW, file.identity, file.path, entry.stream_id)
 
 
 def _about_unknown(file: Seen, scene: _Scene) -> Iterable[Action]:
@@ -284,7 +284,7 @@ def _about_new(file: Seen, scene: _Scene) -> Iterable[Action]:
     yield Action(Do.BEGIN, file.identity, file.path)
 
 
-def _absent(places: Mapping[int, Place], look: Look, streams: set[int]) -> frozenset[int] | None:
+def _absent(entries: Mapping[int, Entry], look: Look, streams: set[int]) -> frozenset[int] | None:
     """Return the streams that no file holds; None where it is not sure what the folders hold.
 
     That they hold a stream of this log shows that they are the folders, and not what a disk that
@@ -296,5 +296,5 @@ def _absent(places: Mapping[int, Place], look: Look, streams: set[int]) -> froze
     for file in look.files:
         held |= file.holds | file.ends
     opaque = {file.identity for file in look.files if file.is_opaque}
-    held |= {stream for stream, place in places.items() if place.identity in opaque}
-    return frozenset(places.keys() - held)
+    held |= {stream for stream, entry in entries.items() if entry.identity in opaque}
+    return frozenset(entries.keys() - held)

@@ -17,10 +17,9 @@ from datastream.slices import Slice
 from producer.files import LogFile, Relation, version_of
 from producer.folders import Folders, folders_of
 from producer.history import Action, Do, Look, Opened, decide
-from producer.known import Generations, KnownStreams
 from producer.look import Looker
-from producer.places import PREFIX_BYTES, Place, fingerprint
 from producer.reader import Limits, StreamReader, Truncated
+from producer.state import PREFIX_BYTES, Entry, Generations, KnownStreams, fingerprint
 from producer.troubles import Troubles
 
 logger = logging.getLogger(__name__)
@@ -72,7 +71,7 @@ class Log:
         self,
         path: str,
         source: Source,
-        places: Iterable[Place] = (),
+        entries: Iterable[Entry] = (),
         *,
         is_followed: bool = True,
         is_new: bool = False,
@@ -80,10 +79,10 @@ class Log:
         generations: Generations | None = None,
         folders: Folders | None = None,
     ) -> None:
-        """`places` is how far its streams are confirmed.
+        """`entries` is how far its streams are confirmed.
 
         Not followed: only what is asked for is read. New: there was no such log before, so every
-        rotated file of it is read; else those that are there at the first look, and have no place,
+        rotated file of it is read; else those that are there at the first look, and have no entry,
         were there before anybody asked for this log. `changed_since` (Unix time) is what a
         checkpoint of version 1 knows of that: files that have changed since are new.
         """
@@ -91,11 +90,11 @@ class Log:
         self.name = printable(path)
         self._source = source
         self.is_followed = is_followed
-        #: Every rotated file has a place: one without is new.
+        #: Every rotated file has an entry: one without is new.
         self.is_sighted = is_new
         self._changed_since = changed_since
         self._known = KnownStreams(
-            source.name, self.name, source.format, places, generations or Generations({})
+            source.name, self.name, source.format, entries, generations or Generations({})
         )
         self._folders = folders or Folders()
         self._is_alone = folders is None
@@ -218,11 +217,11 @@ class Log:
 
     def note(self, reader: StreamReader) -> None:
         """Note how far a reader is confirmed."""
-        self._known.note(reader.place)
+        self._known.note(reader.entry)
 
-    def places(self) -> list[Place]:
+    def entries(self) -> list[Entry]:
         """Return how far each stream is confirmed."""
-        return self._known.places()
+        return self._known.entries()
 
     def close(self) -> None:
         """Close every file."""
@@ -308,7 +307,7 @@ class Log:
         )
 
     def _is_wanted(self, path: str, status: os.stat_result) -> bool:
-        """Say whether a rotated file without a place is read: it is new, or was asked for."""
+        """Say whether a rotated file without an entry is read: it is new, or was asked for."""
         if self.is_sighted or path in self._asked:
             return True
         return self._changed_since is not None and status.st_mtime > self._changed_since
@@ -360,9 +359,9 @@ class Log:
                     self._drop(reader)
                     self._remainders.append(reader)
             case Do.KNOW:
-                place = self._known.by_id[action.stream or 0]
+                entry = self._known.by_id[action.stream or 0]
                 device, inode = action.identity
-                self._known.note(replace(place, device=device, inode=inode))
+                self._known.note(replace(entry, device=device, inode=inode))
             case Do.LEAVE:
                 logger.info(
                     "Rotated file lacks the end of what was read before; leaving it alone",
@@ -371,7 +370,7 @@ class Log:
                 self._looker.leave(action.path, look)
 
     def _open(self, action: Action) -> None:
-        """Open a file and read it, from a place or from its beginning, or pass it over.
+        """Open a file and read it, from an entry or from its beginning, or pass it over.
 
         Raises OSError, and Truncated when it is another file, or another content, than was seen.
         """
@@ -394,16 +393,16 @@ class Log:
             raise Truncated
         if action.stream is None:
             return StreamReader(file, self._source.limits)
-        place = self._known.by_id[action.stream]
-        if place.skipped and action.path in self._asked:
-            place = replace(place, position=0, marker=fingerprint(b""), skipped=False)
-        if file.relation(place) is not Relation.HOLDS:
+        entry = self._known.by_id[action.stream]
+        if entry.skipped and action.path in self._asked:
+            entry = replace(entry, position=0, marker=fingerprint(b""), skipped=False)
+        if file.relation(entry) is not Relation.HOLDS:
             raise Truncated
-        reader = StreamReader(file, self._source.limits, self._known.stream(place), place)
-        reader.has_grown = place.finished
+        reader = StreamReader(file, self._source.limits, self._known.stream(entry), entry)
+        reader.has_grown = entry.finished
         logger.info(
             "Reading on where the checkpoint says",
-            extra={"file": file.path, "position": place.position},
+            extra={"file": file.path, "position": entry.position},
         )
         return reader
 
@@ -442,31 +441,31 @@ class Log:
         absent -= {reader.stream.stream_id for reader in self._remainders if reader.is_known}
         self._absent = {stream: self._absent.get(stream, now) for stream in absent}
         for stream, since in self._absent.items():
-            place = self._known.by_id[stream]
-            if not place.finished and not self.is_undecided:
-                self._known.finish(place)
+            entry = self._known.by_id[stream]
+            if not entry.finished and not self.is_undecided:
+                self._known.finish(entry)
                 if stream not in self._read:
                     logger.warning(
                         "The file that was being read is gone; what was not read of it cannot be"
                         " had",
-                        extra={"path": self.path, "position": place.position},
+                        extra={"path": self.path, "position": entry.position},
                     )
-            if now - since > ROTATED_QUIET and not self._may_come_back(place):
+            if now - since > ROTATED_QUIET and not self._may_come_back(entry):
                 self._known.forget(stream)
 
-    def _may_come_back(self, place: Place) -> bool:
+    def _may_come_back(self, entry: Entry) -> bool:
         """Say whether a file may still be somewhere: moved away, or on a disk that is not here."""
         devices = set()
         for folder in self._watched:
             with suppress(OSError):
                 devices.add(os.stat(folder).st_dev)  # noqa: PTH116
-        if place.device not in devices:
+        if entry.device not in devices:
             return True
-        if place.file in self._looker.there:
+        if entry.file in self._looker.there:
             return False  # that is another one, which has its inode
         with suppress(OSError):
-            status = os.stat(place.file)  # noqa: PTH116
-            return (status.st_dev, status.st_ino) == place.identity
+            status = os.stat(entry.file)  # noqa: PTH116
+            return (status.st_dev, status.st_ino) == entry.identity
         return False
 
     def _tell_troubles(self) -> None:
@@ -575,9 +574,9 @@ class Log:
         if piece is None and reader is not self._live:
             if reader.is_known:
                 version = reader.file.version
-                place = replace(reader.place, file=reader.file.name_now)
-                self._known.finish(place, reader.end)
-                self._looker.settle(version, place.stream_id)
+                entry = replace(reader.entry, file=reader.file.name_now)
+                self._known.finish(entry, reader.end)
+                self._looker.settle(version, entry.stream_id)
             self._drop(reader)
             logger.info("Read a rotated file to its end", extra={"file": reader.file.path})
         return piece
@@ -606,8 +605,8 @@ class Log:
             line = part.partition(b"\n")[0]
             reader.begin(self._known.new(self._named(line[: self._source.limits.line_bytes])))
             self.note(reader)
-        place = self._known.by_id.get(reader.stream.stream_id)
-        if place is None or place.finished or place.position != reader.position:
+        entry = self._known.by_id.get(reader.stream.stream_id)
+        if entry is None or entry.finished or entry.position != reader.position:
             return None  # it was read on in a copy, to its end perhaps
         if any(r.is_known and r.stream == reader.stream for r in self.readers):
             return None
@@ -649,7 +648,7 @@ class Log:
         if reader is self._live:
             self._troubles.tell(path, error)
             return
-        # Its place stays unfinished: it is tried again from there in a minute; a packed one, which
+        # Its entry stays unfinished: it is tried again from there in a minute; a packed one, which
         # is damaged, when it changes.
         trouble = self._troubles.note(path, error)
         logger.error(

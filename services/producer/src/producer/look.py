@@ -15,9 +15,8 @@ from typing import NamedTuple
 from producer.files import Identity, LogFile, Relation, Version, version_of
 from producer.folders import Folders, beside, folders_of
 from producer.history import Look, Role, Seen
-from producer.known import KnownStreams
-from producer.places import Place
 from producer.reader import StreamReader
+from producer.state import Entry, KnownStreams
 
 #: Seconds after which a file that cannot be read, and does not change, is counted on no more.
 GIVE_UP = 60.0
@@ -128,7 +127,7 @@ class Looker:
         self.troubles, self.there = {}, {}
         open_files = {reader.file.identity: reader for reader in readers}
         streams = {r.stream.stream_id: r for r in open_files.values() if r.is_known}
-        orphans = any(not p.finished and p.stream_id not in streams for p in known.places())
+        orphans = any(not p.finished and p.stream_id not in streams for p in known.entries())
         paths, is_whole = self._names(orphans=orphans, is_fresh=is_fresh)
         if only is not None:
             paths = {path: role for path, role in paths.items() if path in only}
@@ -276,8 +275,8 @@ class Looker:
         """Compare a file with the known streams and with the files that are open."""
         head = file.head()
         content = _Content(is_awaited=file.is_packed and looking.may_be_made_into(head))
-        for place in looking.known.alike(head):
-            self._compare(file, place, looking, content)
+        for entry in looking.known.alike(head):
+            self._compare(file, entry, looking, content)
         return replace(
             seen,
             holds=frozenset(content.holds),
@@ -289,9 +288,9 @@ class Looker:
             is_awaited=content.is_awaited,
         )
 
-    def _compare(self, file: LogFile, place: Place, looking: _Looking, content: _Content) -> None:
+    def _compare(self, file: LogFile, entry: Entry, looking: _Looking, content: _Content) -> None:
         """Compare a file with a stream that begins like it, and with what has that already."""
-        stream = place.stream_id
+        stream = entry.stream_id
         reader = looking.reader_of(stream)
         if file.is_packed and reader is not None:
             if reader.file.is_deleted:
@@ -300,7 +299,7 @@ class Looker:
                 content.echoes.add(stream)
             return
         owner = None if reader is not None else self._owner(stream, file, looking)
-        match self._relation(file, place, is_alone=reader is None and owner is None):
+        match self._relation(file, entry, is_alone=reader is None and owner is None):
             case Relation.ENDS if owner is not None:
                 if file.is_part_of(owner):
                     content.echoes.add(stream)
@@ -308,30 +307,30 @@ class Looker:
                 content.ends.add(stream)
             case Relation.HOLDS:
                 content.holds.add(stream)
-                self._note_more(file, place, reader, content)
+                self._note_more(file, entry, reader, content)
 
     def _note_more(
-        self, file: LogFile, place: Place, reader: StreamReader | None, content: _Content
+        self, file: LogFile, entry: Entry, reader: StreamReader | None, content: _Content
     ) -> None:
         """Note whether a file holds more of a stream than is confirmed."""
-        stream = place.stream_id
-        if file.reaches(max(place.position, place.length) + 1):
+        stream = entry.stream_id
+        if file.reaches(max(entry.position, entry.length) + 1):
             content.more.add(stream)
         elif reader is None:
             content.echoes.add(stream)
-            if place.finished and place.identity == file.identity:
+            if entry.finished and entry.identity == file.identity:
                 self.settle(file.version, stream)
 
-    def _relation(self, file: LogFile, place: Place, *, is_alone: bool) -> Relation:
+    def _relation(self, file: LogFile, entry: Entry, *, is_alone: bool) -> Relation:
         """Return what a file holds of a stream; of a packed one it is found out once.
 
         Alone: no other file is known to have the stream.
         """
         if not file.is_packed:
-            return file.relation(place)
-        key = file.version, place.stream_id, place.position
+            return file.relation(entry)
+        key = file.version, entry.stream_id, entry.position
         if key not in self._unpacked:
-            self._unpacked[key] = file.relation(place, is_alone=is_alone)
+            self._unpacked[key] = file.relation(entry, is_alone=is_alone)
         return self._unpacked[key]
 
     def _owner(self, stream: int, file: LogFile, looking: _Looking) -> LogFile | None:

@@ -10,7 +10,7 @@ from datastream.packed import CutShort
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from producer.files import LogFile, Version
-from producer.places import MARKER_BYTES, PREFIX_BYTES, Place, fingerprint
+from producer.state import MARKER_BYTES, PREFIX_BYTES, Entry, fingerprint
 
 #: Seconds between two comparisons of a file whose size and time do not change with what was read.
 COMPARE_EVERY = 1.0
@@ -32,10 +32,10 @@ class Truncated(Exception):
 
 
 class StreamReader:
-    """Reads one file, from its beginning or from a place in it.
+    """Reads one file, from its beginning or from an entry in it.
 
     It has no stream before `begin` says, by the `first_line`, which one it is. Then `next` and
-    `rest` hand out one slice; `confirm` says that it is safe, before the next is asked for; `place`
+    `rest` hand out one slice; `confirm` says that it is safe, before the next is asked for; `entry`
     is how far that has come. What is read and not handed out is kept here: at most a slice and a
     line.
     """
@@ -45,17 +45,17 @@ class StreamReader:
         file: LogFile,
         limits: Limits,
         stream: Stream | None = None,
-        place: Place | None = None,
+        entry: Entry | None = None,
     ) -> None:
-        """Read on from a place, or read a file from its beginning.
+        """Read on from an entry, or read a file from its beginning.
 
-        Raises OSError, and Truncated when the file does not hold what was read up to the place.
+        Raises OSError, and Truncated when the file does not hold what was read up to the entry.
         """
         self.file = file
         self._stream = stream
         self._limits = limits
         #: The first byte that is not confirmed.
-        self.position = place.position if place else 0
+        self.position = entry.position if entry else 0
         #: The first byte that is in no slice yet; the beginning of a line.
         self._next = self.position
         #: The first byte that is not read yet, and what is read and in no slice yet.
@@ -85,8 +85,8 @@ class StreamReader:
         self._marker = self._next_marker = self._tail = file.read(self.position - marker, marker)
         #: When there was last something to read, and when there was last no more (monotonic).
         self.grew_at = self.caught_up_at = time.monotonic()
-        if place is not None:
-            if fingerprint(self._marker) != place.marker:
+        if entry is not None:
+            if fingerprint(self._marker) != entry.marker:
                 raise Truncated
             # The bytes before the position may be alike in every file, or none: only what is read
             # from there on tells that the file was truncated.
@@ -254,10 +254,10 @@ class StreamReader:
         return len(self._prefix)
 
     @property
-    def place(self) -> Place:
+    def entry(self) -> Entry:
         """How far the stream is confirmed."""
         device, inode = self.file.identity
-        return Place(
+        return Entry(
             stream_id=self.stream.stream_id,
             path=self.stream.path,
             generation=self.stream.generation,
@@ -270,8 +270,8 @@ class StreamReader:
             finished=self._is_gone,
         )
 
-    def skipped(self) -> Place:
-        """Return the place of a file of which nothing is read: behind its last whole line.
+    def skipped(self) -> Entry:
+        """Return the entry of a file of which nothing is read: behind its last whole line.
 
         Of a packed one, behind what its beginning is known by. Raises OSError.
         """
@@ -283,7 +283,7 @@ class StreamReader:
             position = begin + self.file.read(begin, size - begin).rfind(b"\n") + 1 or size
         length = min(position, MARKER_BYTES)
         return replace(
-            self.place,
+            self.entry,
             position=position,
             marker=fingerprint(self.file.read(position - length, length)),
             finished=True,

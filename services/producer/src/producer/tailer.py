@@ -15,11 +15,10 @@ from datastream.paths import expand, log_path, logs_rotated_to, printable
 from datastream.slices import Slice
 from producer.files import Identity
 from producer.folders import Folders
-from producer.known import Generations
 from producer.log import Log, Source
-from producer.places import Place, State
 from producer.reader import StreamReader
 from producer.schedule import Schedule
+from producer.state import Entry, Generations, State
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +62,7 @@ class Tailer:
         #: Paths of files that another log is read from already.
         self._doubles: set[str] = set()
         #: Places of logs that are not read now.
-        self._others = list(state.places)
+        self._others = list(state.entries)
         self._handed: tuple[Log, StreamReader] | None = None
         self._is_first = True
         self._expand()
@@ -149,11 +148,11 @@ class Tailer:
         logs = list(self._logs.values())
         sighted = {log.name for log in logs if log.is_sighted and log.is_followed}
         known = self._found.logs | sighted
-        if known != self._found.logs or self._others is not self._found.places:
+        if known != self._found.logs or self._others is not self._found.entries:
             seen = {name: at for name, at in self._found.seen.items() if name not in known}
-            self._found = replace(self._found, logs=known, seen=seen, places=self._others)
+            self._found = replace(self._found, logs=known, seen=seen, entries=self._others)
         return State(
-            places=self._others + [place for log in logs for place in log.places()],
+            entries=self._others + [entry for log in logs for entry in log.entries()],
             seen=self._found.seen,
             logs=self._found.logs,
             # Not before it is known what was there already.
@@ -250,14 +249,14 @@ class Tailer:
 
     def _take_up_new(self, new: list[str], logs: dict[str, list[str]]) -> None:
         """Take up logs, but none that is the file of another one under another name."""
-        places: dict[str, list[Place]] = {}
-        for place in self._others:
-            places.setdefault(place.path, []).append(place)
+        entries: dict[str, list[Entry]] = {}
+        for entry in self._others:
+            entries.setdefault(entry.path, []).append(entry)
         files: dict[Identity, str] = {
             reader.file.identity: log.path for log in self._logs.values() for reader in log.readers
         }
         # Of two names the one that was read goes first.
-        for path in sorted(new, key=lambda path: printable(path) not in places):
+        for path in sorted(new, key=lambda path: printable(path) not in entries):
             identity = None
             with suppress(OSError):
                 status = Path(path).stat()
@@ -270,7 +269,7 @@ class Tailer:
                         extra={"path": path, "log": files[identity]},
                     )
                 continue
-            self._take_up(path, logs[path], places)
+            self._take_up(path, logs[path], entries)
 
     def _look_at(self, logs: list[Log]) -> None:
         """Look at new logs, until it is decided what is there now: what comes then is new."""
@@ -280,7 +279,7 @@ class Tailer:
             for log in logs:
                 log.look()
 
-    def _take_up(self, path: str, files: list[str], places: dict[str, list[Place]]) -> None:
+    def _take_up(self, path: str, files: list[str], entries: dict[str, list[Entry]]) -> None:
         """Take up a log, of which these files were found."""
         is_followed = path in files
         if not is_followed and not self._source.once:
@@ -290,10 +289,10 @@ class Tailer:
             )
         # Those of files that are rotated ones of this log, and were taken for logs of their own.
         names = dict.fromkeys([printable(path), *(printable(file) for file in files)])
-        known = [place for name in names for place in places.get(name, ())]
+        known = [entry for name in names for entry in entries.get(name, ())]
         if known:
-            taken = {place.stream_id for place in known}
-            self._others = [place for place in self._others if place.stream_id not in taken]
+            taken = {entry.stream_id for entry in known}
+            self._others = [entry for entry in self._others if entry.stream_id not in taken]
         log = self._logs[path] = Log(
             path,
             self._source,
@@ -320,7 +319,7 @@ class Tailer:
     def _drop(self, path: str, log: Log) -> None:
         """Read a log no longer: no pattern names it, and it is gone."""
         log.close()
-        self._others = self._others + log.places()
+        self._others = self._others + log.entries()
         self._found = replace(self._found, logs=self._found.logs - {log.name})
         del self._logs[path]
         self._schedule.drop(log)
@@ -336,23 +335,23 @@ class Tailer:
             for log in self._logs.values()
             for reader in log.readers
         }
-        left = [place for place in self._others if not self._is_gone(place, folders)]
+        left = [entry for entry in self._others if not self._is_gone(entry, folders)]
         if len(left) < len(self._others):
-            gone = {place.path for place in self._others} - {place.path for place in left}
+            gone = {entry.path for entry in self._others} - {entry.path for entry in left}
             names = {log.name for log in self._logs.values()}
             self._found = replace(self._found, logs=self._found.logs - (gone - names))
             self._others = left
 
-    def _is_gone(self, place: Place, folders: dict[str, int]) -> bool:
-        folder, name = os.path.split(place.path)
-        if folders.get(folder) != place.device:
+    def _is_gone(self, entry: Entry, folders: dict[str, int]) -> bool:
+        folder, name = os.path.split(entry.path)
+        if folders.get(folder) != entry.device:
             return False
         try:
             rotated = self._folders.rotated(folder, name, is_fresh=True)
         except OSError:
             return False
         return not (
-            rotated or os.path.lexists(place.path) or (place.file and os.path.lexists(place.file))
+            rotated or os.path.lexists(entry.path) or (entry.file and os.path.lexists(entry.file))
         )
 
     def _tell_unmatched(self, unmatched: set[str]) -> None:
