@@ -42,7 +42,7 @@ STREAMS = "shared/src/datastream/streams.py"
 FILES = "services/producer/src/producer/files.py"
 HISTORY = "services/producer/src/producer/history.py"
 STATE = "services/producer/src/producer/state.py"
-LOG = "services/producer/src/producer/log.py"
+OPEN_FILES = "services/producer/src/producer/open_files.py"
 READER = "services/producer/src/producer/reader.py"
 IDENTITY = "tests/unit/producer/test_log_identity.py"
 
@@ -140,11 +140,11 @@ SABOTAGES = (
         f"{IDENTITY}::test_a_clock_that_steps_while_the_producer_is_down",
         (
             Change(
-                LOG,
-                "        if self.is_sighted or path in self._asked:\n",
+                OPEN_FILES,
+                "        if self.is_sighted or path in self._looker.asked:\n",
                 "        if self.is_sighted:\n"
                 "            return status.st_mtime > time.time() - 86_400\n"
-                "        if path in self._asked:\n",
+                "        if path in self._looker.asked:\n",
             ),
         ),
     ),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from producer import log as log_module
+from producer import open_files
 from producer.files import LogFile
 from producer.state import State
 from producer.tailer import Tailer
@@ -95,7 +95,7 @@ def test_a_clock_that_steps_while_the_producer_is_down(path: Path, shift: float)
 
 def test_generations_never_return(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of many logs with one first line is a stream of its own, also once most are gone."""
-    monkeypatch.setattr(log_module, "ROTATED_QUIET", 0.0)
+    monkeypatch.setattr(open_files, "ROTATED_QUIET", 0.0)
     append(path, b"header", b"0")
     followed = Followed(path)
     followed.read()
@@ -112,7 +112,7 @@ def test_generations_never_return(path: Path, monkeypatch: pytest.MonkeyPatch) -
             followed.read()
 
     assert len(streams) == 111
-    assert len(followed.log.entries()) < 100
+    assert len(followed.log.files.known.entries()) < 100
 
 
 @pytest.mark.parametrize("is_running", [True, False], ids=["running", "restarted"])
@@ -191,7 +191,7 @@ def test_a_descriptor_that_is_stale_for_good(path: Path, monkeypatch: pytest.Mon
     append(path, b"a")
     followed = Followed(path)
     followed.read()
-    stale = followed.log.readers[0].file
+    stale = followed.log.files.readers[0].file
     read = LogFile.read
 
     def fail(self: LogFile, offset: int, length: int) -> bytes:

@@ -14,14 +14,15 @@ from datastream.packed import packing_of
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from producer.files import LogFile, Relation
-from producer.reader import Limits, StreamReader, Truncated
+from producer.reader import StreamReader, Truncated
+from producer.settings import SliceLimits
 from producer.state import Entry
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
-WIDE = Limits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
+WIDE = SliceLimits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
 
 
-def reader_of(path: Path, limits: Limits = WIDE, entry: Entry | None = None) -> StreamReader:
+def reader_of(path: Path, limits: SliceLimits = WIDE, entry: Entry | None = None) -> StreamReader:
     """Return a reader of a file."""
     return StreamReader(LogFile(str(path)), limits, STREAM, entry)
 
@@ -53,7 +54,7 @@ def test_whole_lines_become_one_slice(tmp_path: Path) -> None:
 
 def test_a_slice_ends_at_the_limit_of_lines(tmp_path: Path) -> None:
     """Empty lines count as well."""
-    limits = Limits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
+    limits = SliceLimits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
     pieces = read(reader_of(written(tmp_path / "log", b"a\n\n\nd\ne\n"), limits))
 
     assert [(p.position, p.body, p.lines) for p in pieces] == [
@@ -65,7 +66,7 @@ def test_a_slice_ends_at_the_limit_of_lines(tmp_path: Path) -> None:
 
 def test_a_slice_ends_before_the_limit_of_bytes(tmp_path: Path) -> None:
     """It holds whole lines only; a line that is longer is alone in its slice."""
-    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=100)
+    limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=100)
     content = b"123\n456\n7\na line longer than a slice\nx\n"
     pieces = read(reader_of(written(tmp_path / "log", content), limits))
 
@@ -80,7 +81,7 @@ def test_a_slice_ends_before_the_limit_of_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("slice_bytes", [4, 10, 1_000])
 def test_a_line_over_the_limit_is_its_head(tmp_path: Path, slice_bytes: int) -> None:
     """It is flagged and alone, its rest is skipped, and the next line is at its own offset."""
-    limits = Limits(slice_lines=100, slice_bytes=slice_bytes, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=slice_bytes, line_bytes=10)
     content = b"before\n" + b"x" * 35 + b"\nafter\n" + b"y" * 10 + b"\n"
     reader = reader_of(written(tmp_path / "log", content), limits)
     pieces = read(reader)
@@ -97,7 +98,7 @@ def test_a_line_over_the_limit_is_its_head(tmp_path: Path, slice_bytes: int) -> 
 
 def test_the_head_of_a_line_over_the_limit_does_not_wait_for_more(tmp_path: Path) -> None:
     """Not even behind lines that are handed out first; until then the file is not drained."""
-    limits = Limits(slice_lines=1, slice_bytes=1_000, line_bytes=10)
+    limits = SliceLimits(slice_lines=1, slice_bytes=1_000, line_bytes=10)
     reader = reader_of(written(tmp_path / "log", b"one\n" + b"x" * 11), limits)
 
     assert [reader.next()] == [Slice(STREAM, 0, b"one", 1, 0, ANY)]
@@ -111,7 +112,7 @@ def test_the_head_of_a_line_over_the_limit_does_not_wait_for_more(tmp_path: Path
 
 def test_a_line_over_the_limit_that_still_grows(tmp_path: Path) -> None:
     """Its head goes out; the entry stays at its beginning until its end is there."""
-    limits = Limits(slice_lines=100, slice_bytes=16, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=16, line_bytes=10)
     log = written(tmp_path / "log", b"x" * 30)
     reader = reader_of(log, limits)
     (head,) = read(reader)
@@ -178,7 +179,7 @@ def test_a_truncated_file_is_noticed(tmp_path: Path, content: bytes) -> None:
 def test_a_place_is_known_again_by_content(tmp_path: Path) -> None:
     """Wherever the file is moved, and not in a file that only begins alike."""
     log = written(tmp_path / "log", b"first\nsecond\nthird\n")
-    limits = Limits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
+    limits = SliceLimits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
     reader = reader_of(log, limits)
     reader.next()
     reader.confirm()
@@ -233,7 +234,7 @@ def test_every_line_once_whatever_the_limits(
     content = b"".join(line + b"\n" for line in lines)
     assume(packing_of(content) is None)  # what begins like a packed file is told as one
     log = written(tmp_path_factory.mktemp("any") / "log", content)
-    limits = Limits(slice_lines, slice_bytes, line_bytes)
+    limits = SliceLimits(slice_lines, slice_bytes, line_bytes)
     reader = reader_of(log, limits)
     pieces = []
     for _ in range(restart_after):
@@ -261,7 +262,7 @@ def test_every_line_once_whatever_the_limits(
 
 def test_what_was_read_before_a_truncation_is_handed_out(tmp_path: Path) -> None:
     """Whole lines are the stream's all the same; only the part of a line after them is not."""
-    limits = Limits(slice_lines=1, slice_bytes=65_536, line_bytes=65_536)
+    limits = SliceLimits(slice_lines=1, slice_bytes=65_536, line_bytes=65_536)
     log = written(tmp_path / "log", b"first\nsecond\nthird\npar")
     reader = reader_of(log, limits)
     first = reader.next()
@@ -285,7 +286,7 @@ def test_a_log_that_was_filled_with_zeros(tmp_path: Path) -> None:
 
 def test_a_line_over_the_limit_takes_many_reads(tmp_path: Path) -> None:
     """Its head goes out once, nothing goes out while its rest comes, and the next line is whole."""
-    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=10)
     log = written(tmp_path / "log", b"a\n" + b"x" * 11)
     reader = reader_of(log, limits)
     pieces = read(reader)
@@ -305,7 +306,7 @@ def test_a_line_over_the_limit_takes_many_reads(tmp_path: Path) -> None:
 
 def test_the_end_of_a_file_inside_a_line_over_the_limit(tmp_path: Path) -> None:
     """Its head is all that goes out of it: the rest is no line of its own."""
-    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=10)
     reader = reader_of(written(tmp_path / "log", b"x" * 100), limits)
     pieces = read(reader)
 
@@ -316,7 +317,7 @@ def test_the_end_of_a_file_inside_a_line_over_the_limit(tmp_path: Path) -> None:
 
 def test_a_file_that_is_truncated_inside_a_line_over_the_limit(tmp_path: Path) -> None:
     """It is noticed there as well."""
-    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=10)
     log = written(tmp_path / "log", b"x" * 100)
     reader = reader_of(log, limits)
     read(reader)
@@ -332,7 +333,7 @@ def test_a_file_that_changes_between_a_restart_and_the_first_look(
 ) -> None:
     """Other lines are not taken for the stream of an entry, also of one at the very beginning."""
     log = written(tmp_path / "log", b"first\nsecond\n")
-    limits = Limits(slice_lines=1, slice_bytes=65_536, line_bytes=65_536)
+    limits = SliceLimits(slice_lines=1, slice_bytes=65_536, line_bytes=65_536)
     reader = reader_of(log, limits)
     reader.first_line(is_complete=False)
     if read_before:
@@ -366,7 +367,7 @@ def test_the_first_line_says_which_stream_it_is(
     is_complete: bool,
 ) -> None:
     """It is cut like any line; without its newline it counts only at the end of a file."""
-    limits = Limits(slice_lines=100, slice_bytes=4, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=4, line_bytes=10)
 
     def first_line(content: bytes) -> bytes | None:
         reader = StreamReader(LogFile(str(written(tmp_path / "log", content))), limits)

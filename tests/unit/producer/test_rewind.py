@@ -10,12 +10,11 @@ import pytest
 
 from datastream.slices import Slice
 from producer.checkpoint import NotThere, Wanted, rewind
-from producer.log import Source
-from producer.reader import Limits
+from producer.settings import SliceLimits, Source
 from producer.state import State
 from producer.tailer import Tailer
 
-ONCE = Source("test", "combined", Limits(10, 65_536, 65_536), once=True)
+ONCE = Source("test", "combined", SliceLimits(10, 65_536, 65_536), once=True)
 
 
 def read(paths: list[Path], state: State) -> tuple[dict[tuple[int, int], bytes], State]:

@@ -13,16 +13,14 @@ from datastream.config import Environment
 from datastream.paths import expand, log_path
 from datastream.slices import TRUNCATED, Slice
 from producer.files import LogFile
-from producer.log import Source
-from producer.reader import Limits
-from producer.settings import ProducerSettings
+from producer.settings import ProducerSettings, SliceLimits, Source
 from producer.state import Entry, State
 from producer.tailer import NoInput, Tailer
 from unit.producer.followed import all_lines
 
-LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
-FOLLOW = Source("test", "combined", LIMITS)
-ONCE = Source("test", "combined", LIMITS, once=True)
+SLICE_LIMITS = SliceLimits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
+FOLLOW = Source("test", "combined", SLICE_LIMITS)
+ONCE = Source("test", "combined", SLICE_LIMITS, once=True)
 
 
 def log_of(folder: Path, name: str, *lines: bytes) -> Path:

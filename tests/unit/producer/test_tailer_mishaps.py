@@ -10,15 +10,14 @@ from types import SimpleNamespace
 import pytest
 
 from producer.files import LogFile
-from producer.log import Source
-from producer.reader import Limits
+from producer.settings import SliceLimits, Source
 from producer.state import State
 from producer.tailer import NoInput, Tailer
-from unit.producer.followed import all_lines, append, rotated
+from unit.producer.followed import all_lines, append, rotated, set_clock
 
-LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
-FOLLOW = Source("test", "combined", LIMITS)
-ONCE = Source("test", "combined", LIMITS, once=True)
+SLICE_LIMITS = SliceLimits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
+FOLLOW = Source("test", "combined", SLICE_LIMITS)
+ONCE = Source("test", "combined", SLICE_LIMITS, once=True)
 
 
 @pytest.fixture
@@ -33,8 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     made = SimpleNamespace(at=2_000_000_000.0)
     made.time = made.monotonic = lambda: made.at
     made.time_ns = lambda: int(made.at * 1e9)
-    for module in ("log", "reader", "tailer", "folders"):
-        monkeypatch.setattr(f"producer.{module}.time", made)
+    set_clock(monkeypatch, made)
     return made
 
 
@@ -201,7 +199,7 @@ def test_a_line_far_longer_than_a_slice_takes_few_reads(
         return read(file, offset, length)
 
     monkeypatch.setattr(LogFile, "read", note)
-    limits = Limits(slice_lines=10, slice_bytes=1_024, line_bytes=2_000_000)
+    limits = SliceLimits(slice_lines=10, slice_bytes=1_024, line_bytes=2_000_000)
 
     assert all_lines(Tailer([str(path)], Source("test", "combined", limits), State())) == [line]
     assert len(lengths) < 30

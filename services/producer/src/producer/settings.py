@@ -21,8 +21,6 @@ from datastream.privacy_settings import PrivacySettings, is_before_lake
 from datastream.slices import LIMITS, MOST_BYTES, MOST_LINES
 from producer.files import LogFile
 from producer.folders import rotated_files
-from producer.log import Source
-from producer.reader import Limits
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +31,31 @@ _UNSEEN = re.compile(r"\$\{?(?:args|query_string|arg_\w+|binary_remote_addr)\b",
 _LOOKED_AT = 1024**2
 #: Seconds until it looks again at logs that have too few lines.
 _LOOK_AGAIN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SliceLimits:
+    """How large a slice may become while the producer is behind, and how long a line may be."""
+
+    slice_lines: int
+    slice_bytes: int
+    line_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is read: a permanent name, the format of the lines, and the limits."""
+
+    name: str
+    format: str
+    limits: SliceLimits
+    #: Read to the end and stop; a last line without its newline is sent as it is.
+    once: bool = False
+    #: Lines are disguised before they are published, so that a stream id must not be derived from
+    #: an address in the first line.
+    is_disguised: bool = False
+    #: The folder that rotated files are moved to, relative to that of the log; empty: none.
+    rotated_dir: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +95,7 @@ class ProducerSettings:
             source=Source(
                 name=source,
                 format=read_format(env),
-                limits=Limits(
+                limits=SliceLimits(
                     slice_lines=env.number("MAX_SLICE_LINES", 1000, 1, MOST_LINES),
                     # Half the limit of a single line: many parsed lines take more memory than one.
                     slice_bytes=env.number("MAX_SLICE_BYTES", 256 * KIB, KIB, MOST_BYTES // 2),
