@@ -185,6 +185,17 @@ def test_what_is_to_be_done(
     assert decision.actions == tuple(Action(*action) for action in actions)
 
 
+@pytest.mark.parametrize(("first", "second", "furthest"), [(50, 100, 2), (100, 50, 1)])
+def test_of_streams_that_begin_alike_the_one_read_furthest(
+    first: int, second: int, furthest: int
+) -> None:
+    """A file that holds two is that one's: the other would send again what was read of it."""
+    entries = {1: entry(1, 98, position=first), 2: entry(2, 99, position=second)}
+    decision = decide(entries, Look((rotated(C, holds=frozenset({1, 2})),)), [])
+
+    assert decision.actions == (Action(Do.RESUME, C, ROTATED, furthest),)
+
+
 def test_what_is_waited_for() -> None:
     """What was read of a deleted file is sent before its copy is read on."""
     files = (live(B, holds=ONE, more=ONE),)

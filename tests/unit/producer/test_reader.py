@@ -400,3 +400,33 @@ def test_what_is_behind_in_a_packed_file_is_what_is_read(tmp_path: Path) -> None
     assert (before, reader.behind_bytes) == (0, 6)
     reader.confirm()
     assert reader.behind_bytes == 0
+
+
+def test_a_last_line_that_grows_without_its_newline_is_sent_again_as_it_is(tmp_path: Path) -> None:
+    """Whole at last: what was sent of it is a beginning, and the same key."""
+    log = written(tmp_path / "log", b"one\ntw")
+    reader = reader_of(log)
+    read(reader)
+
+    first = reader.rest()
+    reader.confirm()
+    with log.open("ab") as file:
+        file.write(b"o and more")
+    again = reader.next()
+    second = reader.rest()
+
+    assert (first and first.body, again, reader.rest()) == (b"tw", None, None)
+    assert second
+    assert (second.position, second.body, second.flags) == (4, b"two and more", UNTERMINATED)
+
+
+def test_a_file_that_lacks_the_end_of_what_was_read_is_told_from_another(tmp_path: Path) -> None:
+    """It begins like the stream as far as that is fingerprinted, and ends before its position."""
+    content = b"".join(b"line %d\n" % number for number in range(500))
+    reader = reader_of(written(tmp_path / "log", content))
+    read(reader)
+    half = LogFile(str(written(tmp_path / "log.1", content[:2_000])))
+    other = LogFile(str(written(tmp_path / "log.2", content[:2_000] + b"x" * len(content))))
+
+    assert half.relation(reader.entry) is Relation.ENDS
+    assert other.relation(reader.entry) is Relation.DIFFERS

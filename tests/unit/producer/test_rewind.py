@@ -105,6 +105,20 @@ def test_a_position_that_is_none(history: list[Path], position: int) -> None:
         rewind(state, Wanted(stream=state.entries[-1].stream_id, position=position))
 
 
+def test_a_position_that_was_not_read(history: list[Path]) -> None:
+    """A line begins there, and everything before it is not confirmed: it would be lost."""
+    first, state = read(history, State())
+    position = max(at for _, at in first) + len(b"newest\n")
+    for file in history[1:]:
+        file.write_bytes(file.read_bytes() + b"not read\n" * 2)
+
+    with pytest.raises(NotThere, match="no line that was read begins"):
+        rewind(
+            state,
+            Wanted(stream=state.entries[-1].stream_id, position=position + len(b"not read\n")),
+        )
+
+
 def test_a_stream_that_is_unknown(history: list[Path]) -> None:
     """It is named."""
     _, state = read(history, State())
