@@ -10,19 +10,15 @@ from collections.abc import Container, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from glob import has_magic
 from pathlib import Path
 
-from datastream.paths import expand, log_path, logs_rotated_to
+from datastream.paths import log_path, logs_rotated_to
 from producer.files import Identity
 
 #: What packers append to a name, after a dot.
 PACKED_SUFFIXES = frozenset({"gz", "xz", "bz2", "zst"})
 #: Seconds within which a folder may change twice and keep its modification time.
 COARSE = 0.05
-#: Seconds after which a pattern is matched again even if its folder has not changed: a link may
-#: have become valid, and file servers report changes late.
-MATCH_EVERY = 5.0
 
 
 def folders_of(path: str, rotated_dir: str = "") -> list[str]:
@@ -98,7 +94,7 @@ def _log_beside(file: str, there: Container[str]) -> str | None:
 
 @dataclass(slots=True)
 class _Listing:
-    """The names in a folder, or those that match a pattern, and when that was so."""
+    """The names in a folder, and when that was so."""
 
     #: When the folder had last changed (nanoseconds), and when that was first seen (monotonic).
     changed_ns: int
@@ -109,17 +105,6 @@ class _Listing:
     #: The names that each log may have been rotated to.
     rotated: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
-    @classmethod
-    def after(cls, before: _Listing | None, changed_ns: int) -> _Listing:
-        """Return a listing without names, read now."""
-        now = time.monotonic()
-        is_same = before is not None and before.changed_ns == changed_ns
-        return cls(changed_ns, before.seen_at if before and is_same else now, now)
-
-    def is_sure(self, changed_ns: int) -> bool:
-        """Say whether the names are certainly those of a folder that has last changed then."""
-        return self.changed_ns == changed_ns > 0 and self.listed_at - self.seen_at > COARSE
-
 
 class Folders:
     """The names in the folders of all logs, listed at most once a round.
@@ -129,8 +114,6 @@ class Folders:
 
     def __init__(self) -> None:
         self._listings: dict[str, _Listing] = {}
-        #: By pattern.
-        self._matches: dict[str, _Listing] = {}
         #: When folders have changed, as asked in this round: of each, and of those of a log.
         self._checked: dict[str, int] = {}
         self._checked_together: dict[tuple[str, ...], tuple[int, ...]] = {}
@@ -150,20 +133,6 @@ class Folders:
             changed = tuple(self._changed(folder) for folder in folders)
             self._checked_together[folders] = changed
         return changed
-
-    def matches(self, pattern: str, known: Container[str]) -> list[str]:
-        """Return the absolute paths that a pattern stands for: see datastream.paths.expand.
-
-        The previous answer is reused for up to MATCH_EVERY while the folder does not change.
-        """
-        folder = os.path.dirname(os.path.abspath(pattern))  # noqa: PTH100, PTH120 - see expand
-        changed = 0 if has_magic(folder) else self._changed(folder)
-        before = self._matches.get(pattern)
-        if before and before.is_sure(changed) and time.monotonic() < before.listed_at + MATCH_EVERY:
-            return before.names
-        listing = self._matches[pattern] = _Listing.after(before, changed)
-        listing.names = expand(pattern, known)
-        return listing.names
 
     def rotated(self, folder: str, log: str, *, is_fresh: bool) -> list[str]:
         """Return the paths in a folder that a log of this name may have been rotated to.
@@ -187,13 +156,16 @@ class Folders:
         return changed
 
     def _listing(self, folder: str, *, is_fresh: bool) -> _Listing:
-        changed = self._changed(folder)
-        before = self._listings.get(folder)
-        if before is not None:
-            is_of_this_round = before.changed_ns == changed and before.listed_at >= self._round_at
-            if is_of_this_round or (before.is_sure(changed) and not is_fresh):
-                return before
-        listing = _Listing.after(before, changed)
+        changed, now = self._changed(folder), time.monotonic()
+        listing = self._listings.get(folder)
+        seen_at = now
+        if listing is not None and listing.changed_ns == changed:
+            seen_at = listing.seen_at
+            # A change soon after another one may leave the same time.
+            is_sure = listing.listed_at - seen_at > COARSE
+            if listing.listed_at >= self._round_at or (is_sure and not is_fresh):
+                return listing
+        listing = _Listing(changed, seen_at, now)
         with os.scandir(folder) as found:
             for file in found:
                 listing.names.append(file.path)

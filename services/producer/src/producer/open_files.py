@@ -127,16 +127,11 @@ class OpenFiles:
         Once a second everything is compared. In between, the length of the live file and the times
         of the folders suffice.
         """
-        if not (now < self._still_until or self._is_idle) or self._looker.has_changed():
-            return False
         live = self.live
-        if now - self._looker.looked_at >= LOOK_EVERY:
-            if live is None or self._troubles.is_failing or not self._is_settled:
-                return False
-            if not live.is_unchanged(self._looker.there.get(self.path)):
-                return False
-            self._looker.looked_at = now
-        elif live is not None and live.file.length() != live.ended_length:
+        if now < self._still_until:
+            is_as_long = live is None or live.file.length() == live.ended_length
+            return is_as_long and not self._looker.has_changed()
+        if not self._is_idle or self._must_look() or not (live is None or live.is_unchanged()):
             return False
         self._still_until = self._looker.looked_at + LOOK_EVERY
         return True
@@ -292,7 +287,7 @@ class OpenFiles:
             self._read.add(reader.stream_id)
             self.note(reader)
         self.readers.append(reader)
-        self._troubles.opened(reader.file.path)
+        self._troubles.succeed(reader.file.path)
         if reader.file.path == self.path:
             self.live = reader
             self._live_was_read = True

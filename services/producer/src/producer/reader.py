@@ -147,12 +147,11 @@ class StreamReader:
         """The file's length, in bytes, at which reading ended; -1 if there may be more to read."""
         return -1 if self._ended is None else self._ended[2]
 
-    def is_unchanged(self, version: Version | None) -> bool:
-        """Say whether a plain file of this version holds exactly what was read."""
-        now = time.monotonic()
-        if version != self._ended or self.file.is_packed or self.is_truncated():
+    def is_unchanged(self) -> bool:
+        """Say whether a plain file has not changed since there was nothing more to read."""
+        if self.file.is_packed or not self.is_at_end:
             return False
-        self.caught_up_at = now
+        self.caught_up_at = time.monotonic()
         return True
 
     def is_truncated(self) -> bool:

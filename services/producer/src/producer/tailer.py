@@ -238,7 +238,7 @@ class Tailer:
         if now - self._expanded_at < EXPAND_EVERY:
             return
         self._expanded_at = now
-        found = {pattern: self._folders.matches(pattern, self._logs) for pattern in self._patterns}
+        found = {pattern: expand(pattern, self._logs) for pattern in self._patterns}
         self._tell_unmatched({pattern for pattern, files in found.items() if not files})
         logs = files_by_log(list(dict.fromkeys(chain.from_iterable(found.values()))), self._logs)
         new = [path for path in logs if path not in self._logs]

@@ -19,11 +19,6 @@ class Troubles:
         #: Those that can be found, and fail when they are opened or read.
         self._failing: set[str] = set()
 
-    @property
-    def is_failing(self) -> bool:
-        """Whether any file fails when it is opened or read."""
-        return bool(self._failing)
-
     def fails(self, path: str) -> bool:
         """Say whether a file fails when it is opened or read."""
         return path in self._failing
@@ -46,12 +41,8 @@ class Troubles:
         self.words[path] = error.strerror or str(error)
         return self.words[path]
 
-    def opened(self, path: str) -> None:
-        """Note that a file was opened; the next look says so."""
-        self._failing.discard(path)
-
     def succeed(self, path: str) -> None:
-        """Note that a file was read."""
+        """Note that a file was opened or read."""
         if path in self._failing:
             self._failing.discard(path)
             self._end(path)
