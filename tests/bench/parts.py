@@ -27,8 +27,8 @@ from datastream.slices import Slice, decode
 from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, LAKE_KEY, LAKE_QUEUE, routing_key
 from deployment import Deployment
 from lake_consumer.store import Lake
-from producer.places import State
 from producer.settings import ProducerSettings
+from producer.state import State
 from producer.tailer import Tailer
 
 READING = "reading, comparing what was read before, cutting"

@@ -16,7 +16,7 @@ from datastream.streams import Stream
 from datastream_operator import migrate
 from deployment import Deployment
 from lake_consumer.store import Lake
-from producer.disguising import disguised as producer_disguised
+from producer.pipeline import disguised as producer_disguised
 
 STREAM = Stream(2**63 + 5, "test", "host", "/var/log/access.log", "combined", 0)
 ANOTHER = Stream(7, "test", "host", "/var/log/another.log", "combined", 0)
