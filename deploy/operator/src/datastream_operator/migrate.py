@@ -49,8 +49,9 @@ COLUMNS = """
     SELECT column_name FROM information_schema.columns
     WHERE table_schema = DATABASE() AND table_name = %s
 """
-#: In yoyo's own table.
-NOTED = f"SELECT migration_id FROM {default_migration_table}"  # noqa: S608 - a name of yoyo's
+#: yoyo's own table, which notes what is applied.
+NOTED_TABLE: str = default_migration_table
+NOTED = f"SELECT migration_id FROM {NOTED_TABLE}"  # noqa: S608 - a name of yoyo's
 PARAMETERS = """
     SELECT parameter_name FROM information_schema.parameters
     WHERE specific_schema = DATABASE() AND specific_name = %s AND parameter_name IS NOT NULL
@@ -268,7 +269,7 @@ def _columns(cursor: Any, kind: str, name: str) -> frozenset[str]:  # noqa: ANN4
 
 def _noted(cursor: Any) -> set[str]:  # noqa: ANN401 - PyMySQL's
     """Return the names of the migrations that are noted as applied."""
-    if "migration_id" not in _columns(cursor, "table", default_migration_table):
+    if "migration_id" not in _columns(cursor, "table", NOTED_TABLE):
         return set()
     cursor.execute(NOTED)
     return {name for (name,) in cursor.fetchall()}

@@ -7,7 +7,8 @@ import sys
 
 from datastream import rabbitmq
 from datastream.config import Environment, RabbitSettings
-from datastream_operator.doctor import Management, policy_warnings
+from datastream_operator.doctor.broker import policy_warnings
+from datastream_operator.doctor.management import Management
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
