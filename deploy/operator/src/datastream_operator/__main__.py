@@ -42,8 +42,8 @@ PLAYGROUND_COMMANDS = {
 }
 
 
-def main() -> int:
-    """Run one of the commands; return its exit code."""
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command `datastream`, with a subparser for each command."""
     parser = parser_of(
         "datastream",
         "Operates Datastream, web server logs in MySQL: tables, topology, checks, repairs.",
@@ -63,7 +63,12 @@ def main() -> int:
             )
             command.add_argument("arguments", nargs="*")
             command.set_defaults(run=partial(_not_here, name))
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Run one of the commands; return its exit code."""
+    arguments = parser().parse_args()
     return exit_code_of(lambda: arguments.run(arguments))
 
 

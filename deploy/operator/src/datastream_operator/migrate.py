@@ -27,6 +27,18 @@ from datastream_operator.refused import EX_UNAVAILABLE, Refused
 
 EX_FAILED, EX_USAGE = 1, 64
 
+DESCRIPTION = """\
+Create the tables, or bring them up to date: whatever migration is not applied yet, in order. It
+may be run again at any time, also after it was cut short. The account is MIGRATOR_MYSQL_*, or root
+where MYSQL_ROOT_PASSWORD is set, or MYSQL_*.
+"""
+
+EXIT_CODES = """\
+exit codes: 0 done; 1 nothing was changed: it was not confirmed, a table of another program is in
+the way, or a newer version has applied more; 2 or 64 the command is wrong; 69 the database is away
+or refuses, or another migration runs; 78 a setting is wrong
+"""
+
 #: The migrations of the checkout this command was installed from.
 FOLDER = Path(__file__).resolve().parents[4] / "migrations"
 
@@ -91,6 +103,9 @@ class Made(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `datastream migrate`."""
+    parser.description = DESCRIPTION
+    parser.epilog = EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(run=run)
     parser.add_argument(
         "--rollback",

@@ -33,8 +33,8 @@ through the management API (RABBIT_MANAGEMENT_URL).
 """
 
 EXIT_CODES = """\
-exit codes: 0 all that was looked at is well; 1 something is broken; 3 nothing is, but something
-wants attention; 78 a setting is wrong, the rest was looked at as far as that goes
+exit codes: 0 all that was looked at is well; 1 something is broken; 3 nothing is broken, but
+something wants attention; 78 a setting is wrong; the rest was looked at as far as that goes
 """
 
 
