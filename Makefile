@@ -20,7 +20,7 @@ SERVER_FAULTS := $(patsubst %,tests/faults/test_%.py,broker conflict database ki
 # which a debugger can be used.
 WORKERS ?= 2
 WORKING = --numprocesses '$(WORKERS)' --dist worksteal
-SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
+SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana docs tests
 
 ##@ Use it
 
@@ -144,6 +144,10 @@ format: venv ## Format the code
 .PHONY: boards
 boards: venv ## Render Grafana's boards from their code
 	@$(BIN)/python deploy/grafana/render.py
+
+.PHONY: commands
+commands: venv ## Write docs/commands.md from the commands' own --help
+	@$(BIN)/python docs/render_commands.py
 
 .PHONY: lock
 lock: venv ## Renew the locked requirements, of images and for work

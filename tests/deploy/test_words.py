@@ -134,6 +134,32 @@ def test_a_port_that_is_taken_is_named_with_its_setting(
     assert words in said.split()
 
 
+@pytest.mark.parametrize(
+    ("code", "ended", "words"),
+    [
+        (0, 0, ""),
+        (3, 0, ""),
+        (1, 1, "all is up, and something is broken: see above"),
+        (78, 1, "all is up, and something is broken: see above"),
+        (125, 1, "datastream doctor does not run: no such image"),
+    ],
+)
+def test_it_ends_with_the_doctor(tmp_path: Path, code: int, ended: int, words: str) -> None:
+    """Its report is shown; what is broken fails, and what only wants attention does not."""
+    (tmp_path / "access.log").touch()
+    doctor = f"echo 'queues as the doctor says'; echo no such image >&2; exit {code}"
+    done = run_script(
+        tmp_path,
+        up({"*' run '*' operator doctor'*": doctor}),
+        "deploy",
+        LOG=str(tmp_path / "access.log"),
+    )
+
+    assert done.returncode == ended, done.stderr
+    assert done.stdout.endswith("queues as the doctor says\n")
+    assert words in done.stderr
+
+
 @pytest.mark.parametrize("port", ["http", "0", "65536", "808080"])
 def test_a_port_that_is_none_is_named(tmp_path: Path, port: str) -> None:
     """Compose's own words would name no setting."""

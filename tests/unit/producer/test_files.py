@@ -76,6 +76,11 @@ def test_a_pattern_stands_for_files_only(tmp_path: Path) -> None:
     assert expand(f"{tmp_path}/no/../missing.log") == [f"{tmp_path}/missing.log"]
 
 
+def test_a_pattern_that_cannot_be_asked_for_stands_for_nothing(tmp_path: Path) -> None:
+    """Asked for as a plain path first, it may be refused: too long, or its folder is closed."""
+    assert expand(f"{tmp_path}/{'x' * 300}*.log") == []
+
+
 def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the same log from whatever folder it is named."""
     written(tmp_path / "a.log")

@@ -27,6 +27,18 @@ from datastream_operator.refused import EX_UNAVAILABLE, Refused
 
 EX_FAILED, EX_USAGE = 1, 64
 
+DESCRIPTION = """\
+Create the tables, or bring them up to date: whatever migration is not applied yet, in order. It
+may be run again at any time, also after it was cut short. The account is MIGRATOR_MYSQL_*, or root
+where MYSQL_ROOT_PASSWORD is set, or MYSQL_*.
+"""
+
+EXIT_CODES = """\
+exit codes: 0 done; 1 nothing was changed: it was not confirmed, a table of another program is in
+the way, or a newer version has applied more; 2 or 64 the command is wrong; 69 the database is away
+or refuses, or another migration runs; 78 a setting is wrong
+"""
+
 #: The migrations of the checkout this command was installed from.
 FOLDER = Path(__file__).resolve().parents[4] / "migrations"
 
@@ -49,8 +61,9 @@ COLUMNS = """
     SELECT column_name FROM information_schema.columns
     WHERE table_schema = DATABASE() AND table_name = %s
 """
-#: In yoyo's own table.
-NOTED = f"SELECT migration_id FROM {default_migration_table}"  # noqa: S608 - a name of yoyo's
+#: yoyo's own table, which notes what is applied.
+NOTED_TABLE: str = default_migration_table
+NOTED = f"SELECT migration_id FROM {NOTED_TABLE}"  # noqa: S608 - a name of yoyo's
 PARAMETERS = """
     SELECT parameter_name FROM information_schema.parameters
     WHERE specific_schema = DATABASE() AND specific_name = %s AND parameter_name IS NOT NULL
@@ -90,6 +103,9 @@ class Made(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `datastream migrate`."""
+    parser.description = DESCRIPTION
+    parser.epilog = EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(run=run)
     parser.add_argument(
         "--rollback",
@@ -268,7 +284,7 @@ def _columns(cursor: Any, kind: str, name: str) -> frozenset[str]:  # noqa: ANN4
 
 def _noted(cursor: Any) -> set[str]:  # noqa: ANN401 - PyMySQL's
     """Return the names of the migrations that are noted as applied."""
-    if "migration_id" not in _columns(cursor, "table", default_migration_table):
+    if "migration_id" not in _columns(cursor, "table", NOTED_TABLE):
         return set()
     cursor.execute(NOTED)
     return {name for (name,) in cursor.fetchall()}

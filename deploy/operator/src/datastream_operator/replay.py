@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_position,
         default=FIRST,
         metavar="POSITION",
-        help="go on where it was cut short",
+        help="go on where it was cut short (default: the beginning)",
     )
 
 

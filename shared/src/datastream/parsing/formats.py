@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeAlias
@@ -127,19 +128,27 @@ def _read(text: str) -> tuple[LogFormat, list[Word]]:
     if found := _NAME.fullmatch(stripped):
         if found[1] not in PRESETS:
             raise FormatError(
-                f"{found[1]!r} is no format; there are {', '.join(NAMES)}, and whole log_format "
-                "directives"
+                f"{found[1]!r} is no format{_meant(found[1])}; there are {', '.join(NAMES)}, and "
+                "whole log_format directives"
             )
         preset = PRESETS[found[1]]
         form = LogFormat(found[1], "default", Word(preset, tuple(range(len(preset) + 1))))
         return form, _trusted(list(directives(found[2] or "")), text)
     if not re.match(r"log_format\b", stripped):
         if "$" not in text:
-            raise FormatError("this is no format: a log_format has variables, such as $status")
+            raise FormatError(
+                f"this is no format{_meant(stripped)}: a log_format has variables, such as $status"
+            )
         return LogFormat("custom", "default", Word(text, tuple(range(len(text) + 1)))), []
     first, *others = directives(text)
     form = _log_format(first, text)
     return form, _trusted(others, text)
+
+
+def _meant(name: str) -> str:
+    """Return the format whose name is near, as the rest of a sentence, or nothing."""
+    near = get_close_matches(name.lower(), NAMES, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def _log_format(words: list[Word], source: str) -> LogFormat:
