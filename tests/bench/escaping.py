@@ -42,7 +42,7 @@ def claims(log: Path, mysql: MysqlSettings) -> Iterator[Claim]:
     with closing(connect(mysql)) as connection, connection.cursor() as cursor:
         yield Claim(
             "parsed rows as SQL text",
-            _us(len(rows), lambda: [str(part).encode() for part in INSERT_CLEAN.parts(rows)]),
+            _us(len(rows), lambda: [str(part).encode() for part in INSERT_CLEAN.statements(rows)]),
             "as the driver's executemany does",
             _us(len(rows), lambda: [cursor.mogrify(_ROW, row).encode() for row in flat]),
         )

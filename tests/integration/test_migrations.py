@@ -155,7 +155,7 @@ def test_log_stream_holds_what_a_slice_may_say(deployment: Deployment) -> None:
     """A slice is refused as none when its row would not fit: each text has the column's limit."""
     stored = {name: limit for name, limit in columns(deployment, "log_stream") if limit}
 
-    assert stored == slices.LIMITS
+    assert stored == slices.HEADER_LIMITS
 
 
 def test_the_flat_view_has_its_columns(deployment: Deployment) -> None:

@@ -99,7 +99,7 @@ def _type_of(hint: Any) -> Any:  # noqa: ANN401 - an annotation
     return get_origin(hint) or hint
 
 
-class Part(NamedTuple):
+class Statement(NamedTuple):
     """One statement: rows as SQL, and what stands before and after them."""
 
     before: str
@@ -109,7 +109,7 @@ class Part(NamedTuple):
     def __str__(self) -> str:
         return f"{self.before}{','.join(self.rows)}{self.after}"
 
-    def halves(self) -> tuple[Part, Part]:
+    def halves(self) -> tuple[Statement, Statement]:
         """Return two statements with half of the rows each. Raises ValueError on a single row."""
         middle = len(self.rows) // 2
         if not middle:
@@ -125,7 +125,7 @@ class Insert(NamedTuple):
     #: The columns by name, in the order of a row's values: see columns_of().
     columns: Mapping[str, Column]
 
-    def parts(self, rows: Sequence[Sequence[Any]]) -> Iterator[Part]:
+    def statements(self, rows: Sequence[Sequence[Any]]) -> Iterator[Statement]:
         """Yield the rows as statements of a bounded length.
 
         A column that is None in all rows of a statement is left out of it, and so is NULL, which
@@ -135,8 +135,8 @@ class Insert(NamedTuple):
         for start in range(0, len(rows), GROUP):
             columns = self._columns_of(rows[start : start + GROUP])
             names = ", ".join(f"`{name}`" for name, _, _ in columns)
-            for part in _bounded(_as_sql(columns)):
-                yield Part(before.replace("{columns}", names), part, after)
+            for literals in _bounded(_as_sql(columns)):
+                yield Statement(before.replace("{columns}", names), literals, after)
 
     def _columns_of(self, rows: Sequence[Sequence[Any]]) -> list[_Values]:
         """Return the columns that are not None in all of the rows."""

@@ -16,7 +16,7 @@ from pymysql.constants import CR, ER, SERVER_STATUS
 
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
-from datastream.inserts import Insert, Part, numbers, texts
+from datastream.inserts import Insert, Statement, numbers, texts
 from datastream.streams import Stream
 from datastream.tls import Unusable
 
@@ -301,16 +301,16 @@ class Transaction:
         With `ON DUPLICATE KEY UPDATE key = key` a new row counts one and one that was there counts
         none.
         """
-        return sum(map(self._insert, insert.parts(rows)))
+        return sum(map(self._insert, insert.statements(rows)))
 
-    def _insert(self, part: Part) -> int:
-        query = str(part).encode()
+    def _insert(self, statement: Statement) -> int:
+        query = str(statement).encode()
         # The server counts a byte for the command.
         if len(query) >= self._most_bytes:
-            if len(part.rows) == 1:
+            if len(statement.rows) == 1:
                 # As the server does, if the connection does not break before it can say so.
                 raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, f"{len(query)} bytes")
-            return sum(map(self._insert, part.halves()))
+            return sum(map(self._insert, statement.halves()))
         affected: int = self._cursor.execute(query)
         return affected
 

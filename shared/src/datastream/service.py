@@ -21,7 +21,7 @@ from datastream.retry import retrying
 
 logger = logging.getLogger(__name__)
 
-Session = TypeVar("Session")
+Opened = TypeVar("Opened")
 T = TypeVar("T")
 
 #: Seconds after which no attempt to store a message begins any more, counted from its delivery,
@@ -55,8 +55,8 @@ def start(name: str, run: Callable[[Environment], int]) -> int:
 
 
 def keep_session(
-    open_session: Callable[[], AbstractContextManager[Session]],
-    use: Callable[[Session], None],
+    open_session: Callable[[], AbstractContextManager[Opened]],
+    use: Callable[[Opened], None],
     metrics: ServiceMetrics,
     stop: Event,
 ) -> None:
@@ -88,9 +88,7 @@ def keep_session(
                 stop.wait(PAUSE)
 
 
-def _enter(
-    stack: ExitStack, open_session: Callable[[], AbstractContextManager[Session]]
-) -> Session:
+def _enter(stack: ExitStack, open_session: Callable[[], AbstractContextManager[Opened]]) -> Opened:
     return stack.enter_context(open_session())
 
 

@@ -11,7 +11,7 @@ import pytest
 from datastream.config import ConfigError, Environment
 from datastream.format_setting import format_of, read_format
 from datastream.parsing import PRESETS
-from datastream.slices import LIMITS
+from datastream.slices import HEADER_LIMITS
 
 ROOT = Path(__file__).parents[3]
 MAIN = f"log_format main '{PRESETS['main']}';"
@@ -118,4 +118,4 @@ def test_the_place_is_marked() -> None:
 def test_a_format_that_no_slice_can_carry() -> None:
     """It is refused at start, not by a consumer."""
     with pytest.raises(ConfigError, match="a format has up to 4,096"):
-        format_of(f"$msec {'x' * LIMITS['format']}", "FORMAT")
+        format_of(f"$msec {'x' * HEADER_LIMITS['format']}", "FORMAT")

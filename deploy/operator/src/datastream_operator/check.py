@@ -18,7 +18,7 @@ from rich.table import Table
 
 from datastream.config import Environment
 from datastream.format_setting import format_of, read_format
-from datastream.parsing import AUTO, MOST_LINES, Detected, Unparseable, compiled, detect, marked
+from datastream.parsing import AUTO, SAMPLE_LINES, Detected, Unparseable, compiled, detect, marked
 from datastream_operator.lines import (
     STANDARD_INPUT,
     Unreadable,
@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
         with standard_input() if is_piped else opened(arguments.log) as file:
             lines = numbered(file)
             if form == AUTO:
-                first = list(islice(lines, MOST_LINES))
+                first = list(islice(lines, SAMPLE_LINES))
                 detected = detect([line for _, line in first])
                 form, lines = detected.name, chain(first, lines)
             checked = check(lines, form)

@@ -9,7 +9,7 @@ except Unparseable as reject:
 
 from __future__ import annotations
 
-from datastream.parsing.detect import AUTO, FEWEST_LINES, MOST_LINES, Detected, detect
+from datastream.parsing.detect import AUTO, FEWEST_LINES, SAMPLE_LINES, Detected, detect
 from datastream.parsing.event import (
     ERROR_LIMITS,
     EXTRA_LIMIT,
@@ -40,12 +40,12 @@ __all__ = [
     "EXTRA_LIMIT",
     "FEWEST_LINES",
     "LIMITS",
-    "MOST_LINES",
     "NAMES",
     "PARSER_VERSION",
     "PRESETS",
     "REJECT_MEANINGS",
     "REJECT_REASONS",
+    "SAMPLE_LINES",
     "Detected",
     "ErrorEvent",
     "Event",
