@@ -14,12 +14,12 @@ from deploy.stack import Stack, image_settings
 
 #: Lines in the log before anything runs.
 FIRST_LINES = 2_000
-#: A person's own accounts, as the .env of old has them; the passwords are awkward on purpose.
+#: A person's own accounts, as .env has them; the passwords are awkward on purpose.
 OWNER = {
     "RABBIT_USER": "alice",
     "RABBIT_PASSWORD": "'it is a $ecret: #1, \"really\"'",
     "MYSQL_USER": "bob",
-    "MYSQL_PASSWORD": '"it\'s a $ecret too; #2 %s"',
+    "MYSQL_PASSWORD": '"it\'s a $$ecret too; #2 %s"',
 }
 
 

@@ -12,7 +12,7 @@ from datastream.inserts import (
     GROUP,
     ROWS_AT_ONCE,
     Insert,
-    Part,
+    Statement,
     binaries,
     json_texts,
     numbers,
@@ -110,7 +110,7 @@ def test_a_row_of_another_width_is_a_mistake() -> None:
 
 def test_halves_hold_the_rows_of_the_whole() -> None:
     """Each is a statement of its own; a single row has none."""
-    part = Part("a ", ["1", "2", "3"], " z")
+    part = Statement("a ", ["1", "2", "3"], " z")
     first, second = part.halves()
 
     assert (str(first), str(second)) == ("a 1 z", "a 2,3 z")
