@@ -31,7 +31,7 @@ def engine() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def images(engine: None) -> dict[str, str]:
+def images(engine: None) -> dict[str, str]:  # noqa: ARG001 - an engine is what builds them
     """The image for each setting; Grafana's may be missing."""
     return images_of.choose(image_settings())
 

@@ -126,7 +126,7 @@ consuming.decode = decode
 
 def test_a_message_that_crashes_its_consumer(deployment: Deployment, writer: Writer) -> None:
     """At the delivery limit it is a dead letter, and it alone."""
-    deployment.broker._api(
+    deployment.broker.api(
         "PUT",
         f"policies/{deployment.rabbit.vhost}/soon",
         {"pattern": "^queue-data-lake$", "definition": {"delivery-limit": 3}},

@@ -250,17 +250,17 @@ def test_two_consumers_that_see_one_line_differently_at_once(
     late, first = (
         parsed(line, flags=flags, stream=ERROR_LOG if is_error else STREAM) for line, flags in looks
     )
-    look = store._present
+    look = store.rows_present
     with closing(Session(deployment.mysql, "other")) as session:
         other = Warehouse(session)
 
         def overtaken(*arguments: object) -> object:
-            monkeypatch.setattr(store, "_present", look)
+            monkeypatch.setattr(store, "rows_present", look)
             nothing = look(*arguments)  # type: ignore[arg-type]
             other.store([first])
             return nothing
 
-        monkeypatch.setattr(store, "_present", overtaken)
+        monkeypatch.setattr(store, "rows_present", overtaken)
         patient = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unavailable),
             stop=tenacity.stop_after_attempt(3),

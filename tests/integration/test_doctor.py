@@ -56,7 +56,7 @@ def set_policy(
     """Set a policy of the virtual host, or one of the broker's operator."""
     body = {"pattern": pattern, "definition": definition, "priority": 0, "apply-to": "all"}
     name = f"test-{kind}-{uuid.uuid4().hex[:6]}"
-    deployment.broker._api("PUT", f"{kind}/{deployment.rabbit.vhost}/{name}", body | more)
+    deployment.broker.api("PUT", f"{kind}/{deployment.rabbit.vhost}/{name}", body | more)
 
 
 ROWS = (
@@ -180,7 +180,7 @@ def test_what_a_policy_does_to_a_message(
     set_policy(deployment, definition, pattern)
 
     def counts() -> None:
-        found = deployment.broker._api("GET", f"queues/{deployment.rabbit.vhost}/{LAKE_QUEUE}")
+        found = deployment.broker.api("GET", f"queues/{deployment.rabbit.vhost}/{LAKE_QUEUE}")
         if pattern != f"^{EXCHANGE}$":
             assert found.get("effective_policy_definition") == definition
 
@@ -331,7 +331,7 @@ def test_on_a_web_server_s_host(deployment: Deployment) -> None:
 def test_the_operator_s_account_sees_everything(deployment: Deployment) -> None:
     """With the tags that `make deploy` gives it; without them it is told which they are."""
     name, vhost = deployment.rabbit.vhost, deployment.rabbit.vhost
-    api = deployment.broker._api
+    api = deployment.broker.api
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     env = {"RABBIT_USER": name, "RABBIT_PASSWORD": "secret"}
     try:

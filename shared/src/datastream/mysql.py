@@ -52,7 +52,7 @@ _BINARY_LOG = "set its binlog_format to ROW: consumers read what is committed (R
 _DAMAGED = "look at the server's error log: the table cannot be read there"
 
 #: What a person can do about an error, by its number.
-_HINTS = {
+HINTS = {
     1021: _DISK,
     1030: "look at the server's error log: its storage fails",
     1034: _DAMAGED,
@@ -126,7 +126,7 @@ def explained(error: pymysql.MySQLError) -> str:
     """Return an error as the server's number and words, and then what to do where that is known."""
     match error.args:
         case (int(code), words):
-            hint = _HINTS.get(code)
+            hint = HINTS.get(code)
             return f"error {code}: {words}; {hint}" if hint else f"error {code}: {words}"
     return str(error)
 
@@ -257,7 +257,7 @@ class Session:
             cursor.execute("SELECT @@max_allowed_packet")
             self._most_bytes = cursor.fetchone()[0]
         # The driver has one setting for both, and no way to change it later on.
-        connection._read_timeout = READ_TIMEOUT
+        connection._read_timeout = READ_TIMEOUT  # noqa: SLF001
         self._connection = connection
         self._used_at = time.monotonic()
 
@@ -272,7 +272,7 @@ class Session:
             if code in LOCK_ERRORS:
                 raise Unavailable(explained(error), "lock") from error
             self.close()
-            reason = "statement" if code in _HINTS else _lost(error)
+            reason = "statement" if code in HINTS else _lost(error)
             raise Unavailable(explained(error), reason) from error
         except OSError as error:
             self.close()

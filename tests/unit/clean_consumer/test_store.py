@@ -333,7 +333,7 @@ def test_lines_name_the_text_that_they_hold_though_two_have_one_key(
 ) -> None:
     """Each text has a row; the second one's key is another, for the lines of its batch as well."""
     for name in ("user_agent_id_of", "referrer_id_of"):
-        monkeypatch.setattr(rows, name, lambda text: 7)
+        monkeypatch.setattr(rows, name, lambda _text: 7)
     told: list[str] = []
     warehouse = Warehouse(session, collided=told.append)
     lines = [

@@ -50,7 +50,7 @@ class Observer:
         self.messages += messages
         self.redelivered += redelivered
 
-    def stored(self, outcome: Outcome, read_at_ms: Sequence[int]) -> None:
+    def stored(self, outcome: Outcome, _read_at_ms: Sequence[int]) -> None:
         """Keep."""
         self.outcome += outcome
 
@@ -185,7 +185,7 @@ class Steps:
         self._note("store")
         return done.result()
 
-    def dead_letter(self, message: Message, reason: str) -> None:
+    def dead_letter(self, _message: Message, reason: str) -> None:
         """Note."""
         self._note(f"dead-letter {reason}")
 

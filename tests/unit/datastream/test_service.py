@@ -384,7 +384,7 @@ def test_what_a_session_held_is_let_go_before_the_next() -> None:
     class Stop(Event):
         """Is asked to wait between two sessions, and stops."""
 
-        def wait(self, timeout: float | None = None) -> bool:
+        def wait(self, _timeout: float | None = None) -> bool:
             """Note what is left of the session."""
             are_gone.extend(batch() is None for batch in held)
             self.set()

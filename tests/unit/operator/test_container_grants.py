@@ -51,7 +51,7 @@ def test_an_account_keeps_what_it_is_granted(account: str) -> None:
     grants = database.ACCOUNTS[account]
     cursor = Cursor(as_the_server_tells(grants))
 
-    database._narrow(cursor, "datastream", account, grants)
+    database.narrow(cursor, "datastream", account, grants)
 
     assert cursor.revoked == []
 
@@ -60,7 +60,7 @@ def test_what_is_beyond_is_taken_back() -> None:
     """A privilege, and the right to a column."""
     cursor = Cursor([("DELETE", None, "raw_log"), ("UPDATE", "line", "raw_log")])
 
-    database._narrow(cursor, "datastream", "lake", database.ACCOUNTS["lake"])
+    database.narrow(cursor, "datastream", "lake", database.ACCOUNTS["lake"])
 
     assert sorted(cursor.revoked) == [
         "REVOKE DELETE ON `datastream`.`raw_log` FROM %s@'%%'",

@@ -397,7 +397,7 @@ class _Backend(MySQLBackend):  # type: ignore[misc]  # yoyo has no types
         cursor = self.execute(self.format_sql("SELECT 1 FROM {0.version_table_quoted}"))
         return cursor.fetchone() is not None
 
-    def savepoint_rollback(self, id: str) -> None:
+    def savepoint_rollback(self, id: str) -> None:  # noqa: A002 - as yoyo names it
         """Undo a statement that failed; that there is nothing to undo must not hide why."""
         with suppress(pymysql.MySQLError):
             super().savepoint_rollback(id)

@@ -110,7 +110,7 @@ class Warehouse:
             self._referrers.assert_there(transaction, named.referrers)
             self._agents.assert_there(transaction, named.agents)
             removed = 0
-            present = _present(transaction, batch)
+            present = rows_present(transaction, batch)
             if present:
                 outdated = _outdated(present, chain(*rows), reformatted)
                 removed = _remove(transaction, outdated)
@@ -124,7 +124,7 @@ class Warehouse:
             ]
             missed = _in_two_tables(transaction, batch) - present.keys()
             if sum(new) < sum(map(len, rows)):
-                missed |= _outdated(_present(transaction, batch), chain(*rows)).keys()
+                missed |= _outdated(rows_present(transaction, batch), chain(*rows)).keys()
                 missed |= reformatted  # whose rows are as good as those that are there now
             if missed:
                 # Of both consumers the one that looks last sees the rows of both, stores its
@@ -192,7 +192,7 @@ def _rank(parser_version: int, flags: int) -> tuple[int, bool]:
     return parser_version, not flags & INCOMPLETE
 
 
-def _present(transaction: Transaction, batch: Iterable[Parsed]) -> _Presence:
+def rows_present(transaction: Transaction, batch: Iterable[Parsed]) -> _Presence:
     """Return the rows that the tables hold under the batch's keys: usually none."""
     return {
         (span.stream_id, offset): (_rank(version, flags), TABLES[index].delete)

@@ -256,7 +256,7 @@ class Queue(Generic[Prepared]):
             # A consumer timeout, for example. Here it would look like a queue that is idle as well;
             # pika keeps the broker's words, and only shows them to calls that are not made here.
             with translated():
-                raise self._channel._closing_reason
+                raise self._channel._closing_reason  # noqa: SLF001
         if self._held_bytes > MOST_HELD_BYTES and self._prefetch > PREFETCH:
             self._consume(PREFETCH_AFTER)
 

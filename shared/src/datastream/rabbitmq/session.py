@@ -43,7 +43,7 @@ class _Connection(pika.BlockingConnection):  # type: ignore[misc]  # pika has no
         answered = [e for e in attempts if not isinstance(e, AMQPConnectorSocketConnectError)]
         if answered:
             error.exceptions = answered
-        return pika.BlockingConnection._reap_last_connection_workflow_error(error)
+        return pika.BlockingConnection._reap_last_connection_workflow_error(error)  # noqa: SLF001
 
 
 @contextmanager

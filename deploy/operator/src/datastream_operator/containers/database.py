@@ -121,7 +121,7 @@ def run(env: Environment) -> None:
         for account, granted in grants.items():
             _grant(cursor, database, account, granted)
             if account in ACCOUNTS:
-                _narrow(cursor, database, account, granted)
+                narrow(cursor, database, account, granted)
         _grant_procedures(cursor, database)
         _remove_former(cursor, grants)
     sys.stdout.write(f"The schema {database}, its accounts and their grants are there\n")
@@ -168,7 +168,7 @@ def _grant(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # n
         cursor.execute(f"GRANT {privileges} ON {_place(schema, where)} TO %s@'%%'", (account,))
 
 
-def _narrow(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # noqa: ANN401 - PyMySQL's
+def narrow(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # noqa: ANN401 - PyMySQL's
     """Take from an account what it has of the schema and of the server beyond its grants."""
     wanted = {
         (privilege, column.strip(" `") or None, where)
