@@ -83,7 +83,7 @@ _BY_TYPE: Mapping[type, Column] = MappingProxyType(
 )
 
 
-def columns_of(row: type[tuple[Any, ...]]) -> dict[str, Column]:
+def columns_of(row: type[tuple[object, ...]]) -> dict[str, Column]:
     """Return the columns that a NamedTuple declares: its fields, in their order.
 
     Each has one type of int, bool, float, str, bytes and dict (JSON), or that and None.
@@ -125,7 +125,7 @@ class Insert(NamedTuple):
     #: The columns by name, in the order of a row's values: see columns_of().
     columns: Mapping[str, Column]
 
-    def statements(self, rows: Sequence[Sequence[Any]]) -> Iterator[Statement]:
+    def statements(self, rows: Sequence[Sequence[object]]) -> Iterator[Statement]:
         """Yield the rows as statements of a bounded length.
 
         A column that is None in all rows of a statement is left out of it, and so is NULL, which
@@ -138,7 +138,7 @@ class Insert(NamedTuple):
             for literals in _bounded(_as_sql(columns)):
                 yield Statement(before.replace("{columns}", names), literals, after)
 
-    def _columns_of(self, rows: Sequence[Sequence[Any]]) -> list[_Values]:
+    def _columns_of(self, rows: Sequence[Sequence[object]]) -> list[_Values]:
         """Return the columns that are not None in all of the rows."""
         return [
             (name, column, values)

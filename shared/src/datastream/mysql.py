@@ -295,7 +295,7 @@ class Transaction:
         self._cursor = cursor
         self._most_bytes = most_bytes
 
-    def insert(self, insert: Insert, rows: Sequence[Sequence[Any]]) -> int:
+    def insert(self, insert: Insert, rows: Sequence[Sequence[object]]) -> int:
         """Add rows, in as many statements as it takes, and return how many were affected.
 
         With `ON DUPLICATE KEY UPDATE key = key` a new row counts one and one that was there counts

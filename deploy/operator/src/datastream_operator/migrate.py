@@ -241,7 +241,7 @@ def _number(name: str) -> int:
     return int(name.partition("_")[0])
 
 
-def _refuse_others(cursor: Any, database: str, migrations: Iterable[Any]) -> None:  # noqa: ANN401 - PyMySQL's
+def _refuse_others(cursor: Cursor, database: str, migrations: Iterable[Any]) -> None:
     """Raise Refused where what a migration is to make is there, and is not of that making.
 
     A job that was killed may have made it and not noted that: then its columns are the same.
@@ -272,17 +272,17 @@ def _refuse_others(cursor: Any, database: str, migrations: Iterable[Any]) -> Non
         )
 
 
-def _present(cursor: Any) -> set[tuple[str, str]]:  # noqa: ANN401 - PyMySQL's
+def _present(cursor: Cursor) -> set[tuple[str, str]]:
     cursor.execute(PRESENT)
     return {(kind, name) for kind, name in cursor.fetchall()}
 
 
-def _columns(cursor: Any, kind: str, name: str) -> frozenset[str]:  # noqa: ANN401 - PyMySQL's
+def _columns(cursor: Cursor, kind: str, name: str) -> frozenset[str]:
     cursor.execute(PARAMETERS if kind == "procedure" else COLUMNS, (name,))
     return frozenset(column for (column,) in cursor.fetchall())
 
 
-def _noted(cursor: Any) -> set[str]:  # noqa: ANN401 - PyMySQL's
+def _noted(cursor: Cursor) -> set[str]:
     """Return the names of the migrations that are noted as applied."""
     if "migration_id" not in _columns(cursor, "table", NOTED_TABLE):
         return set()

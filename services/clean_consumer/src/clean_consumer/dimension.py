@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple
 
 from clean_consumer.enrichment import Describe
 from clean_consumer.rows import next_id_of
@@ -198,7 +198,7 @@ class Dimension:
 
     def _described(
         self, rows: Mapping[int, str], described: Collection[str]
-    ) -> list[tuple[Any, ...]]:
+    ) -> list[tuple[object, ...]]:
         blank = [None] * (len(self._table.insert.columns) - 2)
         return [
             (key, text, *(self._describe(text) if self._describe and text in described else blank))

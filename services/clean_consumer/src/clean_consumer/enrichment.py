@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from clean_consumer import privacy
 from clean_consumer.agents import AgentParser
@@ -21,7 +21,7 @@ from datastream.privacy import LineDisguise, but_hashes
 from datastream.privacy_settings import PrivacySettings
 
 #: From a text to the columns that derive from it.
-Describe: TypeAlias = Callable[[str], Sequence[Any]]
+Describe: TypeAlias = Callable[[str], Sequence[str | bool | None]]
 #: From an event to what of it is kept.
 Keep: TypeAlias = Callable[[AnyEvent], AnyEvent]
 
@@ -39,7 +39,7 @@ class Enrichment:
     #: The same of a line that was disguised before it was published.
     private_again: tuple[Keep, ...] = ()
     #: The columns that are fields of the line: all of the event but its last three.
-    columns: Callable[[Event], Sequence[Any]] = itemgetter(slice(-3))
+    columns: Callable[[Event], Sequence[object]] = itemgetter(slice(-3))
     agent: Describe | None = None
     referrer: Describe | None = None
 
@@ -71,10 +71,10 @@ def enrichment(settings: EnrichmentSettings) -> Enrichment:
     )
 
 
-def _columns(left_out: Sequence[Callable[[Event], Event]]) -> Callable[[Event], Sequence[Any]]:
+def _columns(left_out: Sequence[Callable[[Event], Event]]) -> Callable[[Event], Sequence[object]]:
     """Return what gives the columns of an event; the default, at its cost, if all are wanted."""
 
-    def columns(event: Event) -> Sequence[Any]:
+    def columns(event: Event) -> Sequence[object]:
         for leave_out in left_out:
             event = leave_out(event)
         return NONE.columns(event)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop  # converts, opens nothing
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import iptocc
 import maxminddb
@@ -114,7 +114,7 @@ def location_in(record: object) -> Location:
     )
 
 
-def _part(record: object, *names: str) -> Any:  # noqa: ANN401 - a database may hold anything
+def _part(record: object, *names: str) -> object:
     for name in names:
         record = record.get(name) if isinstance(record, Mapping) else None
     return record

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import takewhile
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import NamedTuple, TypeAlias, cast
 
 from datastream.parsing.event import Event, Unparseable
 from datastream.parsing.fast import fast
@@ -162,7 +162,7 @@ class AccessFormat:
 
     def _compiled(self) -> AccessParser:
         written = fast(self.template, self.escape, self.fields)
-        names: dict[str, Any] = {
+        names: dict[str, object] = {
             "match": re.compile(written.pattern, re.DOTALL).fullmatch,
             "careful": self.careful,
             "trusted": self.fields.trusted,

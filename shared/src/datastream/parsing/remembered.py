@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from datastream.parsing.event import LIMITS, Event, Unparseable
 from datastream.parsing.request import host_of
@@ -61,7 +61,7 @@ def remembered_list_of_decimal(text: str) -> list[float]:
 
 
 #: What the source of a parser that fast.py writes may name.
-IN_FAST_SOURCE: Mapping[str, Any] = {
+IN_FAST_SOURCE: Mapping[str, object] = {
     "Event": Event,
     "Unparseable": Unparseable,
     "addresses": Remembered(remembered_address),
