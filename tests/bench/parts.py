@@ -27,8 +27,8 @@ from datastream.slices import Slice, decode
 from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, LAKE_KEY, LAKE_QUEUE, routing_key
 from deployment import Deployment
 from lake_consumer.store import Lake
-from producer.places import State
 from producer.settings import ProducerSettings
+from producer.state import State
 from producer.tailer import Tailer
 
 READING = "reading, comparing what was read before, cutting"
@@ -95,14 +95,14 @@ class Parts:
         with self._used(servers, "database", "a raw row by INSERT"):
             for batch in _batches(pieces):
                 with clocks["lake"].part(LAKE_ROWS):
-                    self._lake.add(batch)
+                    self._lake.store(batch)
         parse_alone(pieces, self._enrichment, clocks["clean"])
         with self._used(servers, "database", "a parsed row by INSERT"):
             for batch in _batches(pieces):
                 with clocks["clean"].part(BETWEEN):
                     parsed = [parse(piece, self._enrichment) for piece in batch]
                 with clocks["clean"].part(BATCH):
-                    self._warehouse.add(parsed)
+                    self._warehouse.store(parsed)
         return {
             name: {part: seconds / self._log.lines * 1e6 for part, seconds in clock.seconds.items()}
             for name, clock in clocks.items()

@@ -330,7 +330,7 @@ def test_consumers_that_overlap_never_deadlock(deployment: Deployment) -> None:
                 batch = [replace(piece, stream=streamed) for piece in order]
                 at_once.wait(PATIENCE)
                 try:
-                    lake.add(batch)
+                    lake.store(batch)
                 except Unavailable as error:
                     failures.append(str(error))
         return failures

@@ -184,7 +184,7 @@ def is_told_apart(name: str, truth: Truth) -> bool:
         return True
     return all(
         not piece.after or piece.after not in truth[piece.variable]
-        for piece in form.template.pieces
+        for piece in form.template.parts
         if kind_of(piece.variable) in (Kind.TEXT, Kind.REQUEST)
     )
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, LiteralString, NamedTuple
+from types import MappingProxyType, NoneType
+from typing import Any, LiteralString, NamedTuple, get_args, get_origin, get_type_hints
 
 from pymysql.converters import escape_string
 
@@ -69,6 +70,35 @@ def json_texts(column: Sequence[object | None]) -> list[str]:
     return texts([None if value is None else json.dumps(value) for value in column])
 
 
+#: How the values of a column become SQL, by the type that its row's class declares.
+_BY_TYPE: Mapping[type, Column] = MappingProxyType(
+    {
+        int: numbers,
+        bool: numbers,
+        float: numbers,
+        str: texts,
+        bytes: binaries,
+        dict: json_texts,
+    }
+)
+
+
+def columns_of(row: type[tuple[Any, ...]]) -> dict[str, Column]:
+    """Return the columns that a NamedTuple declares: its fields, in their order.
+
+    Each has one type of int, bool, float, str, bytes and dict (JSON), or that and None.
+    Raises KeyError for another type.
+    """
+    return {name: _BY_TYPE[_type_of(hint)] for name, hint in get_type_hints(row).items()}
+
+
+def _type_of(hint: Any) -> Any:  # noqa: ANN401 - an annotation
+    given = [part for part in get_args(hint) if part is not NoneType]
+    if NoneType in get_args(hint) and len(given) == 1:
+        hint = given[0]
+    return get_origin(hint) or hint
+
+
 class Part(NamedTuple):
     """One statement: rows as SQL, and what stands before and after them."""
 
@@ -92,8 +122,8 @@ class Insert(NamedTuple):
 
     #: With `{columns}` and `{values}` where they belong.
     statement: LiteralString
-    #: The columns by name, in the order of a row's values.
-    columns: Mapping[LiteralString, Column]
+    #: The columns by name, in the order of a row's values: see columns_of().
+    columns: Mapping[str, Column]
 
     def parts(self, rows: Sequence[Sequence[Any]]) -> Iterator[Part]:
         """Yield the rows as statements of a bounded length.

@@ -1,7 +1,7 @@
 """The database: a session and its transactions.
 
-Everything PyMySQL stays in here and in inserts.py. Works with MySQL 8.4 and later and with MariaDB
-10.11 and later.
+Of the library and the services only this module and inserts.py import PyMySQL. Works with MySQL 8.4
+and later and with MariaDB 10.11 and later.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ _HINTS = {
     3032: "let it take sessions again: SET GLOBAL offline_mode = OFF",
     3098: "the group takes no table without a primary key: run the migrations",
     3118: _LOCKED,
-    3159: "set MYSQL_TLS: it lets nobody in without",
+    3159: "set MYSQL_TLS: it lets no account in without",
     3168: "wait until it has started, or look at its error log",
     3572: "end the session that holds the rows",
     3700: _GRANTS,
@@ -204,7 +204,7 @@ class Session:
         """Give a transaction; commit it at the end, roll it back when the body raises.
 
         Raises RowRefused when the server refuses a value, Unavailable for every other failure,
-        the commit's included: then nobody knows whether it holds, and the same rows must be
+        the commit's included: then it may hold or not, and the same rows must be
         stored again, which changes nothing where they were.
         """
         with self._translated():
@@ -241,7 +241,7 @@ class Session:
             sql_mode=SQL_MODE,
             init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             connect_timeout=CONNECT_TIMEOUT,
-            # Until it is greeted and let in, which whoever takes the connection may never say.
+            # Until it is greeted and let in, which the other end may never say.
             read_timeout=CONNECT_TIMEOUT,
             write_timeout=READ_TIMEOUT,
             program_name=self._name,
@@ -326,7 +326,7 @@ class Transaction:
         return rows
 
 
-ADD_STREAMS = Insert(
+INSERT_STREAMS = Insert(
     """
     INSERT INTO log_stream ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE stream_id = stream_id
@@ -349,8 +349,8 @@ KEYS_AT_ONCE = 500
 class Vanished(Unavailable):
     """Rows that this process has written, or seen, are there no longer: the database was set back.
 
-    An older backup, or a replica that was behind and is now the server. Whoever remembers having
-    written them must forget that.
+    An older backup, or a replica that was behind and is now the server. What remembers having
+    written them must forget it.
     """
 
     def __init__(self, table: str) -> None:
@@ -366,8 +366,8 @@ def assert_there(
 ) -> None:
     """Raise Vanished unless the table has a row for each of the keys.
 
-    Read in the transaction that stores rows which name them: until it ends nobody can drop the
-    table. `query` counts the rows whose keys are in a list, `%s`.
+    Read in the transaction that stores rows which name them: until it ends the table cannot be
+    dropped. `query` counts the rows whose keys are in a list, `%s`.
     """
     asked = list(keys)
     for start in range(0, len(asked), KEYS_AT_ONCE):
@@ -400,7 +400,7 @@ class StreamLog:
             for _, s in sorted(new.items())
         ]
         with self._session.transaction() as transaction:
-            transaction.insert(ADD_STREAMS, rows)
+            transaction.insert(INSERT_STREAMS, rows)
         self._written |= new.keys()
 
     def assert_there(self, transaction: Transaction, streams: Iterable[Stream]) -> None:

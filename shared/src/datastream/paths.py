@@ -9,7 +9,7 @@ from collections.abc import Container
 
 #: What rotation by default appends to a log's name: a number, or a date and time; and the suffix
 #: of a packing that is read. It is never the whole name. Streams are named by what is left: what
-#: this takes off today it must take off for ever.
+#: this takes off today it must always take off.
 _ROTATION_SUFFIX = re.compile(
     r"(?<=[^/])(?:\.\d{1,4}|[.-]\d{4}-?\d\d-?\d\d(?:[.-]?\d)*)?(?:\.(?:gz|xz|bz2|zst))?\Z"
 )

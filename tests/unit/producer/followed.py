@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pytest
+
 from datastream.slices import Slice
-from producer.known import Generations
-from producer.log import Log, Source
-from producer.places import Place
-from producer.reader import Limits
+from producer.folders import Folders
+from producer.log import Log
+from producer.open_files import OpenFiles
+from producer.settings import SliceLimits, Source
+from producer.state import Entry, Generations
 from producer.tailer import Tailer
 
-LIMITS = Limits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
-FOLLOW = Source("test", "combined", LIMITS)
-ONCE = Source("test", "combined", LIMITS, once=True)
+SLICE_LIMITS = SliceLimits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
+FOLLOW = Source("test", "combined", SLICE_LIMITS)
+ONCE = Source("test", "combined", SLICE_LIMITS, once=True)
 LONG_AGO = 1_000_000.0
+
+
+def set_clock(patch: pytest.MonkeyPatch, clock: object) -> None:
+    """Let whatever follows logs take the time from a clock."""
+    for module in ("tailer", "log", "open_files", "look", "reader", "folders"):
+        patch.setattr(f"producer.{module}.time", clock)
+
+
+class FreshFolders(Folders):
+    """The folders of a single log, which begins a round itself whenever it looks at them."""
+
+    def changed(self, folders: tuple[str, ...]) -> tuple[int, ...]:
+        """Return when folders have last changed, as it is now."""
+        self.begin_round()
+        return super().changed(folders)
+
+
+def log_of(
+    path: Path,
+    source: Source = FOLLOW,
+    entries: Iterable[Entry] = (),
+    *,
+    is_new: bool = False,
+    changed_since: float | None = None,
+    generations: Generations | None = None,
+) -> Log:
+    """Return a log that is alone in the world."""
+    return Log(
+        OpenFiles(
+            str(path),
+            source,
+            entries,
+            generations=generations or Generations({}),
+            folders=FreshFolders(),
+            is_new=is_new,
+            changed_since=changed_since,
+        )
+    )
 
 
 class Followed:
@@ -25,15 +66,15 @@ class Followed:
         self,
         path: Path,
         source: Source = FOLLOW,
-        places: Sequence[Place] = (),
+        entries: Sequence[Entry] = (),
         listed: Sequence[str] = (),
         *,
         is_new: bool = False,
         generations: Generations | None = None,
     ) -> None:
         self.generations = generations or Generations({})
-        self.log = Log(str(path), source, places, is_new=is_new, generations=self.generations)
-        self.log.ask_for([str(path), *listed])
+        self.log = log_of(path, source, entries, is_new=is_new, generations=self.generations)
+        self.log.files.ask_for([str(path), *listed])
         self.settle()
         self.pieces: list[Slice] = []
 
@@ -48,9 +89,9 @@ class Followed:
     def settle(self) -> None:
         """Look until it is decided what is what, as the tailer does; read nothing."""
         for _ in range(20):
-            self.log.is_undecided = True
-            self.log.look()
-            if not self.log.is_undecided:
+            self.log.files.is_undecided = True
+            self.log.files.look()
+            if not self.log.files.is_undecided:
                 return
         raise AssertionError("looks never agree")
 
@@ -59,14 +100,14 @@ class Followed:
         lines = []
         while at_most > 0:
             handed = self.log.next()
-            if handed is None and self.log.is_undecided:
+            if handed is None and self.log.files.is_undecided:
                 continue
             if handed is None:
                 break
             at_most -= 1
             reader, piece = handed
             reader.confirm()
-            self.log.note(reader)
+            self.log.files.note(reader)
             self.pieces.append(piece)
             lines += piece.body.split(b"\n")
         return lines
@@ -78,9 +119,9 @@ class Followed:
         return Followed(
             path,
             source,
-            self.log.places(),
+            self.log.files.known.entries(),
             listed,
-            is_new=self.log.is_sighted,
+            is_new=self.log.files.is_sighted,
             generations=self.generations,
         )
 

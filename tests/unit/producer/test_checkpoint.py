@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from producer.checkpoint import Checkpoint, StateError, StateInUse
-from producer.places import Place, State
+from producer.state import Entry, State
 
-PLACE = Place(2**64 - 1, "/var/log/access.log", 0, 1, 2, 300, 100, "ab", "cd")
-STATE = State([PLACE], {PLACE.path: 1_000_000.5})
+ENTRY = Entry(2**64 - 1, "/var/log/access.log", 0, 1, 2, 300, 100, "ab", "cd")
+STATE = State([ENTRY], {ENTRY.path: 1_000_000.5})
 
 
 class Counts:
@@ -105,7 +105,7 @@ def test_nothing_new_is_not_written(opener: Opener) -> None:
 
 
 def test_at_most_once_a_second(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between two writes the places are not even asked for."""
+    """Between two writes the entries are not even asked for."""
     now = [100.0]
     monkeypatch.setattr("producer.checkpoint.time.monotonic", lambda: now[0])
     saved = opener()
@@ -364,27 +364,27 @@ def test_a_version_that_has_nothing_in_common(opener: Opener) -> None:
         opener.again()
 
 
-#: More places than are written whole each time.
-MANY = [replace(PLACE, stream_id=number, inode=number) for number in range(600)]
+#: More entries than are written whole each time.
+MANY = [replace(ENTRY, stream_id=number, inode=number) for number in range(600)]
 
 
 def test_of_many_places_only_what_changed_is_written(opener: Opener) -> None:
     """A second's work is as small as its changes, however many rotated files are known."""
     history = opener.folder / "history.json"
     saved = opener()
-    saved.save(State(MANY, logs=frozenset({PLACE.path})))
+    saved.save(State(MANY, logs=frozenset({ENTRY.path})))
     before = history.stat()
     moved = [replace(MANY[0], position=4_000), *MANY[1:]]
-    saved.save(State(moved, logs=frozenset({PLACE.path})))
+    saved.save(State(moved, logs=frozenset({ENTRY.path})))
 
     assert history.stat().st_mtime_ns == before.st_mtime_ns
     assert history.stat().st_ino == before.st_ino
     assert opener.file.stat().st_size * 50 < before.st_size
-    assert opener.again().found == State(moved, logs=frozenset({PLACE.path}))
+    assert opener.again().found == State(moved, logs=frozenset({ENTRY.path}))
 
 
 def test_a_history_that_is_missing(opener: Opener) -> None:
-    """It is named: the places that it held are not taken for ones that never were."""
+    """It is named: the entries that it held are not taken for ones that never were."""
     opener().save(State(MANY))
     history = opener.folder / "history.json"
     kept = history.read_bytes()
@@ -416,13 +416,13 @@ def test_the_one_before_is_put_back_beside_a_history(opener: Opener) -> None:
 def test_many_places_of_version_1(opener: Opener) -> None:
     """They are all read, and found again once they are written as version 2."""
     names = "stream_id path generation device inode position prefix_length prefix marker finished"
-    entries = [{name: getattr(place, name) for name in names.split()} for place in MANY]
-    content = {"version": 1, "source": "test", "seen": {PLACE.path: 7.5}, "places": entries}
+    entries = [{name: getattr(entry, name) for name in names.split()} for entry in MANY]
+    content = {"version": 1, "source": "test", "seen": {ENTRY.path: 7.5}, "places": entries}
     opener.folder.mkdir(parents=True)
     opener.file.write_text(json.dumps(content))
     first = opener()
     first.save(first.found)
 
-    assert first.found == State(MANY, {PLACE.path: 7.5})
+    assert first.found == State(MANY, {ENTRY.path: 7.5})
     assert opener.again().found == first.found
     assert json.loads(opener.file.read_text())["version"] == 2

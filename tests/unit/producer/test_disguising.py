@@ -11,7 +11,7 @@ from datastream.config import ConfigError, Environment
 from datastream.privacy import LineDisguise, hashed, skeleton, truncated
 from datastream.slices import DISGUISED, MOST_BYTES, TRUNCATED, UNTERMINATED, Slice, decode
 from datastream.streams import Stream, stream_id
-from producer.disguising import disguised
+from producer.pipeline import disguised
 from producer.settings import ProducerSettings
 from unit.producer.followed import ONCE, Followed
 

@@ -9,13 +9,12 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from datastream.paths import expand, log_path, printable
 from producer.files import LogFile
-from producer.folders import MATCH_EVERY, Folders, rotated_files
+from producer.folders import rotated_files
 
 
 def written(path: Path, content: bytes = b"x\n", modified_at: float = 1_000_000.0) -> Path:
@@ -206,27 +205,19 @@ def test_a_closed_file_has_no_size(tmp_path: Path) -> None:
     assert file.size() is None
 
 
-def test_a_pattern_is_matched_again_when_its_folder_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Or after a while: that a link is a file by now, its folder does not tell."""
-    now = [100.0]
-    monkeypatch.setattr("producer.folders.time", SimpleNamespace(monotonic=lambda: now[0]))
+def test_a_pattern_stands_for_what_is_there_now(tmp_path: Path) -> None:
+    """Also for a link that is a file by now, which its folder does not tell."""
     logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
     logs.mkdir()
     (logs / "a.log").touch()
     (logs / "link.log").symlink_to(elsewhere)
-    folders = Folders()
 
-    def matched(after: float) -> list[str]:
-        now[0] += after
-        folders.begin_round()
-        return [Path(path).name for path in folders.matches(f"{logs}/*.log", ())]
+    def matched() -> list[str]:
+        return [Path(path).name for path in expand(f"{logs}/*.log")]
 
-    assert [matched(1.0), matched(1.0)] == [["a.log"], ["a.log"]]  # then it is sure of its folder
+    assert matched() == ["a.log"]
     elsewhere.touch()
-    assert matched(1.0) == ["a.log"]
-    assert matched(MATCH_EVERY) == ["a.log", "link.log"]
+    assert matched() == ["a.log", "link.log"]
     (logs / "b.log").touch()
     os.utime(logs, ns=(0, 1))  # whenever that is
-    assert matched(0.1) == ["a.log", "b.log", "link.log"]
+    assert matched() == ["a.log", "b.log", "link.log"]

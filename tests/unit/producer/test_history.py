@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.history import Action, Decision, Do, Look, Opened, Role, Seen, decide
-from producer.places import Place
+from producer.state import Entry
 
 PATH = "/logs/access.log"
 ROTATED = f"{PATH}.1"
@@ -17,9 +17,9 @@ ROTATED = f"{PATH}.1"
 A, B, C = (1, 10), (1, 11), (1, 12)
 
 
-def place(stream: int, inode: int, *, finished: bool = False, position: int = 100) -> Place:
-    """Return the place of a stream."""
-    return Place(
+def entry(stream: int, inode: int, *, finished: bool = False, position: int = 100) -> Entry:
+    """Return the entry of a stream."""
+    return Entry(
         stream, PATH, 0, 1, inode, position, 100, "prefix", "marker", finished, 100 * finished
     )
 
@@ -35,13 +35,13 @@ def rotated(identity: tuple[int, int], path: str = ROTATED, **known: object) -> 
 
 
 ONE = frozenset({1})
-READING = {1: place(1, 10)}
-READ = {1: place(1, 10, finished=True)}
+READING = {1: entry(1, 10)}
+READ = {1: entry(1, 10, finished=True)}
 OPEN = Opened(A, 1, is_live=True)
 
 
 @pytest.mark.parametrize(
-    ("places", "files", "opened", "actions"),
+    ("entries", "files", "opened", "actions"),
     [
         pytest.param({}, [live(A)], [], [(Do.BEGIN, A, PATH)], id="first file"),
         pytest.param(READING, [live(A, holds=ONE)], [OPEN], [], id="nothing new"),
@@ -145,7 +145,7 @@ OPEN = Opened(A, 1, is_live=True)
             id="two files of one stream",
         ),
         pytest.param(
-            {1: place(1, 10, position=50), 2: place(2, 11)},
+            {1: entry(1, 10, position=50), 2: entry(2, 11)},
             [rotated(C, holds=frozenset({1, 2})), rotated(A, f"{PATH}.2", holds=ONE)],
             [],
             [(Do.RESUME, C, ROTATED, 2), (Do.RESUME, A, f"{PATH}.2", 1)],
@@ -174,15 +174,26 @@ OPEN = Opened(A, 1, is_live=True)
     ],
 )
 def test_what_is_to_be_done(
-    places: Mapping[int, Place],
+    entries: Mapping[int, Entry],
     files: list[Seen],
     opened: list[Opened],
     actions: list[tuple[Do, tuple[int, int]]],
 ) -> None:
     """Each thing that happens to a log leads to what is right to do, and to nothing else."""
-    decision = decide(places, Look(tuple(files)), opened)
+    decision = decide(entries, Look(tuple(files)), opened)
 
     assert decision.actions == tuple(Action(*action) for action in actions)
+
+
+@pytest.mark.parametrize(("first", "second", "furthest"), [(50, 100, 2), (100, 50, 1)])
+def test_of_streams_that_begin_alike_the_one_read_furthest(
+    first: int, second: int, furthest: int
+) -> None:
+    """A file that holds two is that one's: the other would send again what was read of it."""
+    entries = {1: entry(1, 98, position=first), 2: entry(2, 99, position=second)}
+    decision = decide(entries, Look((rotated(C, holds=frozenset({1, 2})),)), [])
+
+    assert decision.actions == (Action(Do.RESUME, C, ROTATED, furthest),)
 
 
 def test_what_is_waited_for() -> None:
@@ -206,9 +217,9 @@ def test_what_is_waited_for() -> None:
 )
 def test_what_no_file_holds(look: Look, absent: frozenset[int] | None) -> None:
     """A stream is absent only where it is sure that all was seen."""
-    places = {1: place(1, 10), 2: place(2, 11)}
+    entries = {1: entry(1, 10), 2: entry(2, 11)}
 
-    assert decide(places, look, []).absent == absent
+    assert decide(entries, look, []).absent == absent
 
 
 INODES = st.integers(10, 15)
@@ -216,15 +227,15 @@ SOME = st.frozensets(st.integers(1, 4))
 
 
 @st.composite
-def scenes(draw: st.DrawFn) -> tuple[dict[int, Place], Look, list[Opened]]:
+def scenes(draw: st.DrawFn) -> tuple[dict[int, Entry], Look, list[Opened]]:
     """Draw what is known, what is seen and what is open."""
-    places = {
-        stream: place(
+    entries = {
+        stream: entry(
             stream, draw(INODES), finished=draw(st.booleans()), position=draw(st.integers(100, 102))
         )
         for stream in draw(SOME)
     }
-    of_known = st.frozensets(st.sampled_from(sorted(places))) if places else st.just(frozenset())
+    of_known = st.frozensets(st.sampled_from(sorted(entries))) if entries else st.just(frozenset())
     files = []
     inodes = draw(st.lists(INODES, unique=True))
     has_live = draw(st.booleans())
@@ -248,7 +259,7 @@ def scenes(draw: st.DrawFn) -> tuple[dict[int, Place], Look, list[Opened]]:
             is_awaited=role is Role.ROTATED and draw(st.booleans()),
         )
         files.append(file)
-    streams = draw(st.permutations(sorted(places)))
+    streams = draw(st.permutations(sorted(entries)))
     identities = draw(st.lists(INODES, unique=True, max_size=len(streams)))
     opened = [
         Opened(
@@ -262,14 +273,14 @@ def scenes(draw: st.DrawFn) -> tuple[dict[int, Place], Look, list[Opened]]:
         )
         for number, (inode, stream) in enumerate(zip(identities, streams, strict=False))
     ]
-    return places, Look(tuple(files), is_whole=draw(st.booleans())), opened
+    return entries, Look(tuple(files), is_whole=draw(st.booleans())), opened
 
 
 @given(scenes())
-def test_whatever_is_seen(scene: tuple[dict[int, Place], Look, list[Opened]]) -> None:
+def test_whatever_is_seen(scene: tuple[dict[int, Entry], Look, list[Opened]]) -> None:
     """One file a stream, no file read twice, and nothing begun that may be known: each time."""
-    places, look, opened = scene
-    decision = decide(places, look, opened)
+    entries, look, opened = scene
+    decision = decide(entries, look, opened)
     read = [a for a in decision.actions if a.do in (Do.BEGIN, Do.RESUME, Do.SKIP)]
     there = {f.identity for f in look.files}
     # The content of a deleted file that is open may be in several files until one of them is read.
@@ -279,10 +290,10 @@ def test_whatever_is_seen(scene: tuple[dict[int, Place], Look, list[Opened]]) ->
     begun = {a.identity for a in decision.actions if a.do is Do.BEGIN}
     is_open = {o.identity for o in opened if not o.is_lost}
 
-    assert decide(places, look, opened) == decision
+    assert decide(entries, look, opened) == decision
     assert len(given_to) == len(set(given_to))
-    assert set(given_to) <= places.keys()
+    assert set(given_to) <= entries.keys()
     assert len(read) == len({a.identity for a in read})
     assert not is_open & {a.identity for a in read}
     assert not begun & {f.identity for f in look.files if f.is_opaque or f.is_awaited}
-    assert decision.absent is None or decision.absent <= places.keys()
+    assert decision.absent is None or decision.absent <= entries.keys()

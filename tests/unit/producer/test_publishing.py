@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
@@ -14,8 +15,12 @@ from datastream.metrics import ProducerMetrics
 from datastream.slices import Slice
 from datastream.streams import Stream
 from producer import pipeline
-from producer.places import PREFIX_BYTES, Place, State
+from producer.__main__ import publish
+from producer.checkpoint import Checkpoint
 from producer.publishing import PatientPublisher
+from producer.settings import SliceLimits, Source
+from producer.state import PREFIX_BYTES, Entry, State
+from producer.tailer import Tailer
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
 
@@ -125,8 +130,8 @@ class Slices:
         self.confirmed += 1
 
     def state(self) -> State:
-        """Return a place that shows how many are confirmed."""
-        return State([Place(1, "log", 0, 1, 2, self.confirmed, PREFIX_BYTES, "", "")])
+        """Return an entry that shows how many are confirmed."""
+        return State([Entry(1, "log", 0, 1, 2, self.confirmed, PREFIX_BYTES, "", "")])
 
 
 class Saved:
@@ -141,7 +146,7 @@ class Saved:
 
     def save(self, state: State) -> None:
         """Keep the position."""
-        self.positions += [place.position for place in state.places]
+        self.positions += [entry.position for entry in state.entries]
 
 
 def run(slices: Slices, broker: Broker, saved: Saved, stop: Event) -> None:
@@ -276,6 +281,41 @@ def test_a_broker_that_cannot_be_reached_is_tried_until_it_is() -> None:
     assert (broker.opened, broker.closed) == (1, 1)
 
 
+def test_between_two_sessions_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that is away is not asked for sessions in a tight loop."""
+    now = [100.0]
+    monkeypatch.setattr("producer.publishing.time", SimpleNamespace(monotonic=lambda: now[0]))
+    opened_at: list[float] = []
+
+    class Stop(Event):
+        """Time passes while it is waited for."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            now[0] += timeout or 0.0
+            return False
+
+    @contextmanager
+    def open_session() -> Iterator[Broker]:
+        opened_at.append(now[0])
+        if len(opened_at) <= 3:
+            raise Unavailable("as told", "connection")
+        with Broker().open() as session:
+            yield session
+
+    def look() -> None:
+        looks.append(now[0])
+        assert looks.count(now[0]) < 10, "no time passes"
+
+    looks: list[float] = []
+    publisher = PatientPublisher(open_session, ProducerMetrics(), Stop(), look)
+
+    publisher.publish("lake.test", piece(1))
+    publisher.close()
+
+    assert len(opened_at) == 4
+    assert opened_at == sorted(set(opened_at))
+
+
 def test_an_outage_is_told_when_it_begins_and_when_it_ends(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -324,3 +364,21 @@ def test_an_outage_is_used_to_look_around() -> None:
     assert while_well == []
     assert set(looks) == {2, 3}
     assert broker.published == [("lake.test", 1), ("lake.test", 2)]
+
+
+@pytest.mark.parametrize("confirmed", [0, 1, 2])
+def test_a_line_counts_once_both_keys_are_confirmed(tmp_path: Path, confirmed: int) -> None:
+    """Neither when it is read, nor when it is on the way to a broker that is lost."""
+    (tmp_path / "access.log").write_bytes(b"one\ntwo\n")
+    source = Source("test", "combined", SliceLimits(1_000, 65_536, 65_536), once=True)
+    counts, stop = ProducerMetrics(), Event()
+    broker = Broker(*[""] * confirmed, *["connection"] * 1_000)
+    broker._on_publish = lambda: stop.set() if len(broker.attempts) > confirmed else None
+
+    with (
+        closing(Checkpoint(tmp_path / "state", "test", counts)) as checkpoint,
+        closing(Tailer([str(tmp_path / "access.log")], source, State())) as tailer,
+    ):
+        is_complete = publish(tailer, broker.open, checkpoint, counts, stop)  # type: ignore[arg-type]
+
+    assert (is_complete, counts.lines) == ((True, 2) if confirmed == 2 else (False, 0))

@@ -13,16 +13,14 @@ from datastream.config import Environment
 from datastream.paths import expand, log_path
 from datastream.slices import TRUNCATED, Slice
 from producer.files import LogFile
-from producer.log import Source
-from producer.places import Place, State
-from producer.reader import Limits
-from producer.settings import ProducerSettings
+from producer.settings import ProducerSettings, SliceLimits, Source
+from producer.state import Entry, State
 from producer.tailer import NoInput, Tailer
 from unit.producer.followed import all_lines
 
-LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
-FOLLOW = Source("test", "combined", LIMITS)
-ONCE = Source("test", "combined", LIMITS, once=True)
+SLICE_LIMITS = SliceLimits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
+FOLLOW = Source("test", "combined", SLICE_LIMITS)
+ONCE = Source("test", "combined", SLICE_LIMITS, once=True)
 
 
 def log_of(folder: Path, name: str, *lines: bytes) -> Path:
@@ -43,7 +41,7 @@ def test_lists_and_patterns(tmp_path: Path) -> None:
     all_lines(tailer)
 
     assert sorted(first) == [b"a", b"b"]
-    assert {place.path for place in tailer.state().places} == {
+    assert {entry.path for entry in tailer.state().entries} == {
         str(tmp_path / name) for name in ("a.log", "b.log", "c.log")
     }
 
@@ -92,13 +90,13 @@ def test_once_names_what_is_missing(tmp_path: Path, pattern: str) -> None:
 
 def test_places_of_other_logs_are_kept(tmp_path: Path) -> None:
     """A log that is not read this time is not forgotten."""
-    other = Place(5, "/var/log/other.log", 0, 1, 2, 300, 100, "ab", "cd")
+    other = Entry(5, "/var/log/other.log", 0, 1, 2, 300, 100, "ab", "cd")
     log_of(tmp_path, "a.log", b"a")
     tailer = Tailer([f"{tmp_path}/a.log"], ONCE, State([other], {other.path: 1.0}))
     all_lines(tailer)
 
-    assert other in tailer.state().places
-    assert len(tailer.state().places) == 2
+    assert other in tailer.state().entries
+    assert len(tailer.state().entries) == 2
 
 
 def test_a_switched_symbolic_link(tmp_path: Path) -> None:
@@ -190,9 +188,9 @@ def test_a_confirm_is_of_the_slice_handed_out_last(tmp_path: Path) -> None:
     positions = []
     for _ in range(2):
         next(slices)
-        positions.append([place.position for place in tailer.state().places])
+        positions.append([entry.position for entry in tailer.state().entries])
         tailer.confirm()
-        positions.append([place.position for place in tailer.state().places])
+        positions.append([entry.position for entry in tailer.state().entries])
 
     assert positions == [[0], [50], [50], [75]]
 
@@ -278,7 +276,7 @@ def test_two_logs_that_begin_alike(tmp_path: Path) -> None:
     tailer = Tailer([f"{tmp_path}/*.log"], ONCE, State())
     all_lines(tailer)
 
-    assert len({place.stream_id for place in tailer.state().places}) == 2
+    assert len({entry.stream_id for entry in tailer.state().entries}) == 2
 
 
 def test_closed_files(tmp_path: Path) -> None:

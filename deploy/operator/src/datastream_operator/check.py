@@ -146,7 +146,7 @@ def check(lines: Iterable[tuple[int, bytes]], form: str) -> Checked:
                 found = compiled_form.misfit(line)
                 text = line.decode("utf-8", "backslashreplace")
                 checked.first_rejected.append(
-                    Rejected(number, offset, error.reason, text, found.place, found.expected)
+                    Rejected(number, offset, error.reason, text, found.offset, found.expected)
                 )
         else:
             checked.parsed += 1

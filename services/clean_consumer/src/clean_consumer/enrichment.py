@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 from clean_consumer import privacy
 from clean_consumer.agents import AgentParser
 from clean_consumer.left_out import without_email_domain, without_session, without_url_parts
+from clean_consumer.locations import NOWHERE, Location, Locations
 from clean_consumer.paths import file_type
-from clean_consumer.places import NOWHERE, Place, Places
 from clean_consumer.privacy import AnyEvent
 from clean_consumer.referrers import ReferrerParser
 from clean_consumer.settings import EnrichmentSettings
@@ -32,7 +32,7 @@ class Enrichment:
 
     #: Called before each slice: takes up databases that were replaced.
     refresh: Callable[[], None] = lambda: None
-    place: Callable[[bytes], Place] = lambda _client: NOWHERE
+    locate: Callable[[bytes], Location] = lambda _client: NOWHERE
     file_type: Callable[[str], str | None] = lambda _path: None
     #: What is kept of an event, once what needs all of it is done.
     private: tuple[Keep, ...] = ()
@@ -58,10 +58,10 @@ NONE = Enrichment()
 def enrichment(settings: EnrichmentSettings) -> Enrichment:
     """Return what the settings ask for."""
     parts = settings.parts
-    places = Places(settings.geoip_dir) if "country" in parts else None
+    locations = Locations(settings.geoip_dir) if "country" in parts else None
     return Enrichment(
-        refresh=places.refresh if places else NONE.refresh,
-        place=places.find if places else NONE.place,
+        refresh=locations.refresh if locations else NONE.refresh,
+        locate=locations.find if locations else NONE.locate,
         file_type=file_type if "file_type" in parts else NONE.file_type,
         columns=_columns([leave_out for part, leave_out in _LEFT_OUT if part not in parts]),
         private=_private(settings.privacy, again=False),

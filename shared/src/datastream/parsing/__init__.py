@@ -10,7 +10,6 @@ except Unparseable as reject:
 from __future__ import annotations
 
 from datastream.parsing.detect import AUTO, FEWEST_LINES, MOST_LINES, Detected, detect
-from datastream.parsing.errors import FormatError, marked
 from datastream.parsing.event import (
     ERROR_LIMITS,
     EXTRA_LIMIT,
@@ -25,13 +24,14 @@ from datastream.parsing.event import (
 from datastream.parsing.formats import (
     ERROR,
     NAMES,
+    PRESETS,
     Parser,
     canonical,
     compiled,
     in_configuration,
     parser_for,
 )
-from datastream.parsing.presets import PRESETS
+from datastream.parsing.log_format import FormatError, marked
 
 __all__ = [
     "AUTO",

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from datastream.parsing.event import ErrorEvent, Unparseable
-from datastream.parsing.formats import NAMES, parser_for
-from datastream.parsing.presets import LAST_RESORTS
+from datastream.parsing.formats import LAST_RESORTS, NAMES, parser_for
 
 #: The setting that asks for this.
 AUTO = "auto"
