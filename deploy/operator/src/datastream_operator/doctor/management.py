@@ -58,8 +58,9 @@ class Management:
         except urllib.error.HTTPError as error:
             if error.code in (401, 403):
                 raise Unavailable(
-                    f"the management API at {self.url} refuses {self.rabbit.user}: give it the tags"
-                    " monitoring and policymaker (`rabbitmqctl set_user_tags`)",
+                    f"the management API at {self.url} refuses {self.rabbit.user}: check its"
+                    " password, and give it the tags monitoring and policymaker (`rabbitmqctl"
+                    " set_user_tags`)",
                     "refused",
                 ) from error
             raise Unavailable(self._away(f"HTTP {error.code}")) from error
