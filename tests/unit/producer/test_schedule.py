@@ -37,7 +37,7 @@ class Logs:
     def __init__(self, folder: Path, clock: Clock) -> None:
         self._clock = clock
         self.folders = Folders()
-        self.schedule = Schedule()
+        self.schedule = Schedule(self.folders)
         self.paths = [folder / "a.log", folder / "b.log"]
         self.logs = [self._followed(path) for path in self.paths]
         self.pass_by(QUIET_AFTER)

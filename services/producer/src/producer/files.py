@@ -98,6 +98,11 @@ class LogFile:
                 return name
         return self.path
 
+    @property
+    def descriptor(self) -> int:
+        """The open file descriptor."""
+        return self._raw.fileno()
+
     def length(self) -> int:
         """Return the number of bytes on disk; -2 if that is unknown."""
         try:

@@ -55,7 +55,7 @@ class Looker:
         self._findings: defaultdict[Version, Findings] = defaultdict(Findings)
         #: The folders that hold the log's files, and when they had last changed at the last look.
         self.folders = tuple(folders_of(path, rotated_dir))
-        self._changed: tuple[int, ...] = ()
+        self.changed: tuple[int, ...] = ()
         #: When the last look was, or it was found that nothing has changed since (monotonic).
         self.looked_at = float("-inf")
         #: The files that were asked for by name, and those of them that were not found yet.
@@ -94,7 +94,7 @@ class Looker:
 
     def has_changed(self) -> bool:
         """Say whether names in the folders have changed since the last look."""
-        return self._changed != self._folders.changed(self.folders)
+        return self.changed != self._folders.changed(self.folders)
 
     @property
     def is_as_it_was(self) -> bool:
@@ -129,7 +129,7 @@ class Looker:
         """
         self.looked_at = time.monotonic()
         self.folders = tuple(folders_of(self._path, self._rotated_dir))
-        self._changed = self._folders.changed(self.folders)
+        self.changed = self._folders.changed(self.folders)
         self.troubles, self.there = {}, {}
         with closing(Comparison(known, readers, self._findings, self.there)) as comparison:
             paths, is_whole = self._names(orphans=comparison.has_orphans, is_fresh=is_fresh)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from datastream.paths import printable
 from datastream.privacy import skeleton
@@ -29,6 +30,19 @@ logger = logging.getLogger(__name__)
 ROTATED_QUIET = 60.0
 #: Seconds between two looks at folders that do not change.
 LOOK_EVERY = 1.0
+
+
+class Still(NamedTuple):
+    """By which signs it can be told that nothing has changed in a log."""
+
+    #: The descriptor of the live file, -1 without one, and its length in bytes.
+    descriptor: int
+    length: int
+    #: How long these signs suffice (monotonic).
+    until: float
+    #: The folders that hold the log's files, and when they had last changed (nanoseconds).
+    folders: tuple[str, ...]
+    changed: tuple[int, ...]
 
 
 class OpenFiles:
@@ -80,8 +94,6 @@ class OpenFiles:
         self._troubles = Troubles(path, once=source.once)
         #: What the last look led to for the first time.
         self._pending: frozenset[Action] = frozenset()
-        #: Until when cheap signs suffice to tell that there is nothing to do: see is_still().
-        self._still_until = float("-inf")
         #: Since when no file holds a stream (monotonic), and the streams read by this process.
         self._absent: dict[int, float] = {}
         self._read: set[int] = set()
@@ -99,7 +111,6 @@ class OpenFiles:
 
     def look(self) -> None:
         """Open what is there now and close what is over; read nothing."""
-        self._still_until = float("-inf")
         if not self._must_look():
             return
         look = self._see()
@@ -121,20 +132,22 @@ class OpenFiles:
         if decision.absent is not None:
             self._forget(decision.absent)
 
-    def is_still(self, now: float) -> bool:
-        """Say whether there is nothing to do; `now` is the monotonic time.
+    def still(self) -> Still | None:
+        """Return the signs that there is still nothing to do; None when there may be.
 
-        Once a second everything is compared. In between, the length of the live file and the times
-        of the folders suffice.
+        Once a second everything is compared; in between these signs suffice.
         """
-        live = self.live
-        if now < self._still_until:
-            is_as_long = live is None or live.file.length() == live.ended_length
-            return is_as_long and not self._looker.has_changed()
-        if not self._is_idle or self._must_look() or not (live is None or live.is_unchanged()):
-            return False
-        self._still_until = self._looker.looked_at + LOOK_EVERY
-        return True
+        if not self._is_idle or self._must_look():
+            return None
+        live, looker = self.live, self._looker
+        descriptor = length = -1
+        if live is not None:
+            descriptor, length = live.file.descriptor, live.ended_length
+            if live.file.length() != length or not live.is_unchanged(looker.there.get(self.path)):
+                return None
+        return Still(
+            descriptor, length, looker.looked_at + LOOK_EVERY, looker.folders, looker.changed
+        )
 
     @property
     def _is_idle(self) -> bool:
@@ -156,6 +169,8 @@ class OpenFiles:
             self._looker.looked_at = now
             if any(reader.is_truncated() for reader in self.readers):
                 return True
+            if self.path in self._looker.there:
+                return False  # it was asked for just now
         live = None
         with suppress(OSError):
             status = os.stat(self.path)  # noqa: PTH116 - speed

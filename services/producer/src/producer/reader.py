@@ -147,9 +147,9 @@ class StreamReader:
         """The file's length, in bytes, at which reading ended; -1 if there may be more to read."""
         return -1 if self._ended is None else self._ended[2]
 
-    def is_unchanged(self) -> bool:
-        """Say whether a plain file has not changed since there was nothing more to read."""
-        if self.file.is_packed or not self.is_at_end:
+    def is_unchanged(self, version: Version | None) -> bool:
+        """Say whether a plain file of this version has not changed since it was read to its end."""
+        if self.file.is_packed or self._ended is None or version != self._ended:
             return False
         self.caught_up_at = time.monotonic()
         return True

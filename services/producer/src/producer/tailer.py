@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
+from os import SEEK_END, lseek
 from pathlib import Path
 
 from datastream.paths import expand, printable
@@ -16,7 +17,7 @@ from datastream.slices import Slice
 from producer.files import Identity
 from producer.folders import Folders, files_by_log
 from producer.log import Log
-from producer.open_files import OpenFiles
+from producer.open_files import OpenFiles, Still
 from producer.reader import StreamReader
 from producer.settings import Source
 from producer.state import Entry, Generations, State
@@ -42,11 +43,18 @@ class NoInput(Exception):
 
 
 class Schedule:
-    """Which logs are looked at now: busy ones always, quiet ones every LOOK_AT_QUIET_EVERY."""
+    """Which logs are looked at now: busy ones always, quiet ones every LOOK_AT_QUIET_EVERY.
 
-    def __init__(self) -> None:
+    A thousand quiet logs cost hardly more than asking a thousand times for the length of a file.
+    """
+
+    def __init__(self, folders: Folders) -> None:
+        self._folders = folders
         #: The busy logs, and until when they are (monotonic).
         self._busy: dict[Log, float] = {}
+        #: The quiet ones, by what it is told that nothing has changed, and that of their folders.
+        self._quiet: dict[Log, Still] = {}
+        self._changed: dict[tuple[str, ...], tuple[int, ...]] = {}
         self._looked_at = float("-inf")
 
     @property
@@ -57,13 +65,17 @@ class Schedule:
     def keep_busy(self, log: Log) -> None:
         """Look at a log each time, for QUIET_AFTER."""
         self._busy[log] = time.monotonic() + QUIET_AFTER
+        self._quiet.pop(log, None)
 
     def drop(self, log: Log) -> None:
         """Forget a log."""
         self._busy.pop(log, None)
+        self._quiet.pop(log, None)
 
     def disturb(self) -> None:
-        """Look at quiet logs next time."""
+        """Look at every log next time, since files were opened or closed."""
+        self._quiet.clear()
+        self._changed.clear()
         self._looked_at = float("-inf")
 
     def due(self, logs: Collection[Log]) -> list[Log]:
@@ -71,9 +83,34 @@ class Schedule:
         now = time.monotonic()
         if now - self._looked_at < LOOK_AT_QUIET_EVERY:
             return list(self._busy)
+        if any(self._folders.changed(f) != changed for f, changed in self._changed.items()):
+            self.disturb()
         self._looked_at = now
         self._busy = {log: until for log, until in self._busy.items() if until > now}
-        return [log for log in logs if log in self._busy or not log.files.is_still(now)]
+        try:
+            awake = [
+                log
+                for log, still in self._quiet.items()
+                if still.until <= now
+                or (still.length >= 0 and lseek(still.descriptor, 0, SEEK_END) != still.length)
+            ]
+        except OSError:
+            awake = list(self._quiet)  # a log reports itself why its file cannot be asked
+        for log in awake:
+            del self._quiet[log]
+        if len(self._busy) + len(self._quiet) == len(logs):
+            return list(self._busy)
+        for log in logs:
+            if log not in self._busy and log not in self._quiet:
+                self._calm(log)
+        return [log for log in logs if log not in self._quiet]
+
+    def _calm(self, log: Log) -> None:
+        """Make a log a quiet one, if there is nothing to do."""
+        still = log.files.still()
+        if still is not None:
+            self._quiet[log] = still
+            self._changed[still.folders] = still.changed
 
 
 class Tailer:
@@ -90,10 +127,13 @@ class Tailer:
         self._generations = Generations(state.generations)
         self._folders = Folders()
         self._logs: dict[str, Log] = {}
-        self._schedule = Schedule()
+        self._schedule = Schedule(self._folders)
         self._expanded_at = float("-inf")
         self._forgot_at = time.monotonic()
         self._unmatched: set[str] = set()
+        #: The files of each log, and by which files and logs they were grouped.
+        self._grouped: dict[str, list[str]] = {}
+        self._grouped_by: tuple[list[str], list[str]] = ([], [])
         #: Paths of files that are read as another log already.
         self._doubles: set[str] = set()
         #: Entries of logs that are not read now.
@@ -240,7 +280,7 @@ class Tailer:
         self._expanded_at = now
         found = {pattern: expand(pattern, self._logs) for pattern in self._patterns}
         self._tell_unmatched({pattern for pattern, files in found.items() if not files})
-        logs = files_by_log(list(dict.fromkeys(chain.from_iterable(found.values()))), self._logs)
+        logs = self._files_by_log(list(dict.fromkeys(chain.from_iterable(found.values()))))
         new = [path for path in logs if path not in self._logs]
         if new:
             self._take_up_new(new, logs)
@@ -255,6 +295,13 @@ class Tailer:
         if now - self._forgot_at >= FORGET_EVERY:
             self._forgot_at = now
             self._forget()
+
+    def _files_by_log(self, files: list[str]) -> dict[str, list[str]]:
+        """Group files by log; anew only if they or the logs are others than the last time."""
+        if self._grouped_by != (files, list(self._logs)):
+            self._grouped_by = files, list(self._logs)
+            self._grouped = files_by_log(*self._grouped_by)
+        return self._grouped
 
     def _take_up_new(self, new: list[str], logs: dict[str, list[str]]) -> None:
         """Take up logs, except those that are the file of another one under another name."""
