@@ -86,6 +86,7 @@ def test_a_text_whose_key_another_has_gets_the_next_one(
     other = Dimension(session, USER_AGENTS, None, told.append).ensure({"b": 7, "c": 7})
 
     assert together == again == {"b": next_id_of("b", 1)}
+    assert together["b"] == 1179209943687177233  # what years of rows name never changes
     assert later == {"c": next_id_of("c", 1)}
     assert other == together | later
     assert told == ["user_agent"] * 4

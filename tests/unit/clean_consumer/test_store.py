@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from clean_consumer import rows
+from clean_consumer.enrichment import NONE
 from clean_consumer.rows import Parsed, parse
 from clean_consumer.store import Warehouse
-from contract.fake_database import FakeDatabase
+from contract.fake_database import COLUMNS, FakeDatabase
 from datastream.errors import Unavailable
 from datastream.mysql import Session
 from datastream.parsing import PARSER_VERSION
-from datastream.slices import TRUNCATED, UNTERMINATED, Slice
+from datastream.slices import DISGUISED, TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 
 STREAM = Stream(2**63 + 5, "test", "host", "/var/log/access.log", "combined", 0)
@@ -29,6 +30,8 @@ ERROR_LINE = (
     b"2026/10/10 13:55:36 [error] 17#18: *9 open() failed, client: 192.0.2.7, server: example.com,"
     b' request: "GET /%s HTTP/1.1", host: "example.com"'
 )
+#: The keys of the line's two texts.
+AGENT_KEY, REFERRER_KEY = 2591496631786733209, 5275507554085395659
 NAMES = ("log_stream", "user_agent", "referrer")
 
 
@@ -386,6 +389,173 @@ def test_a_line_that_was_in_two_tables_holds_nobody_up(
     outcome = warehouse.store([parsed(LINE % b"a", LINE % b"b")])
 
     assert (outcome.stored, outcome.duplicates) == ({"clean_log": 1}, 1)
+
+
+def columns(database: FakeDatabase, names: str) -> list[tuple[object, ...]]:
+    """Return some columns of clean_log, in the order of the lines."""
+    return database.query(f"SELECT {names} FROM clean_log ORDER BY line_offset")
+
+
+def test_the_keys_of_texts_are_for_ever(database: FakeDatabase, warehouse: Warehouse) -> None:
+    """Rows of years name them, and a migration computes one of the two: they never change."""
+    warehouse.store([parsed(LINE % b"a")])
+
+    assert columns(database, "user_agent_id, referrer_id") == [
+        (AGENT_KEY, REFERRER_KEY),
+    ]
+
+
+def test_what_is_not_there_is_null(database: FakeDatabase, warehouse: Warehouse) -> None:
+    """A line without user agent and referrer names none, beside one that does."""
+    none = (LINE % b"b").replace(b"example/1.0", b"-").replace(b"https://www.example.com/", b"-")
+    warehouse.store([parsed(LINE % b"a", none)])
+
+    assert columns(database, "user_agent_id, referrer_id") == [
+        (AGENT_KEY, REFERRER_KEY),
+        (None, None),
+    ]
+    assert len(database.query("SELECT 1 FROM user_agent")) == 1
+
+
+def test_what_a_line_says_through_something_else(
+    database: FakeDatabase, warehouse: Warehouse
+) -> None:
+    """The place of its address and the type of its file, where it has one of each."""
+    added = replace(
+        NONE,
+        place=lambda client: (str(client[0])[-2:], "a city", 7),
+        file_type=lambda path: f"type of {path}",
+    )
+    nobody = (LINE % b"b").replace(b"192.0.2.7", b"client.example.net")
+    nothing = (LINE % b"c").replace(b"GET /c HTTP/1.1", b"?")
+    warehouse.store([parse(piece((LINE % b"a").replace(b"192.", b"10."), nobody, nothing), added)])
+
+    assert columns(database, "country, city, asn, file_type") == [
+        ("10", "a city", 7, "type of /a"),
+        (None, None, None, "type of /b"),
+        ("92", "a city", 7, None),
+    ]
+
+
+@pytest.mark.parametrize(("flags", "kept"), [(0, "once"), (DISGUISED, "again")])
+def test_what_is_kept_of_a_line_depends_on_whether_it_was_disguised(
+    database: FakeDatabase, session: Session, flags: int, kept: str
+) -> None:
+    """By the producer before: then what would hash a hash is not done again."""
+    added = replace(
+        NONE,
+        private=(lambda event: event._replace(host="once"),),
+        private_again=(lambda event: event._replace(host="again"),),
+    )
+    parts = [
+        parse(piece(LINE % b"a", flags=flags), added),
+        parse(piece(ERROR_LINE % b"e", flags=flags, stream=ERROR_LOG), added),
+    ]
+    Warehouse(session, added).store(parts)
+
+    assert database.query("SELECT host FROM clean_log UNION ALL SELECT host FROM error_log") == [
+        (kept,),
+        (kept,),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"), [(0, "format"), (UNTERMINATED, "format"), (TRUNCATED, "truncated")]
+)
+def test_why_a_line_does_not_fit(
+    database: FakeDatabase, warehouse: Warehouse, flags: int, reason: str
+) -> None:
+    """That of one which was cut is that it was cut."""
+    warehouse.store([parsed(b"rubbish", flags=flags)])
+
+    assert places(database) == {0: reason}
+
+
+def test_a_line_of_an_error_log_that_is_refused_stands_alone(
+    database: FakeDatabase, warehouse: Warehouse
+) -> None:
+    """Those before and behind it in its slice are stored."""
+    database.narrow("error_log", "request", 20)
+    lines = [ERROR_LINE % path for path in (b"a", b"b", b"much/too/long", b"c")]
+
+    outcome = warehouse.store([parsed(*lines, b"rubbish", stream=ERROR_LOG)])
+
+    assert outcome.stored == {"error_log": 3, "rejected_log": 2}
+    assert [*places(database).values()] == [
+        *("GET /a HTTP/1.1", "GET /b HTTP/1.1", "refused", "GET /c HTTP/1.1", "format")
+    ]
+
+
+def test_rows_are_written_in_the_order_of_their_keys(
+    database: FakeDatabase, warehouse: Warehouse
+) -> None:
+    """Whatever order the slices came in: two consumers then take locks in one order."""
+    another = replace(STREAM, stream_id=3)
+    warehouse.store(
+        [
+            parsed(LINE % b"d", position=900),
+            parsed(LINE % b"c", position=30),
+            parsed(LINE % b"b", position=900, stream=another),
+            parsed(LINE % b"a", position=30, stream=another),
+        ]
+    )
+
+    (written,) = (text for text in database.statements if "INSERT INTO clean_log" in text)
+    paths = [written.index(f"'/{path}'") for path in "abcd"]
+    assert paths == sorted(paths)
+
+
+@pytest.mark.parametrize("collides", ["user_agent", "referrer"])
+def test_a_row_that_names_another_key_is_otherwise_the_same(
+    database: FakeDatabase, session: Session, monkeypatch: pytest.MonkeyPatch, collides: str
+) -> None:
+    """All of its columns, and the other of the two keys; what is kept of a text is what counts."""
+    added = replace(
+        NONE,
+        locate=lambda _client: ("ES", "a city", 7),
+        file_type=lambda _path: "page",
+        private=(lambda event: event._replace(referrer=(event.referrer or "").partition("?")[0]),),
+    )
+    lines = [
+        (LINE % b"%d" % number)
+        .replace(b"example/1.0", b"agent/%d" % number)
+        .replace(b"example.com/", b"example.com/%d?secret" % number)
+        for number in range(3)
+    ]
+    Warehouse(session, added).store([parse(piece(*lines), added)])
+    before = columns(database, "*")
+    database.change("DELETE FROM clean_log")
+    database.change(f"UPDATE {collides} SET {collides} = 'another' WHERE {collides} LIKE '%1'")
+    session.close()
+    Warehouse(session, added).store([parse(piece(*lines), added)])
+    after = columns(database, "*")
+
+    differing = [
+        (line, name)
+        for line, rows in enumerate(zip(before, after, strict=True))
+        for name, old, new in zip(COLUMNS["clean_log"], *rows, strict=True)
+        if old != new
+    ]
+    assert differing == [(1, f"{collides}_id")]
+    named = columns(database, "path, user_agent_id, referrer_id")
+    texts = dict(database.query(f"SELECT {collides}_id, {collides} FROM {collides}"))
+    assert texts[named[1][1 if collides == "user_agent" else 2]].endswith("/1")
+
+
+def test_slices_without_a_text_that_collides_are_as_they_were(
+    database: FakeDatabase, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of an error log too, which name no texts at all."""
+    monkeypatch.setattr(rows, "user_agent_id_of", lambda _text: 7)
+    Warehouse(session).store(
+        [
+            parsed((LINE % b"a"), (LINE % b"b").replace(b"example/1.0", b"other")),
+            parsed(b"rubbish", position=5_000),
+            parsed(ERROR_LINE % b"e", b"rubbish", stream=ERROR_LOG, position=6_000),
+        ]
+    )
+
+    assert [*places(database).values()][:4] == ["/a", "/b", "format", "GET /e HTTP/1.1"]
 
 
 @pytest.mark.parametrize("table", ["clean_log", "error_log", "rejected_log", *NAMES[1:]])

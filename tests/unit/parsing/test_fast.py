@@ -92,6 +92,23 @@ def test_both_say_the_same_at_the_limits(name: str) -> None:
                 assert outcome(form, line, carefully=False) == carefully, line
 
 
+@pytest.mark.parametrize(
+    ("path", "query"), [(1023, 1024), (1024, 1023), (1024, 1024), (2048, 1), (1, 2048)]
+)
+def test_a_url_of_two_variables_keeps_to_its_limit(path: int, query: int) -> None:
+    """Each of the two fits its own column, and the URL that they make up is cut, and says so."""
+    form = access_format(FORMATS["path and query"])
+    parts = "/" + "p" * (path - 1), "q" * query
+    line = f'971211336.250 GET https "example.com" "{parts[0]}" "{parts[1]}"'.encode()
+    event = form.parse(line)
+
+    assert event == form.careful(line)
+    assert event.url == "?".join(parts)[: LIMITS["url"]]
+    assert (event.path, event.query) == parts
+    cut = (event.extra or {}).get("cut", [])
+    assert cut == (["url"] if path + 1 + query > LIMITS["url"] else [])
+
+
 def test_both_say_the_same_where_a_digit_follows_a_number() -> None:
     """Where the number ends nobody can tell: the first place at which the rest fits it is."""
     form = access_format("${msec}1$args x")
