@@ -90,19 +90,19 @@ def test_a_replica_that_differs_is_named_with_what_it_says() -> None:
     assert screen.not_ready(after) == ["  192.0.2.6: waiting for MySQL"]
 
 
-def test_what_waits_in_the_queues_is_shown_as_far_as_it_is_known() -> None:
-    """Slices, those in hand, bytes, consumers; the demo knows the first and the last alone."""
+def test_what_waits_in_the_queues_is_shown() -> None:
+    """Slices, those in hand, bytes, consumers."""
     text = shown(
         screen.queues(
             {
-                "queue-data-lake": Queue(12_345, 1, in_hand=8, bytes=2_500_000),
-                "queue-data-lake-dead": Queue(3, 0),
+                "queue-data-lake": Queue(12_345, in_hand=8, bytes=2_500_000, consumers=1),
+                "queue-data-lake-dead": Queue(3, in_hand=0, bytes=600, consumers=0),
             }
         )
     )
 
     assert re.search(r"queue-data-lake +12,345 +8 +2\.5 MB +1\b", text)
-    assert re.search(r"queue-data-lake-dead +3 +0\b", text)
+    assert re.search(r"queue-data-lake-dead +3 +0 +600 B +0\b", text)
 
 
 def test_what_does_not_run_is_said_in_words() -> None:

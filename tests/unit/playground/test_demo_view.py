@@ -46,7 +46,7 @@ BEFORE = View(at=99.0, processes=processes(WAITING, 12_222_222, 12_176_544, **RE
 FULL = View(
     at=100.0,
     processes=processes(WAITING, 12_345_678, 12_300_000, **REASONS),
-    queues={name: Queue(10_000, 2) for name in QUEUES},
+    queues={name: Queue(10_000, 400, 250_000_000, 2) for name in QUEUES},
     last_rejects=[("truncated", b"\x1b[2J\x00\xff\r\n" + b"x" * 500)] * 5,
 )
 

@@ -51,12 +51,13 @@ Processes = Mapping[str, Mapping[str, Process]]
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What is in a queue; what is not known is None."""
+    """What is in a queue: how many slices, and how many bytes they are."""
 
     slices: int
+    #: How many of the slices consumers hold, not acknowledged yet.
+    in_hand: int
+    bytes: int
     consumers: int
-    in_hand: int | None = None
-    bytes: int | None = None
 
 
 # --- asking
@@ -163,8 +164,8 @@ def queues(found: Mapping[str, Queue] | str) -> Table:
         table.add_row(
             name,
             f"{queue.slices:,}",
-            "" if queue.in_hand is None else f"{queue.in_hand:,}",
-            "" if queue.bytes is None else size(queue.bytes),
+            f"{queue.in_hand:,}",
+            size(queue.bytes),
             f"{queue.consumers:,}",
             style="red" if is_dead else "",
         )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import time
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Self
 
-import pika.exceptions
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from datastream import rabbitmq
 from datastream.errors import Unavailable
 from datastream.mysql import Session
 from datastream_operator import screen
@@ -111,26 +107,15 @@ def counted(pipeline: Pipeline) -> View:
 
 
 class Observer:
-    """Looks at the services, the queues and the tables, over connections that it keeps open."""
+    """Looks at the services, the queues and the tables."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._to_broker, self._at_the_end = ExitStack(), ExitStack()
-        self._channel: Any = None
-        session = Session(pipeline.mysql, "live view")
-        self._session = self._at_the_end.enter_context(closing(session))
+        self._session = Session(pipeline.mysql, "live view")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with self._to_broker, self._at_the_end:
-            pass
+    def close(self) -> None:
+        """Close the connection to the database."""
+        self._session.close()
 
     def view(self) -> View:
         """Return what is seen now."""
@@ -140,17 +125,22 @@ class Observer:
 
     def _queues(self) -> dict[str, Queue] | str:
         try:
-            if self._channel is None:
-                opened = rabbitmq.connect(self._pipeline.rabbit, "live view")
-                self._channel = self._to_broker.enter_context(opened).channel()
-            found = {queue: self._channel.queue_declare(queue, passive=True) for queue in QUEUES}
-        except (Unavailable, pika.exceptions.AMQPError, OSError):
-            self._channel = None
-            self._to_broker.close()
+            told = self._pipeline.broker.queues()
+        except (OSError, http.client.HTTPException):
             return "RabbitMQ does not answer"
+
+        def count(queue: str, name: str) -> int:
+            # Of a queue that was made a moment ago nothing is counted yet.
+            return int(told.get(queue, {}).get(name, 0))
+
         return {
-            queue: Queue(declared.method.message_count, declared.method.consumer_count)
-            for queue, declared in found.items()
+            queue: Queue(
+                slices=count(queue, "messages"),
+                in_hand=count(queue, "messages_unacknowledged"),
+                bytes=count(queue, "message_bytes"),
+                consumers=count(queue, "consumers"),
+            )
+            for queue in QUEUES
         }
 
     def _last_rejects(self) -> list[tuple[str, bytes]] | None:
