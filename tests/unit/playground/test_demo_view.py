@@ -80,7 +80,7 @@ def test_everything_is_in_the_view() -> None:
     """Rates, totals, lag, queues, services, reasons."""
     text = text_of(FULL, 120)
 
-    for words in ("12,345,678", "123,456", "12.3 GB, 3,600.0 s", "10,000", "format 40,000"):
+    for words in ("12,345,678", "123,456", "12.3 GB, 3,600 s", "10,000", "format 40,000"):
         assert words in text
     assert "/var/log/nginx/access.log  (combined; Ctrl-C ends)" in text
     assert "1,000,000 lines were in raw_log already" in text

@@ -14,8 +14,11 @@ from datastream.mysql import Session
 from datastream_operator import screen
 from datastream_operator.lines import Unreadable
 from datastream_operator.screen import (
+    BEHIND_BYTES,
+    DUPLICATE,
     PUBLISHED,
     QUEUES,
+    REJECTED,
     STORED,
     Process,
     Processes,
@@ -65,18 +68,18 @@ class View:
     def rejected(self) -> dict[str, int]:
         """How many lines were rejected, by reason."""
         samples = self._samples("clean_consumer")
-        reasons = by_label(samples, "datastream_lines_rejected_total", "reason")
+        reasons = by_label(samples, REJECTED, "reason")
         return {reason: round(lines) for reason, lines in reasons.items()}
 
     @property
     def duplicates(self) -> float:
         """How many lines came once more, though their rows were there."""
-        return total(self._samples("lake_consumer"), "datastream_lines_duplicate_total")
+        return total(self._samples("lake_consumer"), DUPLICATE)
 
     @property
     def behind_bytes(self) -> float:
         """How much of the log is not confirmed."""
-        return total(self._samples("producer"), "datastream_behind_bytes")
+        return total(self._samples("producer"), BEHIND_BYTES)
 
     def __str__(self) -> str:
         return (
