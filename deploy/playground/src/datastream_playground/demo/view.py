@@ -165,7 +165,8 @@ def drawn(view: View, before: View, subject: Subject) -> RenderableType:
         _line(f"{subject.log}  ({subject.format}; Ctrl-C ends)", "bold"),
         screen.services(states, before.processes, view.processes, view.at - before.at),
         *(_line(line, "yellow") for line in screen.not_ready(view.processes)),
-        _line(_notes(view)),
+        _line(_parsed(view, before)),
+        _line(_rejected(view, before)),
         screen.queues(view.queues),
         Text(),
     ]
@@ -180,13 +181,20 @@ def drawn(view: View, before: View, subject: Subject) -> RenderableType:
     return Group(*parts)
 
 
-def _notes(view: View) -> str:
-    """Return what the figures alone do not say: why lines are rejected, and which came again."""
-    rejected, there = with_counts(view.rejected), view.duplicates
-    return "; ".join(
-        [f"{there:,.0f} lines were in raw_log already"] * bool(there)
-        + [f"rejected: {rejected}"] * bool(rejected)
-    )
+def _parsed(view: View, before: View) -> str:
+    again = f"; {view.duplicates:,.0f} lines were in raw_log already" if view.duplicates else ""
+    return f"parsed {_rate(view, before, view.parsed - before.parsed)}: {view.parsed:,.0f}{again}"
+
+
+def _rejected(view: View, before: View) -> str:
+    new = sum(view.rejected.values()) - sum(before.rejected.values())
+    return f"rejected {_rate(view, before, new)}: {with_counts(view.rejected) or 'none'}"
+
+
+def _rate(view: View, before: View, lines: float) -> str:
+    """Return so many lines as a rate since the view before; since nothing there is none."""
+    rate = lines / (view.at - before.at) if before.at else 0.0
+    return f"{rate:,.0f}/s"
 
 
 def _line(text: str, style: str = "") -> Text:
