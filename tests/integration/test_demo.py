@@ -76,7 +76,7 @@ class Demo:
             names = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.left_behind()]
             assert any(b"-m\0producer" in name for name in names)
 
-        eventually(runs)
+        eventually(runs, 120)
 
     def change(self, statement: str) -> None:
         """Run a statement on the tables while no demo runs."""
@@ -159,6 +159,19 @@ def test_an_interrupted_demo_leaves_nothing_running(demo: Demo) -> None:
 
     assert process.returncode == 130, output
     assert "Everything that was started is stopped" in output
+    assert demo.left_behind() == []
+
+
+def test_a_database_that_goes_away_in_the_middle(demo: Demo) -> None:
+    """The demo fails as it does where a service fails, with 1, and says that it is the database."""
+    with demo.started("demo", "--lines", str(LINES)) as process:
+        demo.wait_for_services()
+        for pid in processes.marked(demo.folder / "database"):
+            os.kill(pid, signal.SIGKILL)
+        output, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 1, output
+    assert "\nThe database: " in output
     assert demo.left_behind() == []
 
 

@@ -64,8 +64,8 @@ class Run:
 def publish_once(pipeline: Pipeline, console: Console) -> Run:
     """Run the producer over the log to its end and wait until it is in the tables, or cannot be.
 
-    Raises ServiceFailed when a service fails, Stalled when messages stay in the queues, and
-    Unreadable.
+    Raises ServiceFailed when a service fails, Stalled when messages stay in the queues,
+    DatabaseFailed, Unavailable when the broker is away, and Unreadable.
     """
     log = pipeline.subject.log
     extent = measure(log)
