@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 
-from datastream.paths import printable
+from datastream.paths import path_text
 from datastream.privacy import skeleton
 from producer.files import LogFile, Relation, version_of
 from producer.folders import Folders
@@ -58,7 +58,7 @@ class OpenFiles:
         version 1: rotated files that have changed since are new.
         """
         self.path = path
-        self.name = printable(path)
+        self.name = path_text(path)
         self.source = source
         self.is_followed = is_followed
         #: Every rotated file has an entry, so that one without is new.
