@@ -151,7 +151,7 @@ commands: venv ## Write docs/commands.md from the commands' own --help
 
 .PHONY: lock
 lock: venv ## Renew the locked requirements, of images and for work
-	@for package in $(filter-out shared,$(PACKAGES)); do \
+	@for package in $(filter-out shared deploy/playground,$(PACKAGES)); do \
 	    echo "locking $$package"; \
 	    $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	        --no-header --no-annotate --no-emit-package datastream --no-emit-package datastream-operator \

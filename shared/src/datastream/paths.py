@@ -80,7 +80,7 @@ def logs_rotated_to(name: str) -> list[str]:
     return list(found)
 
 
-def printable(path: str) -> str:
+def path_text(path: str) -> str:
     """Return a path as text that can be sent and stored, also where it is not UTF-8."""
     return os.fsencode(path).decode(errors="backslashreplace")
 

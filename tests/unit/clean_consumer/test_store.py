@@ -420,7 +420,7 @@ def test_what_is_not_there_is_null(database: FakeDatabase, warehouse: Warehouse)
 def test_what_a_line_says_through_something_else(
     database: FakeDatabase, warehouse: Warehouse
 ) -> None:
-    """The place of its address and the type of its file, where it has one of each."""
+    """The location of its address and the type of its file, where it has one of each."""
     added = replace(
         NONE,
         place=lambda client: (str(client[0])[-2:], "a city", 7),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from datastream.paths import expand, log_path, printable
+from datastream.paths import expand, log_path, path_text
 from producer.files import LogFile
 from producer.folders import rotated_files
 
@@ -61,9 +61,9 @@ def test_a_path_that_is_no_text(tmp_path: Path) -> None:
     """It can be sent and stored, and two such paths do not become one."""
     first, second = (os.fsdecode(b"/var/log/caf" + byte) for byte in (b"\xe9", b"\xe8"))
 
-    assert printable("/var/log/café.log") == "/var/log/café.log"
-    assert printable(first) == "/var/log/caf\\xe9"
-    assert printable(first) != printable(second)
+    assert path_text("/var/log/café.log") == "/var/log/café.log"
+    assert path_text(first) == "/var/log/caf\\xe9"
+    assert path_text(first) != path_text(second)
 
 
 def test_a_pattern_stands_for_files_only(tmp_path: Path) -> None:

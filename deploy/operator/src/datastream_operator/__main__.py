@@ -16,7 +16,8 @@ from datastream_operator.doctor import command as doctor
 from datastream_operator.refused import Refused, exit_code_of
 from datastream_operator.verify import command as verify
 
-EX_USAGE = 2
+#: What argparse exits with for a command it does not know.
+NO_SUCH_COMMAND = 2
 
 #: Each command: what declares its arguments and which function runs it, and what it is for.
 COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
@@ -76,7 +77,7 @@ def _not_here(name: str, _arguments: argparse.Namespace) -> int:
     raise Refused(
         f"`{name}` is not installed here: it is a command of datastream-playground, which"
         " `make venv` installs in a checkout",
-        EX_USAGE,
+        NO_SUCH_COMMAND,
     )
 
 

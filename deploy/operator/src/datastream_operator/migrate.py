@@ -23,9 +23,9 @@ from yoyo.migrations import default_migration_table
 from datastream import mysql
 from datastream.config import Environment, MysqlSettings
 from datastream.errors import Unavailable
-from datastream_operator.refused import EX_UNAVAILABLE, Refused
+from datastream_operator.refused import EX_UNAVAILABLE, EX_USAGE, Refused
 
-EX_FAILED, EX_USAGE = 1, 64
+EX_FAILED = 1
 
 DESCRIPTION = """\
 Create the tables, or bring them up to date: whatever migration is not applied yet, in order. It
@@ -125,8 +125,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Apply the migrations to the database of the settings, or take some back; return 0.
 
-    Raises Refused, with nothing changed, when it is not confirmed or where the database holds a
-    table of another program's; ConfigError, Unavailable and Locked.
+    Raises Refused, with nothing changed, when it is not confirmed, while another job runs (Locked),
+    or where the database holds a table of another program; ConfigError and Unavailable.
     """
     if not arguments.rollback and (arguments.yes or arguments.to is not None):
         raise Refused("--to and --yes go with --rollback", EX_USAGE)
@@ -196,8 +196,9 @@ def applied(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
 def apply(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
     """Apply what is not applied yet, in order, and return its names.
 
-    Raises Unavailable when the database is away or refuses, Locked, and Refused, before anything
-    is changed, where a table of another program has the name of one of ours.
+    Raises Unavailable when the database is away or refuses, and Refused, before anything is
+    changed, while another job runs (Locked) or where a table of another program has the name of
+    one of ours.
     """
     migrations = read_migrations(str(folder))
     with _locked(settings) as cursor:
@@ -214,8 +215,8 @@ def apply(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
 def roll_back(settings: MysqlSettings, to: int = 0, folder: Path = FOLDER) -> list[str]:
     """Undo the migrations after number `to`, the last one first, and return the names.
 
-    Raises Unavailable when the database is away or refuses, Locked, and Refused, before anything is
-    changed, where a newer version has applied more.
+    Raises Unavailable when the database is away or refuses, and Refused, before anything is
+    changed, while another job runs (Locked) or where a newer version has applied more.
     """
     migrations = read_migrations(str(folder))
     with _locked(settings) as cursor:

@@ -16,7 +16,7 @@ from datastream import topology
 from datastream.config import RabbitSettings
 from datastream.consuming import Message
 from datastream.errors import Unavailable
-from datastream.paths import printable
+from datastream.paths import path_text
 from datastream.rabbitmq.session import (
     HEARTBEAT,
     LOOK,
@@ -52,7 +52,7 @@ class Locks:
         self, source: str, patterns: Iterable[str], clock: Callable[[], float] = time.monotonic
     ) -> None:
         # In one order: of two producers that begin at once, one has all.
-        self._patterns = sorted({printable(os.path.abspath(one)) for one in patterns})  # noqa: PTH100
+        self._patterns = sorted({path_text(os.path.abspath(one)) for one in patterns})  # noqa: PTH100
         self._source = source
         self._clock = clock
         #: The paths, as patterns and of logs, that the session has.

@@ -101,7 +101,7 @@ def run(env: Environment) -> None:
     """Make the schema, the accounts, the tables and the grants of the settings.
 
     An account that was made here and is wanted no longer is removed. Raises ConfigError,
-    Unavailable, migrate.Locked and Refused.
+    Unavailable and Refused.
     """
     host, port = env.text("MYSQL_HOST"), env.number("MYSQL_PORT", 3306, 1, 65535)
     database = schema(env)
