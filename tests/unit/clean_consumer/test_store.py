@@ -423,7 +423,7 @@ def test_what_a_line_says_through_something_else(
     """The location of its address and the type of its file, where it has one of each."""
     added = replace(
         NONE,
-        place=lambda client: (str(client[0])[-2:], "a city", 7),
+        locate=lambda client: (str(client[0])[-2:], "a city", 7),
         file_type=lambda path: f"type of {path}",
     )
     nobody = (LINE % b"b").replace(b"192.0.2.7", b"client.example.net")
@@ -507,7 +507,7 @@ def test_rows_are_written_in_the_order_of_their_keys(
 
 @pytest.mark.parametrize("collides", ["user_agent", "referrer"])
 def test_a_row_that_names_another_key_is_otherwise_the_same(
-    database: FakeDatabase, session: Session, monkeypatch: pytest.MonkeyPatch, collides: str
+    database: FakeDatabase, session: Session, collides: str
 ) -> None:
     """All of its columns, and the other of the two keys; what is kept of a text is what counts."""
     added = replace(

@@ -57,7 +57,7 @@ def test_what_is_named_otherwise_is_a_log_of_its_own(name: str) -> None:
     assert log_path(name) == name
 
 
-def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+def test_a_path_that_is_no_text() -> None:
     """It can be sent and stored, and two such paths do not become one."""
     first, second = (os.fsdecode(b"/var/log/caf" + byte) for byte in (b"\xe9", b"\xe8"))
 
