@@ -11,6 +11,7 @@ import pytest
 
 from clean_consumer import rows
 from clean_consumer.enrichment import NONE
+from clean_consumer.privacy import without_query
 from clean_consumer.rows import Parsed, parse
 from clean_consumer.store import Warehouse
 from contract.fake_database import COLUMNS, FakeDatabase
@@ -200,6 +201,7 @@ def test_a_row_that_the_database_refuses_is_a_reject(
     outcome = warehouse.store([parsed(*lines[:7]), parsed(*lines[7:], position=10_000)])
 
     assert outcome.stored == {"clean_log": 19, "rejected_log": 1}
+    assert outcome.duplicates == 0
     assert outcome.rejected == {"refused": 1}
     kept = places(database)
     assert sorted(kept.values()) == sorted(
@@ -481,6 +483,7 @@ def test_a_line_of_an_error_log_that_is_refused_stands_alone(
     outcome = warehouse.store([parsed(*lines, b"rubbish", stream=ERROR_LOG)])
 
     assert outcome.stored == {"error_log": 3, "rejected_log": 2}
+    assert outcome.duplicates == 0
     assert [*places(database).values()] == [
         *("GET /a HTTP/1.1", "GET /b HTTP/1.1", "refused", "GET /c HTTP/1.1", "format")
     ]
@@ -514,7 +517,7 @@ def test_a_row_that_names_another_key_is_otherwise_the_same(
         NONE,
         locate=lambda _client: ("ES", "a city", 7),
         file_type=lambda _path: "page",
-        private=(lambda event: event._replace(referrer=(event.referrer or "").partition("?")[0]),),
+        private=(without_query,),
     )
     lines = [
         (LINE % b"%d" % number)
