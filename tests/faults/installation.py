@@ -108,11 +108,11 @@ class Writer:
             self._write(self._data.index(b"\n", self._at) + 1)
 
     def _write(self, end: int) -> None:
-        piece = self._data[self._at : end]
-        assert piece, "the data of this writer is used up"
+        part = self._data[self._at : end]
+        assert part, "the data of this writer is used up"
         self._at = end
-        self._file.write(piece)
-        self.streams[-1] += piece
+        self._file.write(part)
+        self.streams[-1] += part
 
 
 def start_code(deployment: Deployment, module: str, code: str, **changes: str) -> Service:

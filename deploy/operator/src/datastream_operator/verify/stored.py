@@ -27,7 +27,7 @@ BEGINNINGS = """
     WHERE source = %s AND path = %s ORDER BY generation
 """
 #: What is read at once of a stream, in bytes of its log.
-PIECE_BYTES = 4 * 1024**2
+BLOCK_BYTES = 4 * 1024**2
 
 FIRST_LINE = "SELECT flags, line FROM raw_log WHERE stream_id = %s AND line_offset = 0"
 
@@ -136,10 +136,10 @@ def raw_rows(session: Session, stream: StreamRow, size: int | None = None) -> It
             [(first,)] = transaction.select(RAW_FROM, (stream.number, begin))
             if first is None or (size is not None and first >= size):
                 return
-            last = first + (size or PIECE_BYTES) - 1
+            last = first + (size or BLOCK_BYTES) - 1
             rows = transaction.select(RAW_ROWS, (stream.number, first, last))
-            piece = sorted(RawRow(*row) for row in rows)
-        yield from piece
+            slice_ = sorted(RawRow(*row) for row in rows)
+        yield from slice_
         begin = last + 1
 
 
