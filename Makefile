@@ -20,7 +20,9 @@ SERVER_FAULTS := $(patsubst %,tests/faults/test_%.py,broker conflict database ki
 # which a debugger can be used.
 WORKERS ?= 2
 WORKING = --numprocesses '$(WORKERS)' --dist worksteal
-SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
+# The tool that makes mutants, beside the environment: nothing else needs it.
+MUTANTS := .run/mutants
+SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana docs tests
 
 ##@ Use it
 
@@ -104,6 +106,16 @@ soak-short: venv ## The same in three minutes | [SEED=1]
 sabotage: venv ## Break a copy of the code; see which test turns red
 	@$(BIN)/python tests/faults/sabotage.py
 
+.PHONY: mutants
+mutants: venv $(MUTANTS)/made ## Change the code bit by bit; see what no test notices | [MODULE=path]
+	@PYTHONPATH=tests:$(MUTANTS) $(BIN)/python -m mutants $(MODULE)
+
+$(MUTANTS)/made: tests/mutants/requirements.lock | venv
+	@rm -rf $(MUTANTS)
+	@$(BIN)/python -m pip --disable-pip-version-check --no-input --quiet install --require-hashes \
+	    --target $(MUTANTS) -r tests/mutants/requirements.lock
+	@touch $@
+
 .PHONY: test-deploy
 test-deploy: venv ## Test the containers; makes an engine if need be
 	@$(BIN)/pytest tests/deploy
@@ -145,9 +157,13 @@ format: venv ## Format the code
 boards: venv ## Render Grafana's boards from their code
 	@$(BIN)/python deploy/grafana/render.py
 
+.PHONY: commands
+commands: venv ## Write docs/commands.md from the commands' own --help
+	@$(BIN)/python docs/render_commands.py
+
 .PHONY: lock
 lock: venv ## Renew the locked requirements, of images and for work
-	@for package in $(filter-out shared,$(PACKAGES)); do \
+	@for package in $(filter-out shared deploy/playground,$(PACKAGES)); do \
 	    echo "locking $$package"; \
 	    $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	        --no-header --no-annotate --no-emit-package datastream --no-emit-package datastream-operator \
@@ -159,6 +175,10 @@ lock: venv ## Renew the locked requirements, of images and for work
 	    services/producer/pyproject.toml services/clean_consumer/pyproject.toml \
 	    deploy/operator/pyproject.toml deploy/playground/pyproject.toml requirements-dev.in \
 	    --output-file requirements-dev.lock
+	@echo 'locking tests/mutants'
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-annotate --constraint requirements-dev.lock \
+	    tests/mutants/requirements.in --output-file tests/mutants/requirements.lock
 
 .PHONY: clean
 clean: ## Remove the environment and what demo and tests left

@@ -13,14 +13,14 @@ from pymysql.converters import escape_string
 
 from bench.guarded import slices
 from clean_consumer.rows import parse
-from clean_consumer.tables import ADD_CLEAN
+from clean_consumer.tables import INSERT_CLEAN
 from datastream.config import MysqlSettings
 from datastream.inserts import binaries
 from datastream.mysql import connect
 from datastream.slices import decode
 
 ROUNDS = 5
-_ROW = f"({','.join(['%s'] * len(ADD_CLEAN.columns))})"
+_ROW = f"({','.join(['%s'] * len(INSERT_CLEAN.columns))})"
 
 
 class Claim(NamedTuple):
@@ -42,7 +42,7 @@ def claims(log: Path, mysql: MysqlSettings) -> Iterator[Claim]:
     with closing(connect(mysql)) as connection, connection.cursor() as cursor:
         yield Claim(
             "parsed rows as SQL text",
-            _us(len(rows), lambda: [str(part).encode() for part in ADD_CLEAN.parts(rows)]),
+            _us(len(rows), lambda: [str(part).encode() for part in INSERT_CLEAN.statements(rows)]),
             "as the driver's executemany does",
             _us(len(rows), lambda: [cursor.mogrify(_ROW, row).encode() for row in flat]),
         )

@@ -111,10 +111,10 @@ def main() -> None:
             # A session that has been idle for long is opened anew; not within what is counted.
             lake.check()
             with begin(seconds, "lake"):
-                store(messages, lambda piece: piece, lake.add)
+                store(messages, lambda piece: piece, lake.store)
             warehouse.check()
             with begin(seconds, "clean"):
-                store(messages, partial(parse, enrichment=added), warehouse.add)
+                store(messages, partial(parse, enrichment=added), warehouse.store)
             if turn:
                 sys.stdout.write(json.dumps(seconds) + "\n")
 

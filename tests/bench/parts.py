@@ -95,14 +95,14 @@ class Parts:
         with self._used(servers, "database", "a raw row by INSERT"):
             for batch in _batches(pieces):
                 with clocks["lake"].part(LAKE_ROWS):
-                    self._lake.add(batch)
+                    self._lake.store(batch)
         parse_alone(pieces, self._enrichment, clocks["clean"])
         with self._used(servers, "database", "a parsed row by INSERT"):
             for batch in _batches(pieces):
                 with clocks["clean"].part(BETWEEN):
                     parsed = [parse(piece, self._enrichment) for piece in batch]
                 with clocks["clean"].part(BATCH):
-                    self._warehouse.add(parsed)
+                    self._warehouse.store(parsed)
         return {
             name: {part: seconds / self._log.lines * 1e6 for part, seconds in clock.seconds.items()}
             for name, clock in clocks.items()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
@@ -141,9 +142,9 @@ class FakeQueue:
             else:
                 stop.wait(0.001)
 
-    def work(self, function: Callable[..., T], *arguments: object) -> T:
-        """Return function(*arguments)."""
-        return function(*arguments)
+    def serve_until(self, done: Future[T]) -> T:
+        """Return the result of what runs on another thread."""
+        return done.result()
 
     def ack(self, batch: list[Delivery[Any]]) -> None:
         """Forget a batch and all that was delivered before it."""
@@ -165,7 +166,7 @@ class FakeQueue:
             self._careful = False
         self._last_tag += 1
         self._unacked[self._last_tag] = stored
-        return self._preparation.take(self._last_tag, stored.message, stored.returned)
+        return self._preparation.delivery(self._last_tag, stored.message, stored.returned)
 
     def _may_hold_more(self) -> bool:
         held = len(self._unacked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import islice
 from threading import Event
@@ -468,9 +469,9 @@ def test_work_ends_before_the_session_does(broker: Broker) -> None:
             broker.dead_letters(LAKE_QUEUE)
         ended.append(True)
 
-    with broker.open_queue(LAKE_QUEUE) as queue:
+    with ThreadPoolExecutor(1) as other, broker.open_queue(LAKE_QUEUE) as queue:
         with pytest.raises(Unavailable):
-            queue.work(delete_and_finish)
+            queue.serve_until(other.submit(delete_and_finish))
             next(queue.batches(Event()))
         assert ended == [True]
 
@@ -481,10 +482,10 @@ def test_work_returns_what_the_function_does(broker: Broker) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
-    with broker.open_queue(LAKE_QUEUE) as queue:
-        result = queue.work(divmod, 17, 5)
+    with ThreadPoolExecutor(1) as other, broker.open_queue(LAKE_QUEUE) as queue:
+        result = queue.serve_until(other.submit(divmod, 17, 5))
         with pytest.raises(ZeroDivisionError):
-            queue.work(fail)
+            queue.serve_until(other.submit(fail))
 
     assert result == (3, 2)
 

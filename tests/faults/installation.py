@@ -168,10 +168,10 @@ def rabbitmqctl(broker: Broker, *arguments: str) -> str:
     """Run rabbitmqctl on a private broker and return what it says."""
     if isinstance(broker, ContainerBroker):
         return broker.execute("rabbitmqctl", "--quiet", *arguments)
-    program = broker._programs.rabbitmq_server.with_name("rabbitmqctl")
+    program = broker.programs.rabbitmq_server.with_name("rabbitmqctl")
     done = subprocess.run(
         [program, "--quiet", *arguments],
-        env=broker._environment(),
+        env=broker.environment(),
         cwd=broker.folder,
         capture_output=True,
         text=True,

@@ -37,7 +37,7 @@ class Sabotage(NamedTuple):
 CONSUMING = "shared/src/datastream/consuming.py"
 PIPELINE = "services/producer/src/producer/pipeline.py"
 LAKE_STORE = "services/lake_consumer/src/lake_consumer/store.py"
-RABBITMQ = "shared/src/datastream/rabbitmq.py"
+QUEUE = "shared/src/datastream/rabbitmq/queue.py"
 STREAMS = "shared/src/datastream/streams.py"
 FILES = "services/producer/src/producer/files.py"
 HISTORY = "services/producer/src/producer/history.py"
@@ -51,11 +51,11 @@ SABOTAGES = (
         "acknowledge before the commit",
         "tests/faults/test_database.py::test_consumer_killed_before_its_commit",
         (
-            Change(CONSUMING, "        queue.ack(batch)\n", ""),
+            Change(CONSUMING, "            queue.ack(batch)\n", ""),
             Change(
                 CONSUMING,
-                "        prepared = [item for",
-                "        queue.ack(batch)\n        prepared = [item for",
+                "            prepared = [item for",
+                "            queue.ack(batch)\n            prepared = [item for",
             ),
         ),
     ),
@@ -82,8 +82,8 @@ SABOTAGES = (
         "automatic acknowledgement",
         "tests/faults/test_killed.py::test_consumer_killed",
         (
-            Change(RABBITMQ, "self._on_message)\n", "self._on_message, auto_ack=True)\n"),
-            Change(RABBITMQ, "self._channel.basic_ack(batch[-1].tag, multiple=True)", "pass"),
+            Change(QUEUE, "self._on_message)\n", "self._on_message, auto_ack=True)\n"),
+            Change(QUEUE, "self._channel.basic_ack(batch[-1].tag, multiple=True)", "pass"),
         ),
     ),
     Sabotage(

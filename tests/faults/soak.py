@@ -234,7 +234,7 @@ class Soak:
         """Return how many bytes of the log wait to be published, and of messages in each queue."""
         behind = self.services["producer"].metric("datastream_behind_bytes")
         broker, vhost = self.deployment.broker, self.deployment.rabbit.vhost
-        queues = {queue: broker._api("GET", f"queues/{vhost}/{queue}") for queue in QUEUES}
+        queues = {queue: broker.api("GET", f"queues/{vhost}/{queue}") for queue in QUEUES}
         # A queue that was not used yet tells no size; else it tells that of some seconds ago.
         sizes = {queue: told.get("message_bytes", 0) for queue, told in queues.items()}
         return {"the log": int(behind)} | sizes

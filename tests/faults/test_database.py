@@ -330,7 +330,7 @@ def test_consumers_that_overlap_never_deadlock(deployment: Deployment) -> None:
                 batch = [replace(piece, stream=streamed) for piece in order]
                 at_once.wait(PATIENCE)
                 try:
-                    lake.add(batch)
+                    lake.store(batch)
                 except Unavailable as error:
                     failures.append(str(error))
         return failures
@@ -410,7 +410,7 @@ def on_small_database(
     if isinstance(shared, ContainerDatabase):
         small = SmallContainerDatabase(tmp_path / "database", shared.image)
     else:
-        small = SmallDatabase(tmp_path / "database", broker._programs)
+        small = SmallDatabase(tmp_path / "database", broker.programs)
     with small as database, closing(Deployment("t_disk_full", broker, database, tmp_path)) as made:
         yield made, database
 

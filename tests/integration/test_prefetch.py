@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
@@ -38,7 +39,8 @@ class Watched(Queue[Slice]):
             at_limit = self._held - self._held_before == self._prefetch
             assert at_limit or self._held == waiting
 
-        self.work(eventually, is_full)
+        with ThreadPoolExecutor(1) as other:
+            self.serve_until(other.submit(eventually, is_full))
 
 
 def published(deployment: Deployment, *bodies: bytes) -> None:

@@ -34,7 +34,7 @@ MOST_LINES = 4_000
 
 #: The most characters of each text, and the greatest of each number. A slice beyond them would
 #: have no row in log_stream.
-LIMITS = {"source": 255, "host": 255, "path": 1024, "format": 4096}
+HEADER_LIMITS = {"source": 255, "host": 255, "path": 1024, "format": 4096}
 _NUMBERS = {
     "version": GREATEST,
     "position": GREATEST,
@@ -146,7 +146,7 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
     if not headers:
         raise NotASlice("the message has no headers")
     numbers = {name: _number(headers, name, most) for name, most in _NUMBERS.items()}
-    texts = {name: _text(headers, name, limit) for name, limit in LIMITS.items()}
+    texts = {name: _text(headers, name, limit) for name, limit in HEADER_LIMITS.items()}
     version, flags = numbers["version"], numbers["flags"]
     if version not in (ENVELOPE_VERSION, ENVELOPE_VERSION - 1):
         raise NotASlice(f"envelope version {version} is newer than {ENVELOPE_VERSION}, or none")

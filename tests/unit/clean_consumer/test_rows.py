@@ -28,7 +28,9 @@ def test_every_line_is_in_exactly_one_list(lines: list[bytes]) -> None:
     """The offsets of both lists together are those of the lines."""
     parsed = parse(piece(*lines, position=100))
 
-    offsets = sorted(row[1] for row in [*parsed.clean, *parsed.rejected])
+    offsets = sorted(
+        [row.line_offset for row in parsed.clean] + [row.line_offset for row in parsed.rejected]
+    )
     assert offsets == [offset for offset, _ in parsed.piece.numbered()]
     assert len(parsed.clean) == lines.count(LINE)
 
@@ -39,7 +41,7 @@ def test_the_user_agent_is_named_by_its_hash() -> None:
 
     key = user_agent_id_of("example/1.0")
     assert parsed.agents == {"example/1.0": key}
-    assert [row[-6] for row in parsed.clean] == [key, key]
+    assert [row.user_agent_id for row in parsed.clean] == [key, key]
     assert 0 <= key < 2**64
 
 
@@ -65,7 +67,7 @@ def test_halves_and_refusal_keep_the_offsets() -> None:
 
     assert pair is not None
     first, second = pair
-    assert [row[1] for row in first.clean] == [0]
-    assert [row[1] for row in second.rejected] == [len(LINE) + 1]
+    assert [row.line_offset for row in first.clean] == [0]
+    assert [row.line_offset for row in second.rejected] == [len(LINE) + 1]
     assert halves(first) is None
     assert reject(first.piece, "refused").rejected == [(9, 0, PARSER_VERSION, 0, "refused")]

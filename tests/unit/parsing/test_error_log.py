@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastream.parsing import ERROR_LIMITS, EXTRA_LIMIT, ErrorEvent, Unparseable, parser_for
+from datastream.parsing import (
+    ERROR_LIMITS,
+    EXTRA_LIMIT,
+    ErrorEvent,
+    FormatError,
+    Unparseable,
+    compiled,
+    parser_for,
+)
+from datastream.parsing.error_log import ErrorFormat
 
 START = "2000/10/10 13:55:36 [error] 31#32: *7 "
 CLIENT = ', client: 192.0.2.7, server: www.example.com, request: "GET /x HTTP/1.1"'
@@ -75,6 +85,30 @@ def test_every_field_has_its_place() -> None:
             {"message": 'open() "/a, client: 203.0.113.1, server: x" failed', "host": "h"},
         ),
         (
+            f'open() "/a, client: 203.0.113.1, server: forged, b" failed{CLIENT}',
+            {
+                "client": bytes([192, 0, 2, 7]),
+                "server": "www.example.com",
+                "message": 'open() "/a, client: 203.0.113.1, server: forged, b" failed',
+            },
+        ),
+        (
+            ", client: 192.0.2.7, server: x",
+            {"message": "", "client": bytes([192, 0, 2, 7]), "server": "x"},
+        ),
+        (
+            'cut off, client: 192.0.2.7, server: x, request: "GET /a',
+            {"message": "cut off", "request": "GET /a"},
+        ),
+        (
+            'odd, client: 192.0.2.7, server: x, request: "a" one, upstream: "b", host: "c" two',
+            {"message": "odd one two", "request": "a", "upstream": "b", "host": "c"},
+        ),
+        (
+            'client sent a header, client: 192.0.2.7, server: x, request: "GET /, client: "',
+            {"client": bytes([192, 0, 2, 7]), "request": "GET /, client: "},
+        ),
+        (
             f'client sent invalid request{CLIENT[:-1]} "quoted", host: "a", host: "b"',
             {"request": 'GET /x HTTP/1.1 "quoted', "host": 'a", host: "b'},
         ),
@@ -108,6 +142,32 @@ def test_times_are_local_ones_of_a_zone(form: str, logged: str, utc: str) -> Non
     assert parse(f"{logged} [notice] 1#1: x", form).time == utc
 
 
+def test_the_machine_s_own_zone_has_no_part_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer anywhere comes to the same time."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        event = parse("2000/10/10 13:55:36 [notice] 1#1: x", "error +05:30")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert event.time == "2000-10-10 08:25:36.000"
+
+
+@pytest.mark.parametrize("zone", ["+24:00", "-24:00", "+24:59", "+99:00", "Nowhere/Land"])
+def test_a_zone_that_there_is_not(zone: str) -> None:
+    """It is the setting that is wrong, and it is told what one may write."""
+    with pytest.raises(FormatError, match=r"no time zone: write one as"):
+        parser_for(f"error {zone}")
+
+
+@pytest.mark.parametrize("zone", ["+23:59", "-23:59"])
+def test_the_furthest_zones(zone: str) -> None:
+    """Any offset of less than a day is one."""
+    assert parse("2000/10/10 12:00:00 [notice] 1#1: x", f"error {zone}").time.startswith("2000-10-")
+
+
 def test_zones_are_known_where_the_system_has_none() -> None:
     """A small image or host may have no zone files; the library brings its own."""
     code = (
@@ -135,6 +195,7 @@ def test_zones_are_known_where_the_system_has_none() -> None:
         ("2000/10/10 13:55:36 [error] x: y", "format"),
         ("2000/02/31 13:55:36 [error] 1#1: x", "time"),
         ("0000/10/10 13:55:36 [error] 1#1: x", "time"),
+        ("0999/12/31 23:59:59 [error] 1#1: x", "time"),
     ],
 )
 def test_what_does_not_fit(line: str, reason: str) -> None:
@@ -142,6 +203,49 @@ def test_what_does_not_fit(line: str, reason: str) -> None:
     with pytest.raises(Unparseable) as caught:
         parser_for("error")(line.encode())
     assert (caught.value.reason, caught.value.__context__) == (reason, None)
+
+
+def test_the_earliest_year_that_a_column_holds() -> None:
+    """It is none too early."""
+    assert parse("1000/01/01 00:00:00 [error] 1#1: x").time == "1000-01-01 00:00:00.000"
+
+
+def test_a_line_end_of_another_system_is_no_part_of_the_message() -> None:
+    """Nor is one that stands before something else taken away."""
+    assert parse(f"{START}one\rtwo\r").message == "one\rtwo"
+    assert parse(f"{START}x{CLIENT}\r").request == "GET /x HTTP/1.1"
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "expected"),
+    [
+        ("PHP message: x", 0, "a time"),
+        ("2000/10/10 13:55:36 error", 19, "a level"),
+        ("2000/10/10 13:55:36 [error] x: y", 27, "process and thread"),
+        ("2000/10/10 13:55:36 [error] 1#1: x", 0, "a time"),
+    ],
+)
+def test_where_a_line_stops_fitting(line: str, place: int, expected: str) -> None:
+    """The place and what should follow there; of one that fits and has no time, the time."""
+    form = compiled("error")
+    assert isinstance(form, ErrorFormat)
+    found = form.misfit(line.encode())
+
+    assert (found.offset, found.expected.startswith(expected)) == (place, True)
+
+
+def test_a_damaged_line_is_told_too() -> None:
+    """Bytes that are no text count as they are shown."""
+    assert compiled("error").misfit(b"\xff") == compiled("error").misfit(b"x")
+
+
+def test_each_column_says_what_it_holds() -> None:
+    """For those who choose a format: what stands in the line, and the column that it goes to."""
+    named = compiled("error").destinations()
+
+    assert [(each.variable, each.kind, each.columns) for each in named] == [
+        (column, "", (column,)) for column in ErrorEvent._fields if column != "extra"
+    ]
 
 
 @given(st.binary(max_size=80), st.binary(max_size=80))
@@ -166,6 +270,20 @@ def test_long_texts_are_cut_and_it_is_said_which() -> None:
     assert event.extra["cut"] == ["server", "request", "host", "message", "client"]
     assert len(str(event.extra["client"])) == EXTRA_LIMIT
     assert len(event.message) == ERROR_LIMITS["message"]
+
+
+def test_texts_at_their_limit_are_not_cut() -> None:
+    """Of a longer one what else is known of the line is kept."""
+    message, client = "x" * ERROR_LIMITS["message"], "c" * EXTRA_LIMIT
+    rest = f', client: {client}, server: s, request: "r", subrequest: "sub"'
+    fits = parse(f"{START}{message}{rest}")
+    cut = parse(f"{START}{message}y{rest}")
+    odd = parse(f"{START}{message}, client: {client}d, server: s")
+
+    assert fits.extra == {"client": client, "subrequest": "sub"}
+    assert cut.extra == {"client": client, "subrequest": "sub", "cut": ["message"]}
+    assert cut.message == fits.message == message
+    assert odd.extra == {"client": client, "cut": ["client"]}
 
 
 def test_a_huge_line_of_fields_is_no_work() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import nginx
 from datastream.parsing import EXTRA_LIMIT, LIMITS, PRESETS, Unparseable
-from datastream.parsing.compiler import AccessFormat
+from datastream.parsing.access_log import AccessFormat
 from datastream.parsing.variables import Kind, kind_of
 from datastream_playground import sample
 from parsed import access_format
@@ -55,7 +55,7 @@ def test_both_say_the_same(name: str, data: st.DataObject) -> None:
     """Of likely values, odd ones, and texts that look like the format's own."""
     form = access_format(FORMATS[name])
     line = form.template.before
-    for piece in form.template.pieces:
+    for piece in form.template.parts:
         likely = st.sampled_from(VALUES[kind_of(piece.variable)])
         value = data.draw(st.one_of(likely, likely, likely, likely, st.just("-"), TEXT, MESS))
         line += value + piece.after
@@ -79,17 +79,34 @@ def long_values(kind: Kind, length: int) -> list[str]:
 def test_both_say_the_same_at_the_limits(name: str) -> None:
     """Of texts as long as a column holds, and of longer ones, wherever they stand in a line."""
     form = access_format(FORMATS[name])
-    pieces = form.template.pieces
-    usual = [VALUES[kind_of(piece.variable)][0] + piece.after for piece in pieces]
+    parts = form.template.parts
+    usual = [VALUES[kind_of(part.variable)][0] + part.after for part in parts]
     lengths = [limit + more for limit in {*LIMITS.values(), EXTRA_LIMIT} for more in (0, 1)]
-    for at, piece in enumerate(pieces):
+    for at, part in enumerate(parts):
         before = form.template.before + "".join(usual[:at])
-        after = piece.after + "".join(usual[at + 1 :])
+        after = part.after + "".join(usual[at + 1 :])
         for length in lengths:
-            for value in long_values(kind_of(piece.variable), length):
+            for value in long_values(kind_of(part.variable), length):
                 line = f"{before}{value}{after}".encode()
                 carefully = outcome(form, line, carefully=True)
                 assert outcome(form, line, carefully=False) == carefully, line
+
+
+@pytest.mark.parametrize(
+    ("path", "query"), [(1023, 1024), (1024, 1023), (1024, 1024), (2048, 1), (1, 2048)]
+)
+def test_a_url_of_two_variables_keeps_to_its_limit(path: int, query: int) -> None:
+    """Each of the two fits its own column, and the URL that they make up is cut, and says so."""
+    form = access_format(FORMATS["path and query"])
+    parts = "/" + "p" * (path - 1), "q" * query
+    line = f'971211336.250 GET https "example.com" "{parts[0]}" "{parts[1]}"'.encode()
+    event = form.parse(line)
+
+    assert event == form.careful(line)
+    assert event.url == "?".join(parts)[: LIMITS["url"]]
+    assert (event.path, event.query) == parts
+    cut = (event.extra or {}).get("cut", [])
+    assert cut == (["url"] if path + 1 + query > LIMITS["url"] else [])
 
 
 def test_both_say_the_same_where_a_digit_follows_a_number() -> None:

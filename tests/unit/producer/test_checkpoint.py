@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from producer.checkpoint import Checkpoint, StateError, StateInUse
+from producer.checkpoint import AT_ONCE, Checkpoint, StateError, StateInUse
 from producer.state import Entry, State
 
 ENTRY = Entry(2**64 - 1, "/var/log/access.log", 0, 1, 2, 300, 100, "ab", "cd")
@@ -75,6 +75,65 @@ def test_places_are_found_again(opener: Opener) -> None:
     assert first.found == State()
     assert again.found == STATE
     assert opener.counts.saved == 1
+
+
+FULL = State(
+    [ENTRY, replace(ENTRY, stream_id=2, finished=True, length=7, skipped=True, file="/old.1")],
+    {ENTRY.path: 7.5},
+    logs=frozenset({ENTRY.path, "/b.log"}),
+    patterns=frozenset({"/var/log/*.log", "/b.log"}),
+    generations={2**64 - 1: 3, 5: 1},
+)
+
+
+def test_everything_that_is_known_is_found_again(opener: Opener) -> None:
+    """Of a entry also what is seldom another value than the usual one, which is left out."""
+    opener().save(FULL)
+    usual, other = json.loads(opener.file.read_text())["places"]
+
+    assert opener.again().found == FULL
+    assert other.keys() - usual.keys() == {"finished", "length", "skipped", "file"}
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        State(logs=frozenset(map(str, range(AT_ONCE + 1)))),
+        State(generations=dict.fromkeys(range(AT_ONCE + 1), 1)),
+        State([replace(ENTRY, stream_id=number) for number in range(AT_ONCE + 1)]),
+    ],
+    ids=["logs", "generations", "places"],
+)
+def test_of_a_long_state_nothing_is_written_when_nothing_has_changed(
+    opener: Opener, many: State
+) -> None:
+    """Whatever it is long of; what has changed is written, and counted, once."""
+    saved = opener()
+    counts = []
+    for state in (many, many, replace(many, entries=[ENTRY]), replace(many, entries=[ENTRY])):
+        saved.save(state)
+        counts.append(opener.counts.saved)
+
+    assert counts == [1, 1, 2, 2]
+    assert opener.again().found == replace(many, entries=[ENTRY])
+
+
+def test_a_state_that_becomes_short_again_has_no_history(opener: Opener) -> None:
+    """Nor is what it was when it was long found again."""
+    saved = opener()
+    saved.save(State([replace(ENTRY, stream_id=number) for number in range(AT_ONCE + 1)]))
+    saved.save(STATE)
+    saved.save(State([replace(ENTRY, stream_id=number) for number in range(AT_ONCE)]))
+
+    assert not (opener.folder / "history.json").exists()
+    assert len(opener.again().found.entries) == AT_ONCE
+
+
+def test_the_lock_is_the_producer_s_alone(opener: Opener) -> None:
+    """Nobody else can hold it, and keep the producer from starting."""
+    opener()
+
+    assert (opener.folder / "lock").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_one_before_is_kept(opener: Opener) -> None:
@@ -197,13 +256,19 @@ def test_a_disk_that_is_full(
     during = json.loads(opener.file.read_text())
     monkeypatch.setattr(Path, "replace", replace)
     saved.save(STATE)
+    told = [record.message for record in caplog.records]
+    monkeypatch.setattr(Path, "replace", fail)
+    saved.save(State())
+    monkeypatch.setattr(Path, "replace", replace)
+    saved.save(STATE)
 
     assert during["places"] == []
-    assert opener.counts.failed == 2
-    assert [record.message for record in caplog.records] == [
+    assert opener.counts.failed == 3
+    assert told == [
         "Checkpoint cannot be written and is stale; publishing goes on",
         "Checkpoint is written again",
     ]
+    assert [record.message for record in caplog.records] == told * 2
     assert opener.again().found == STATE
 
 

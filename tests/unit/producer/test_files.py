@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from datastream.paths import expand, log_path, printable
+from datastream.paths import expand, log_path, path_text
 from producer.files import LogFile
 from producer.folders import rotated_files
 
@@ -57,13 +57,13 @@ def test_what_is_named_otherwise_is_a_log_of_its_own(name: str) -> None:
     assert log_path(name) == name
 
 
-def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+def test_a_path_that_is_no_text() -> None:
     """It can be sent and stored, and two such paths do not become one."""
     first, second = (os.fsdecode(b"/var/log/caf" + byte) for byte in (b"\xe9", b"\xe8"))
 
-    assert printable("/var/log/café.log") == "/var/log/café.log"
-    assert printable(first) == "/var/log/caf\\xe9"
-    assert printable(first) != printable(second)
+    assert path_text("/var/log/café.log") == "/var/log/café.log"
+    assert path_text(first) == "/var/log/caf\\xe9"
+    assert path_text(first) != path_text(second)
 
 
 def test_a_pattern_stands_for_files_only(tmp_path: Path) -> None:
@@ -74,6 +74,11 @@ def test_a_pattern_stands_for_files_only(tmp_path: Path) -> None:
 
     assert expand(f"{tmp_path}/*.log") == [f"{tmp_path}/a.log", f"{tmp_path}/b.log"]
     assert expand(f"{tmp_path}/no/../missing.log") == [f"{tmp_path}/missing.log"]
+
+
+def test_a_pattern_that_cannot_be_asked_for_stands_for_nothing(tmp_path: Path) -> None:
+    """Asked for as a plain path first, it may be refused: too long, or its folder is closed."""
+    assert expand(f"{tmp_path}/{'x' * 300}*.log") == []
 
 
 def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -241,7 +241,7 @@ def test_a_file_that_is_closed_to_us(
     append(path, b"1")
     initialise = LogFile.__init__
 
-    def refuse(self: LogFile, name: str) -> None:
+    def refuse(_self: LogFile, name: str) -> None:
         raise PermissionError(13, "Permission denied", name)
 
     monkeypatch.setattr(LogFile, "__init__", refuse)

@@ -61,11 +61,11 @@ class Steps:
         """Note."""
         self._note(f"wait {seconds}")
 
-    def save_if_due(self, state: Callable[[], State]) -> None:
+    def save_if_due(self, _state: Callable[[], State]) -> None:
         """Note; nothing is ever due."""
         self._note("save if due")
 
-    def save(self, state: State) -> None:
+    def save(self, _state: State) -> None:
         """Note."""
         self._note("save")
 

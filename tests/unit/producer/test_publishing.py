@@ -37,15 +37,15 @@ class Broker:
         self,
         *failures: str,
         on_publish: Callable[[], None] = lambda: None,
-        on_wait: Callable[[float], None] = lambda seconds: None,
+        on_wait: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self.failures = list(failures)
         self.published: list[tuple[str, int]] = []
         self.attempts: list[tuple[str, int]] = []
         self.opened = 0
         self.closed = 0
-        self._on_publish = on_publish
-        self._on_wait = on_wait
+        self.on_publish = on_publish
+        self.on_wait = on_wait
 
     @contextmanager
     def open(self) -> Iterator[Broker]:
@@ -58,7 +58,7 @@ class Broker:
 
     def publish(self, routing_key: str, one: Slice) -> None:
         """Publish, or fail."""
-        self._on_publish()
+        self.on_publish()
         self.attempts.append((routing_key, one.position))
         if self.failures and (reason := self.failures.pop(0)):
             raise Unavailable("as told", reason)
@@ -66,7 +66,7 @@ class Broker:
 
     def wait(self, seconds: float) -> None:
         """Let no time pass."""
-        self._on_wait(seconds)
+        self.on_wait(seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -184,7 +184,7 @@ def test_nothing_is_remembered_before_both_keys_are_confirmed() -> None:
     """Stopped between the two, the slice is read again at the next start."""
     stop = Event()
     broker = Broker("", *["connection"] * 1_000)
-    broker._on_publish = lambda: stop.set() if len(broker.attempts) > 3 else None
+    broker.on_publish = lambda: stop.set() if len(broker.attempts) > 3 else None
     slices, saved = Slices(piece(1), piece(2)), Saved()
 
     with pytest.raises(Unavailable):
@@ -373,7 +373,7 @@ def test_a_line_counts_once_both_keys_are_confirmed(tmp_path: Path, confirmed: i
     source = Source("test", "combined", SliceLimits(1_000, 65_536, 65_536), once=True)
     counts, stop = ProducerMetrics(), Event()
     broker = Broker(*[""] * confirmed, *["connection"] * 1_000)
-    broker._on_publish = lambda: stop.set() if len(broker.attempts) > confirmed else None
+    broker.on_publish = lambda: stop.set() if len(broker.attempts) > confirmed else None
 
     with (
         closing(Checkpoint(tmp_path / "state", "test", counts)) as checkpoint,

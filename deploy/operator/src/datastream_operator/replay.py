@@ -25,9 +25,9 @@ from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, routing_key
 from datastream_operator import raw
 from datastream_operator.interruption import interruptible
 from datastream_operator.progress import bar
-from datastream_operator.refused import Refused
+from datastream_operator.refused import EX_USAGE, Refused
 
-EX_USAGE, INTERRUPTED = 64, 130
+INTERRUPTED = 130
 
 DESCRIPTION = """\
 Parse lines once more: they are read from raw_log and sent to the clean side alone. Rows of an older
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_position,
         default=FIRST,
         metavar="POSITION",
-        help="go on where it was cut short",
+        help="go on where it was cut short (default: the beginning)",
     )
 
 

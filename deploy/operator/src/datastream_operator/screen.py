@@ -25,6 +25,10 @@ READY = "ready"
 
 PUBLISHED = "datastream_lines_published_total"
 STORED = "datastream_lines_stored_total"
+DUPLICATE = "datastream_lines_duplicate_total"
+REJECTED = "datastream_lines_rejected_total"
+BEHIND_BYTES = "datastream_behind_bytes"
+BEHIND_SECONDS = "datastream_behind_seconds"
 QUEUES = tuple(
     queue for name in (LAKE_QUEUE, CLEAN_QUEUE) for queue in (name, dead_letter_queue(name))
 )
@@ -51,12 +55,13 @@ Processes = Mapping[str, Mapping[str, Process]]
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What is in a queue; what is not known is None."""
+    """What is in a queue: how many slices, and how many bytes they are."""
 
     slices: int
+    #: How many of the slices consumers hold, not acknowledged yet.
+    in_hand: int
+    bytes: int
     consumers: int
-    in_hand: int | None = None
-    bytes: int | None = None
 
 
 # --- asking
@@ -116,14 +121,21 @@ def services(
 ) -> Table:
     """Return a row for each service, its processes taken together: its state, and its figures.
 
-    `before` is what there was so many seconds before; what has come since has no rate yet.
+    `before` is what there was so many seconds before; what has come since has no rate yet. Where
+    the terminal is too narrow, names and states are shortened, never a figure.
     """
-    table = _table("", "", title=title)
+    table = _table(title=title)
+    table.add_column()
+    table.add_column()
     for column in ("lines/s", "since start", "rejected", "behind"):
         table.add_column(column, justify="right", no_wrap=True)
     for service, state in states.items():
         its = after.get(service, {})
-        table.add_row(service, state, *_figures(service, before.get(service, {}), its, seconds))
+        table.add_row(
+            _shrinking(Text(service)),
+            _shrinking(state),
+            *_figures(service, before.get(service, {}), its, seconds),
+        )
     return table
 
 
@@ -163,8 +175,8 @@ def queues(found: Mapping[str, Queue] | str) -> Table:
         table.add_row(
             name,
             f"{queue.slices:,}",
-            "" if queue.in_hand is None else f"{queue.in_hand:,}",
-            "" if queue.bytes is None else size(queue.bytes),
+            f"{queue.in_hand:,}",
+            size(queue.bytes),
             f"{queue.consumers:,}",
             style="red" if is_dead else "",
         )
@@ -181,6 +193,13 @@ def _table(*columns: str, title: str | None = None) -> Table:
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table
+
+
+def _shrinking(text: Text) -> Text:
+    """Return a text that takes one line however narrow its column is; the column may wrap."""
+    one_line = text.copy()
+    one_line.no_wrap, one_line.overflow = True, "ellipsis"
+    return one_line
 
 
 def _figures(
@@ -200,7 +219,8 @@ def _figures(
     if service == "clean_consumer":
         rejected = f"{total(samples, STORED, table='rejected_log'):,.0f}"
     if service == "producer":
-        waited = total(samples, "datastream_behind_seconds")
-        behind = f"{size(total(samples, 'datastream_behind_bytes'))}, {waited:,.1f} s"
+        waited = total(samples, BEHIND_SECONDS)
+        decimals = 1 if waited < 10 else 0
+        behind = f"{size(total(samples, BEHIND_BYTES))}, {waited:,.{decimals}f} s"
     rate = new / seconds if seconds else 0
     return f"{rate:,.0f}", f"{total(samples, counted):,.0f}", rejected, behind

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser
 from contextlib import closing
 
 from datastream import logs, metrics, topology
-from datastream.arguments import SETTINGS, parser_of
+from datastream.arguments import CONSUMER, parser_of
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
 from datastream.consuming import Preparation
 from datastream.mysql import Session
@@ -36,9 +37,14 @@ def run(env: Environment) -> int:
     return 0
 
 
+def parser() -> ArgumentParser:
+    """Return the parser of the command `lake-consumer`."""
+    return parser_of("lake-consumer", DESCRIPTION, CONSUMER)
+
+
 def main() -> int:
     """Run the service on this process's settings."""
-    parser_of("lake-consumer", DESCRIPTION, SETTINGS).parse_args()
+    parser().parse_args()
     return start(NAME, run)
 
 

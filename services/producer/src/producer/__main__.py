@@ -42,6 +42,14 @@ from producer.tailer import NoInput, Tailer
 
 NAME = "producer"
 DESCRIPTION = "Tails web server logs and publishes them to RabbitMQ in slices."
+EPILOG = f"""\
+{SETTINGS}
+
+exit codes: 0 asked to stop, and what was in hand is safe, or --once has read all; 65 the checkpoint
+is damaged or belongs to another source; 66 --once: a log cannot be read; --rewind: no such stream,
+or no line begins there; 75 another producer uses the same STATE_DIR; 78 a setting is wrong;
+130, 143 --once: SIGINT or SIGTERM came before everything was read and confirmed
+"""
 DEFAULT_METRICS_PORT = 9101
 
 #: Exit codes of sysexits.h: a malformed checkpoint, no log for --once, a state folder in use.
@@ -184,9 +192,9 @@ def progress_of(tailer: Tailer) -> Iterator[Progress]:
         yield Progress(bar)
 
 
-def main() -> int:
-    """Run the service on this process's settings and command line."""
-    parser = parser_of(NAME, DESCRIPTION, SETTINGS)
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command `producer`."""
+    parser = parser_of(NAME, DESCRIPTION, EPILOG)
     parser.add_argument(
         "paths",
         nargs="*",
@@ -209,16 +217,22 @@ def main() -> int:
         type=whole_number(0),
         default=0,
         metavar="BYTE",
-        help="of that stream from there on",
+        help="of that stream from there on (default: 0)",
     )
     again.add_argument(
         "--as-new-stream", action="store_true", help="the file of that stream is another log"
     )
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Run the service on this process's settings and command line."""
+    command = parser()
+    arguments = command.parse_args()
     if arguments.stream is None and (arguments.position or arguments.as_new_stream):
-        parser.error("--position and --as-new-stream are of a --stream")
+        command.error("--position and --as-new-stream are of a --stream")
     if not arguments.rewind and (arguments.since or arguments.stream is not None):
-        parser.error("--since and --stream belong to --rewind")
+        command.error("--since and --stream belong to --rewind")
     return start(NAME, partial(set_back if arguments.rewind else run, arguments))
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from typing import NamedTuple
 
-from datastream.paths import printable
+from datastream.paths import path_text
 from datastream.privacy import skeleton
 from producer.files import LogFile, Relation, version_of
 from producer.folders import Folders
@@ -71,7 +71,7 @@ class OpenFiles:
         version 1: rotated files that have changed since are new.
         """
         self.path = path
-        self.name = printable(path)
+        self.name = path_text(path)
         self.source = source
         self.is_followed = is_followed
         #: Every rotated file has an entry, so that one without is new.

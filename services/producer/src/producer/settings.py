@@ -18,7 +18,7 @@ from datastream.format_setting import read_format
 from datastream.paths import expand, log_path
 from datastream.privacy import LineDisguise
 from datastream.privacy_settings import PrivacySettings, is_before_lake
-from datastream.slices import LIMITS, MOST_BYTES, MOST_LINES
+from datastream.slices import HEADER_LIMITS, MOST_BYTES, MOST_LINES
 from producer.files import LogFile
 from producer.folders import rotated_files
 
@@ -79,10 +79,11 @@ class ProducerSettings:
         if not paths:
             raise ConfigError("LOG_PATH names no log")
         for path in paths:
-            if len(os.path.abspath(path)) > LIMITS["path"]:  # noqa: PTH100 - as the files are named
+            limit = HEADER_LIMITS["path"]
+            if len(os.path.abspath(path)) > limit:  # noqa: PTH100 - as the files are named
                 raise ConfigError(
-                    f"LOG_PATH has a path of more than {LIMITS['path']} characters, which no table "
-                    f"can hold: {path[:60]}…"
+                    f"LOG_PATH has a path of more than {limit} characters, which no table can hold:"
+                    f" {path[:60]}…"
                 )
         once_set = env.flag("ONCE")
         source = env.text("SOURCE")
@@ -136,7 +137,7 @@ def detected_format(patterns: Iterable[str], stop: Event, *, once: bool) -> str 
     patterns = list(patterns)
     is_waiting = False
     while not stop.is_set():
-        lines = list(islice(_first_lines(patterns), parsing.MOST_LINES))
+        lines = list(islice(_first_lines(patterns), parsing.SAMPLE_LINES))
         if len(lines) >= parsing.FEWEST_LINES or (once and lines):
             found = parsing.detect(lines)
             if not found.is_sure:

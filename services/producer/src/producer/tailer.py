@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from datastream.paths import expand, printable
+from datastream.paths import expand, path_text
 from datastream.slices import Slice
 from producer.files import Identity
 from producer.folders import Folders, files_by_log
@@ -240,7 +240,7 @@ class Tailer:
             for reader in log.files.readers
         }
         # Of two names, the one that was read before goes first.
-        for path in sorted(new, key=lambda path: printable(path) not in entries):
+        for path in sorted(new, key=lambda path: path_text(path) not in entries):
             identity = None
             with suppress(OSError):
                 status = Path(path).stat()
@@ -272,7 +272,7 @@ class Tailer:
                 extra={"path": path},
             )
         # A rotated file of this log may have been taken for a log of its own.
-        names = dict.fromkeys([printable(path), *(printable(file) for file in files)])
+        names = dict.fromkeys([path_text(path), *(path_text(file) for file in files)])
         known = [entry for name in names for entry in entries.get(name, ())]
         if known:
             taken = {entry.stream_id for entry in known}
@@ -286,14 +286,14 @@ class Tailer:
                 folders=self._folders,
                 is_followed=is_followed,
                 is_new=self._is_new(path),
-                changed_since=self._changed_since(printable(path)),
+                changed_since=self._changed_since(path_text(path)),
             )
         )
         self._schedule.keep_busy(log)
 
     def _is_new(self, path: str) -> bool:
         """Say whether a log did not exist, with any file, when its pattern was last matched."""
-        if printable(path) in self._found.logs or not self._is_first:
+        if path_text(path) in self._found.logs or not self._is_first:
             return True
         return any(path in expand(pattern) for pattern in self._found.patterns)
 

@@ -139,9 +139,9 @@ def queues(known: Containers) -> dict[str, Queue] | str:
     return {
         queue: Queue(
             slices=count(queue, "queue_messages"),
-            consumers=count(queue, "queue_consumers"),
             in_hand=count(queue, "queue_messages_unacked"),
             bytes=count(queue, "queue_messages_bytes"),
+            consumers=count(queue, "queue_consumers"),
         )
         for queue in QUEUES
     }

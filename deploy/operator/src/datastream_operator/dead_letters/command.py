@@ -14,10 +14,10 @@ from datastream.rabbitmq import Box
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
 from datastream_operator.dead_letters.letters import Letter, as_it_was, letters_in
 from datastream_operator.dead_letters.new_stream import send_as_new_streams
-from datastream_operator.refused import Refused
+from datastream_operator.refused import EX_USAGE, Refused
 from datastream_operator.text import printable, printable_bytes
 
-EX_FAILED, EX_USAGE, EX_NOINPUT = 1, 64, 66
+EX_FAILED, EX_NOINPUT = 1, 66
 
 DESCRIPTION = """\
 Messages that could not be stored wait on the dead-letter queues, with a reason. Looking changes

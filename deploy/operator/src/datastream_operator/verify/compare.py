@@ -90,7 +90,7 @@ def differences(
     log: Path,
     extent: Extent,
     patience: float = PATIENCE,
-    seen: Callable[[int], None] = lambda offset: None,
+    seen: Callable[[int], None] = lambda _offset: None,
     disguise: LineDisguise | None = None,
 ) -> Iterator[Difference]:
     """Yield where a log and its rows differ; nothing when the tables hold the log, exactly.

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import LiteralString, NamedTuple
 
 from datastream.mysql import Session, Transaction
-from datastream.paths import logs_rotated_to, printable
+from datastream.paths import logs_rotated_to, path_text
 from datastream.privacy import skeleton
 from datastream.slices import DISGUISED, INCOMPLETE
 from datastream.streams import stream_id
@@ -79,7 +79,7 @@ def find_streams(
         return []
     folder, name = os.path.split(os.path.abspath(log))  # noqa: PTH100 - as the producer names it
     for log_name in logs_rotated_to(name):
-        rows = transaction.select(STREAMS, (source, printable(log_name)))
+        rows = transaction.select(STREAMS, (source, path_text(log_name)))
         streams = [
             stream for row in rows if _is_kept_in(folder, stream := StreamRow(*row), rotated_dir)
         ]
@@ -93,7 +93,7 @@ def _is_kept_in(folder: str, stream: StreamRow, rotated_dir: str) -> bool:
     """Say whether files of a stream are in a folder: its log, or the rotated ones of that."""
     of_log = str(PurePath(stream.path).parent)
     rotated = os.path.normpath(PurePath(of_log, rotated_dir))
-    return printable(folder) in {of_log, printable(rotated)}
+    return path_text(folder) in {of_log, path_text(rotated)}
 
 
 def _begins_with(transaction: Transaction, stream: StreamRow, source: str, line: bytes) -> bool:

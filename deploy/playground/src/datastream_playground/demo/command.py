@@ -12,15 +12,16 @@ import pymysql
 from rich.console import Console
 
 from datastream.arguments import whole_number
-from datastream.config import ConfigError, Environment
+from datastream.config import EX_CONFIG, ConfigError, Environment
 from datastream.errors import Unavailable
 from datastream.format_setting import format_of, read_format
 from datastream.parsing import AUTO
 from datastream_operator.interruption import interruptible
 from datastream_operator.lines import Unreadable
+from datastream_operator.refused import EX_UNAVAILABLE
 from datastream_playground.demo import live, report
 from datastream_playground.demo.progress import Stalled, publish_once
-from datastream_playground.demo.running import running
+from datastream_playground.demo.running import DatabaseFailed, running
 from datastream_playground.demo.services import ServiceFailed
 from datastream_playground.demo.subject import (
     DOTENV,
@@ -33,7 +34,7 @@ from datastream_playground.demo.verify import verify
 from datastream_playground.local.errors import CannotServe, DidNotStart, FolderInUse
 from datastream_playground.sample import FORMATS as SAMPLE_FORMATS
 
-EX_FAILED, EX_NOINPUT, EX_UNAVAILABLE, EX_CONFIG, INTERRUPTED = 1, 66, 69, 78, 130
+EX_FAILED, EX_NOINPUT, INTERRUPTED = 1, 66, 130
 
 DEMO = """\
 Put a log through the whole pipeline on this machine, without Docker, and report.
@@ -58,9 +59,9 @@ for. The next run reads on where this one ended. A service that ends is started 
 """
 
 EXIT_CODES = """\
-exit codes: 0 all counts are exact (follow: ended by Ctrl-C); 1 they are not, or a service failed;
-66 the log cannot be read; 69 the servers cannot be had or do not start; 78 a setting is wrong;
-130 interrupted
+exit codes: 0 all counts are exact (follow: ended by Ctrl-C); 1 they are not, or a service or the
+database failed; 66 the log cannot be read; 69 the servers cannot be had or do not start; 78 a
+setting is wrong; 130 interrupted
 """
 
 
@@ -165,7 +166,7 @@ def _guarded(
         return _failed(error, EX_CONFIG)
     except (CannotServe, DidNotStart, FolderInUse, Unavailable) as error:
         return _failed(error, EX_UNAVAILABLE)
-    except (ServiceFailed, Stalled) as error:
+    except (ServiceFailed, Stalled, DatabaseFailed) as error:
         return _failed(error, EX_FAILED)
     except OSError as error:
         return _failed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from rich.console import Console
 from rich.live import Live
@@ -33,7 +33,7 @@ def follow(pipeline: Pipeline, console: Console) -> None:
     _say_where(pipeline, console)
     services = _Supervisor(pipeline, console)
     view = View()
-    with Observer(pipeline) as observer:
+    with closing(Observer(pipeline)) as observer:
         try:
             pipeline.producer.start([str(log)])
             with _shown(pipeline, console) as show:

@@ -13,12 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from datastream.rabbitmq import connect
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
 from datastream_operator.lines import Extent, measure
-from datastream_operator.screen import PUBLISHED, STORED, by_label, total
+from datastream_operator.screen import DUPLICATE, PUBLISHED, STORED, by_label, total
 from datastream_operator.verify.stored import StreamRow
 from datastream_playground.demo.running import Pipeline
 from datastream_playground.demo.services import Service
 
-DUPLICATE = "datastream_lines_duplicate_total"
 #: Seconds between two looks, and between two lines where there is no terminal.
 LOOK_EVERY = 0.1
 TELL_EVERY = 5.0
@@ -65,8 +64,8 @@ class Run:
 def publish_once(pipeline: Pipeline, console: Console) -> Run:
     """Run the producer over the log to its end and wait until it is in the tables, or cannot be.
 
-    Raises ServiceFailed when a service fails, Stalled when messages stay in the queues, and
-    Unreadable.
+    Raises ServiceFailed when a service fails, Stalled when messages stay in the queues,
+    DatabaseFailed, Unavailable when the broker is away, and Unreadable.
     """
     log = pipeline.subject.log
     extent = measure(log)

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from datastream.config import MysqlSettings, RabbitSettings, Secret
+from datastream.errors import Unavailable
 from datastream.mysql import Session
 from datastream.rabbitmq import declare_topology
 from datastream_operator import interruption, migrate
@@ -37,6 +38,10 @@ password = {password}
 [mysql]
 database = {database}
 """
+
+
+class DatabaseFailed(Exception):
+    """The database went away after it had been set up. The message is what was met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,12 @@ class Pipeline:
 
     @contextmanager
     def tables(self) -> Iterator[LogTables]:
-        """Give what the tables hold of the log. Raises Unreadable and Unavailable."""
+        """Give what the tables hold of the log. Raises Unreadable and DatabaseFailed."""
         with closing(Session(self.mysql, "datastream demo")) as session:
-            yield LogTables.of(session, self.subject)
+            try:
+                yield LogTables.of(session, self.subject)
+            except Unavailable as error:
+                raise DatabaseFailed(f"The database: {error}") from error
 
 
 @contextmanager

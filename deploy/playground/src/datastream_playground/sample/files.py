@@ -57,7 +57,7 @@ def read_truth(log: Path) -> Iterator[Truth]:
 def write(
     path: Path,
     lines: int,
-    format: Format,
+    log_format: Format,
     seed: int,
     rate: float | None = None,
     *,
@@ -70,12 +70,12 @@ def write(
     burst's truth is there before its lines are.
     """
     if rate is None:
-        return _write_whole(path, generate(lines, format, seed))
+        return _write_whole(path, generate(lines, log_format, seed))
     with path.open("ab") as log:
         end = _end_of_whole_lines(path)
         # A truth that outlived its log says nothing about this one.
         with truth_path(path).open("ab" if end else "wb") as truth:
-            sample = generate(lines, format, seed, end)
+            sample = generate(lines, log_format, seed, end)
             return _append_at(rate, _Writer(log, truth), sample, lines, stopping)
 
 

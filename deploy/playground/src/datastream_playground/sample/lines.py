@@ -236,13 +236,13 @@ def _endless(log_format: Format, seed: int, offset: int) -> Iterator[tuple[bytes
 
 
 def generate(
-    lines: int, format: Format, seed: int, offset: int = 0
+    lines: int, log_format: Format, seed: int, offset: int = 0
 ) -> Iterator[tuple[bytes, Truth]]:
     """Return that many lines, without their newlines, each with its truth.
 
     The same seed gives the same lines, and a longer sample begins with the shorter one. `offset` is
     where in its file the first line is to begin.
     """
-    if format not in FORMATS:
-        raise ValueError(f"No such format: {format!r}; there are {', '.join(FORMATS)}.")
-    return islice(_endless(format, seed, offset), lines)
+    if log_format not in FORMATS:
+        raise ValueError(f"No such format: {log_format!r}; there are {', '.join(FORMATS)}.")
+    return islice(_endless(log_format, seed, offset), lines)
