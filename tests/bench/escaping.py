@@ -34,11 +34,11 @@ class Claim(NamedTuple):
 
 def claims(log: Path, mysql: MysqlSettings) -> Iterator[Claim]:
     """Measure both ways of both claims, on the lines of a log."""
-    pieces = [decode(*message) for message in slices(log, 0)]
-    rows = [row for piece in pieces for row in parse(piece).clean]
+    slices = [decode(*message) for message in slices(log, 0)]
+    rows = [row for slice_ in slices for row in parse(slice_).clean]
     # The driver has no words for a JSON value: as text, which does it a favour.
     flat = [(*row[:-1], row[-1] and json.dumps(row[-1])) for row in rows]
-    lines = [line for piece in pieces for line in piece.body.split(b"\n")]
+    lines = [line for slice_ in slices for line in slice_.body.split(b"\n")]
     with closing(connect(mysql)) as connection, connection.cursor() as cursor:
         yield Claim(
             "parsed rows as SQL text",

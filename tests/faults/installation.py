@@ -108,11 +108,11 @@ class Writer:
             self._write(self._data.index(b"\n", self._at) + 1)
 
     def _write(self, end: int) -> None:
-        piece = self._data[self._at : end]
-        assert piece, "the data of this writer is used up"
+        slice_ = self._data[self._at : end]
+        assert slice_, "the data of this writer is used up"
         self._at = end
-        self._file.write(piece)
-        self.streams[-1] += piece
+        self._file.write(slice_)
+        self.streams[-1] += slice_
 
 
 def start_code(deployment: Deployment, module: str, code: str, **changes: str) -> Service:

@@ -66,10 +66,10 @@ SABOTAGES = (
             Change(PIPELINE, "                tailer.confirm()\n", ""),
             Change(
                 PIPELINE,
-                "                _publish(publisher, piece.stream.source, parts)\n",
+                "                _publish(publisher, slice.stream.source, parts)\n",
                 "                tailer.confirm()\n"
                 "                checkpoint.save(tailer.state())\n"
-                "                _publish(publisher, piece.stream.source, parts)\n",
+                "                _publish(publisher, slice.stream.source, parts)\n",
             ),
         ),
     ),

@@ -340,13 +340,13 @@ def test_memory_through_an_outage(
 ) -> None:
     """It stays flat, however long the outage is: what waits is in the log, or in the queues."""
     proxy = soak.to_broker if side == "broker" else soak.to_database
-    piece = b"".join(lines.splitlines(keepends=True)[: RATE // 10])
+    slice_ = b"".join(lines.splitlines(keepends=True)[: RATE // 10])
 
     def write(seconds: float) -> None:
         end = time.monotonic() + seconds
         with soak.log.open("ab") as file:
             while (left := end - time.monotonic()) > 0:
-                file.write(piece)
+                file.write(slice_)
                 file.flush()
                 time.sleep(min(left, 0.1))  # the rate, and not a wait for anything
 

@@ -327,7 +327,7 @@ def test_consumers_that_overlap_never_deadlock(deployment: Deployment) -> None:
             lake = Lake(session)
             for number in range(30):
                 streamed = replace(stream, stream_id=number)
-                batch = [replace(piece, stream=streamed) for piece in order]
+                batch = [replace(slice_, stream=streamed) for slice_ in order]
                 at_once.wait(PATIENCE)
                 try:
                     lake.store(batch)

@@ -116,10 +116,10 @@ import os
 from datastream import slices
 import datastream.consuming as consuming
 def decode(headers, body):
-    piece = slices.decode(headers, body)
+    slice = slices.decode(headers, body)
     if b"crash the consumer" in body:
         os._exit(13)
-    return piece
+    return slice
 consuming.decode = decode
 """
 
@@ -182,7 +182,7 @@ STORING_CRASHES = """
 import lake_consumer.store as store
 add = store.Lake._add_equal
 def mistaken(self, slices):
-    if any(b"a mistake" in piece.body for piece in slices):
+    if any(b"a mistake" in slice.body for slice in slices):
         raise TypeError("a mistake")
     return add(self, slices)
 store.Lake._add_equal = mistaken

@@ -43,14 +43,14 @@ def warehouse(deployment: Deployment) -> Iterator[Warehouse]:
         yield Warehouse(session)
 
 
-def piece(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
+def slice_of(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
     """Return a slice of these lines."""
     return Slice(stream, position, b"\n".join(lines), len(lines), flags, read_at_ms=0)
 
 
 def parsed(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Parsed:
     """Return a slice of these lines, parsed."""
-    return parse(piece(*lines, position=position, flags=flags, stream=stream))
+    return parse(slice_of(*lines, position=position, flags=flags, stream=stream))
 
 
 def places(deployment: Deployment) -> dict[int, str]:
@@ -206,7 +206,7 @@ def test_a_slice_of_which_no_row_can_be_stored(
 
     outcome = warehouse.store([parsed(LINE % b"odd", stream=odd), parsed(LINE % b"good")])
 
-    assert outcome.quarantined == [(piece(LINE % b"odd", stream=odd), "refused")]
+    assert outcome.quarantined == [(slice_of(LINE % b"odd", stream=odd), "refused")]
     assert places(deployment) == {0: "/good"}
 
 

@@ -30,9 +30,9 @@ def put_dead(deployment: Deployment, body: bytes, reason: str = "refused") -> Sl
     """Put a slice of a log of its own onto the lake's dead-letter queue."""
     number = stream_id(SOURCE, "/var/log/dead.log", body.split(b"\n")[0], 0)
     stream = Stream(number, SOURCE, "host", "/var/log/dead.log", "combined", 0)
-    piece = Slice(stream, 0, body, body.count(b"\n") + 1, 0, 1)
-    put(deployment, DEAD_LAKE, body, piece.headers() | {"x-reason": reason})
-    return piece
+    slice_ = Slice(stream, 0, body, body.count(b"\n") + 1, 0, 1)
+    put(deployment, DEAD_LAKE, body, slice_.headers() | {"x-reason": reason})
+    return slice_
 
 
 def ids(deployment: Deployment) -> list[str]:

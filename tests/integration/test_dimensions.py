@@ -245,8 +245,8 @@ def test_several_consumers_at_once_agree_on_the_keys_of_texts_that_collide(
             warehouse = Warehouse(opened)
             mixed = random.Random(number).sample(pairs, len(pairs))  # noqa: S311
             for at in range(0, len(mixed), 4):
-                piece = slice_of(at * 1_000, *mixed[at : at + 4], stream=number)
-                retry(warehouse.store, [parse(piece)])
+                slice_ = slice_of(at * 1_000, *mixed[at : at + 4], stream=number)
+                retry(warehouse.store, [parse(slice_)])
 
     retry = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Unavailable), stop=tenacity.stop_after_attempt(50)
@@ -302,8 +302,8 @@ def test_the_database_is_set_back_while_sessions_are_open(deployment: Deployment
         for position in (0, 100_000):
             if position:
                 set_back(deployment, how)
-            piece = slice_of(position, *pairs)
-            retry(lake.store, [piece])
+            slice_ = slice_of(position, *pairs)
+            retry(lake.store, [slice_])
             for part, warehouse in enumerate(warehouses):
                 retry(warehouse.store, [parse(slice_of(position + part * 10_000, *pairs))])
 

@@ -184,9 +184,9 @@ def is_told_apart(name: str, truth: Truth) -> bool:
     if form.escape != "none":
         return True
     return all(
-        not piece.after or piece.after not in truth[piece.variable]
-        for piece in form.template.parts
-        if kind_of(piece.variable) in (Kind.TEXT, Kind.REQUEST)
+        not slice_.after or slice_.after not in truth[slice_.variable]
+        for slice_ in form.template.parts
+        if kind_of(slice_.variable) in (Kind.TEXT, Kind.REQUEST)
     )
 
 

@@ -31,7 +31,7 @@ def publish(settings: RabbitSettings) -> None:
 
 def consume(settings: RabbitSettings) -> None:
     """Begin to consume."""
-    with Queue.open(settings, LAKE_QUEUE, Preparation(lambda piece: piece)):
+    with Queue.open(settings, LAKE_QUEUE, Preparation(lambda slice_: slice_)):
         pass
 
 

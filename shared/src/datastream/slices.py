@@ -159,7 +159,7 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
         raise NotASlice(f"the body holds {found} lines, the headers say {numbers['lines']}")
     if flags & INCOMPLETE and found != 1:
         raise NotASlice("a line that may go on is not alone in its slice")
-    piece = Slice(
+    slice_ = Slice(
         stream=Stream(stream_id=_stream(headers), generation=numbers["generation"], **texts),
         position=numbers["position"],
         body=body,
@@ -169,9 +169,9 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
         reformat=headers.get("reformat") == 1,
         lengths=_lengths(headers, found),
     )
-    if piece.end > GREATEST:
+    if slice_.end > GREATEST:
         raise NotASlice("the body reaches beyond the greatest position")
-    return piece
+    return slice_
 
 
 def _lengths(headers: Mapping[str, object], lines: int) -> tuple[int, ...] | None:

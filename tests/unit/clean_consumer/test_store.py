@@ -55,14 +55,14 @@ def warehouse(session: Session) -> Warehouse:
     return Warehouse(session)
 
 
-def piece(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
+def slice_of(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
     """Return a slice of these lines."""
     return Slice(stream, position, b"\n".join(lines), len(lines), flags, read_at_ms=0)
 
 
 def parsed(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Parsed:
     """Return a slice of these lines, parsed."""
-    return parse(piece(*lines, position=position, flags=flags, stream=stream))
+    return parse(slice_of(*lines, position=position, flags=flags, stream=stream))
 
 
 def places(database: FakeDatabase) -> dict[int, str]:
@@ -174,7 +174,7 @@ def test_a_format_that_was_chosen_anew_replaces_rows_of_the_same_parser(
 ) -> None:
     """The one that came last holds, and a slice that nobody chose anew does not undo it."""
     lines = LINE % b"a", b"rubbish"
-    usual = piece(*lines)
+    usual = slice_of(*lines)
     anew = replace(
         usual, reformat=True, stream=replace(STREAM, format='main "$args" $remote_addr $msec')
     )
@@ -217,7 +217,7 @@ def test_a_line_of_which_no_row_can_be_stored_is_set_aside(
     odd = replace(STREAM, stream_id=1, generation=2**32)
     outcome = warehouse.store([parsed(LINE % b"odd", stream=odd), parsed(LINE % b"good")])
 
-    assert outcome.quarantined == [(piece(LINE % b"odd", stream=odd), "refused")]
+    assert outcome.quarantined == [(slice_of(LINE % b"odd", stream=odd), "refused")]
     assert places(database) == {0: "/good"}
 
 
@@ -249,7 +249,7 @@ def test_a_line_of_which_a_reject_crashes_too_is_set_aside(
 
     outcome = warehouse.store([parsed(LINE % b"a")])
 
-    assert outcome.quarantined == [(piece(LINE % b"a"), "crashed")]
+    assert outcome.quarantined == [(slice_of(LINE % b"a"), "crashed")]
     assert len(outcome.crashes) == 1
     assert places(database) == {}
 
@@ -430,7 +430,9 @@ def test_what_a_line_says_through_something_else(
     )
     nobody = (LINE % b"b").replace(b"192.0.2.7", b"client.example.net")
     nothing = (LINE % b"c").replace(b"GET /c HTTP/1.1", b"?")
-    warehouse.store([parse(piece((LINE % b"a").replace(b"192.", b"10."), nobody, nothing), added)])
+    warehouse.store(
+        [parse(slice_of((LINE % b"a").replace(b"192.", b"10."), nobody, nothing), added)]
+    )
 
     assert columns(database, "country, city, asn, file_type") == [
         ("10", "a city", 7, "type of /a"),
@@ -450,8 +452,8 @@ def test_what_is_kept_of_a_line_depends_on_whether_it_was_disguised(
         private_again=(lambda event: event._replace(host="again"),),
     )
     parts = [
-        parse(piece(LINE % b"a", flags=flags), added),
-        parse(piece(ERROR_LINE % b"e", flags=flags, stream=ERROR_LOG), added),
+        parse(slice_of(LINE % b"a", flags=flags), added),
+        parse(slice_of(ERROR_LINE % b"e", flags=flags, stream=ERROR_LOG), added),
     ]
     Warehouse(session, added).store(parts)
 
@@ -525,12 +527,12 @@ def test_a_row_that_names_another_key_is_otherwise_the_same(
         .replace(b"example.com/", b"example.com/%d?secret" % number)
         for number in range(3)
     ]
-    Warehouse(session, added).store([parse(piece(*lines), added)])
+    Warehouse(session, added).store([parse(slice_of(*lines), added)])
     before = columns(database, "*")
     database.change("DELETE FROM clean_log")
     database.change(f"UPDATE {collides} SET {collides} = 'another' WHERE {collides} LIKE '%1'")
     session.close()
-    Warehouse(session, added).store([parse(piece(*lines), added)])
+    Warehouse(session, added).store([parse(slice_of(*lines), added)])
     after = columns(database, "*")
 
     differing = [

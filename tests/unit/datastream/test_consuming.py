@@ -32,7 +32,7 @@ T = TypeVar("T")
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
 
 
-def piece(number: int) -> Slice:
+def slice_of(number: int) -> Slice:
     """Return a slice of one line."""
     return Slice(STREAM, number, b"%d" % number, 1, 0, read_at_ms=0)
 
@@ -101,13 +101,13 @@ def left(broker: FakeBroker) -> list[bytes]:
 
 def test_what_is_stored_is_acknowledged() -> None:
     """And gone from the queue."""
-    broker, stop, observer = filled(piece(1), piece(2)), Event(), Observer()
+    broker, stop, observer = filled(slice_of(1), slice_of(2)), Event(), Observer()
     store = Store(stop)
 
     with broker.open_queue(LAKE_QUEUE) as queue:
         consume(queue, store.store, observer, stop)
 
-    assert store.stored == [piece(1), piece(2)]
+    assert store.stored == [slice_of(1), slice_of(2)]
     assert left(broker) == []
     assert (observer.messages, observer.redelivered) == (2, 0)
     assert observer.outcome.stored == {"table": 2}
@@ -115,7 +115,7 @@ def test_what_is_stored_is_acknowledged() -> None:
 
 def test_nothing_is_acknowledged_when_the_store_is_away() -> None:
     """A batch that could not be stored stays on the queue, and comes again."""
-    broker, stop, observer = filled(piece(1)), Event(), Observer()
+    broker, stop, observer = filled(slice_of(1)), Event(), Observer()
     with broker.open_queue(LAKE_QUEUE) as queue, pytest.raises(Unavailable):
         consume(queue, Store(stop, away=True).store, Observer(), stop)
     stop.clear()
@@ -130,14 +130,14 @@ def test_nothing_is_acknowledged_when_the_store_is_away() -> None:
 
 def test_what_can_never_be_stored_is_kept_with_its_reason() -> None:
     """On the dead-letter queue; its neighbours are stored, and all is acknowledged."""
-    broker, stop, observer = filled(piece(1), piece(2)), Event(), Observer()
+    broker, stop, observer = filled(slice_of(1), slice_of(2)), Event(), Observer()
     broker.put(LAKE_QUEUE, Message({}, b"no slice"))
-    store = Store(stop, bad=[piece(2)])
+    store = Store(stop, bad=[slice_of(2)])
 
     with broker.open_queue(LAKE_QUEUE) as queue:
         consume(queue, store.store, observer, stop)
 
-    assert store.stored == [piece(1)]
+    assert store.stored == [slice_of(1)]
     assert left(broker) == []
     assert [(m.body, reason) for m, reason in broker.dead_letters(LAKE_QUEUE)] == [
         (b"no slice", "not_a_slice"),
@@ -201,7 +201,7 @@ class Steps:
 
 def delivery(tag: int) -> Delivery[Slice]:
     """Return the delivery of a slice."""
-    one = piece(tag)
+    one = slice_of(tag)
     message = Message(one.headers(), one.body)
     return Delivery(tag, message, 0, 1, (one,), read_at_ms=one.read_at_ms)
 
@@ -212,7 +212,7 @@ FAULT: Delivery[Slice] = Delivery(9, Message({}, b"hello"), 0, fault="no headers
 def test_all_is_safe_before_the_acknowledgement() -> None:
     """Rows first, then dead letters; the broker forgets the batch at the very end."""
     queue, stop = Steps([delivery(1), delivery(2), FAULT]), Event()
-    consume(queue, Store(stop, bad=[piece(2)]).store, Observer(), stop)
+    consume(queue, Store(stop, bad=[slice_of(2)]).store, Observer(), stop)
 
     assert queue.steps == ["store", "dead-letter not_a_slice", "dead-letter refused", "ack 3"]
 
@@ -222,7 +222,7 @@ def test_no_step_that_fails_is_passed_over(step: str) -> None:
     """The batch is not acknowledged, nor counted as stored."""
     queue, stop, observer = Steps([delivery(2), FAULT], fails_at=step), Event(), Observer()
     with pytest.raises(Unavailable, match=step):
-        consume(queue, Store(stop, bad=[piece(2)]).store, observer, stop)
+        consume(queue, Store(stop, bad=[slice_of(2)]).store, observer, stop)
 
     assert "ack 2" not in queue.steps
     assert observer.outcome == Outcome()
@@ -259,7 +259,7 @@ def test_it_is_said_once_it_is_kept(caplog: pytest.LogCaptureFixture) -> None:
     for step in ("dead-letter not_a_slice", "dead-letter refused"):
         queue, stop = Steps([delivery(2), FAULT], fails_at=step), Event()
         with pytest.raises(Unavailable):
-            consume(queue, Store(stop, bad=[piece(2)]).store, Observer(), stop)
+            consume(queue, Store(stop, bad=[slice_of(2)]).store, Observer(), stop)
 
     assert [r.message for r in caplog.records] == [
         "Message is no slice of a log, kept on the dead-letter queue"
@@ -374,7 +374,7 @@ def test_a_message_that_crashes_its_reading_is_a_dead_letter(
 
     monkeypatch.setattr(consuming, "decode", crash)
     observer = Observer()
-    broker, stop = filled(piece(1)), Event()
+    broker, stop = filled(slice_of(1)), Event()
     with broker.open_queue(LAKE_QUEUE) as queue:
         for batch in queue.batches(stop):
             stop.set()
@@ -428,15 +428,15 @@ def test_one_slice_of_bad_lines_is_one_crash(step: str) -> None:
 def test_outcomes_add_up() -> None:
     """Each count of its own."""
     one, two = ValueError(), TypeError()
-    first = Outcome(Counter(a=1), Counter(x=1), 1, 2, [(piece(1), "x")], [one])
-    second = Outcome(Counter(a=2, b=1), Counter(y=1), 3, 4, [(piece(2), "y")], [two])
+    first = Outcome(Counter(a=1), Counter(x=1), 1, 2, [(slice_of(1), "x")], [one])
+    second = Outcome(Counter(a=2, b=1), Counter(y=1), 3, 4, [(slice_of(2), "y")], [two])
 
     assert first + second == Outcome(
         Counter(a=3, b=1),
         Counter(x=1, y=1),
         4,
         6,
-        [(piece(1), "x"), (piece(2), "y")],
+        [(slice_of(1), "x"), (slice_of(2), "y")],
         [one, two],
     )
     assert first + Outcome() == first
@@ -459,8 +459,8 @@ def test_only_the_lines_that_are_refused_are_left_out(sizes: list[int], bad: set
     refused = {b"%d" % number for number in bad}
     stored: list[tuple[int, bytes]] = []
 
-    def store(pieces: Sequence[Slice]) -> Outcome:
-        rows = [row for one in pieces for row in one.numbered()]
+    def store(slices: Sequence[Slice]) -> Outcome:
+        rows = [row for one in slices for row in one.numbered()]
         if any(line in refused for _, line in rows):
             raise RowRefused
         stored.extend(rows)

@@ -76,13 +76,13 @@ class Followed:
         self.log = log_of(path, source, entries, is_new=is_new, generations=self.generations)
         self.log.files.ask_for([str(path), *listed])
         self.settle()
-        self.pieces: list[Slice] = []
+        self.slices: list[Slice] = []
 
     @classmethod
     def of(cls, log: Log) -> Followed:
         """Return a log that is there already."""
         followed = cls.__new__(cls)
-        followed.log, followed.pieces, followed.generations = log, [], Generations({})
+        followed.log, followed.slices, followed.generations = log, [], Generations({})
         followed.settle()
         return followed
 
@@ -105,11 +105,11 @@ class Followed:
             if handed is None:
                 break
             at_most -= 1
-            reader, piece = handed
+            reader, slice_ = handed
             reader.confirm()
             self.log.files.note(reader)
-            self.pieces.append(piece)
-            lines += piece.body.split(b"\n")
+            self.slices.append(slice_)
+            lines += slice_.body.split(b"\n")
         return lines
 
     def restarted(
@@ -129,15 +129,15 @@ class Followed:
     def lines(self) -> dict[tuple[int, int], bytes]:
         """What was handed out by its key; nothing may be handed out differently again."""
         lines: dict[tuple[int, int], bytes] = {}
-        for piece in self.pieces:
-            for offset, line in piece.numbered():
-                assert lines.setdefault((piece.stream.stream_id, offset), line) == line
+        for slice_ in self.slices:
+            for offset, line in slice_.numbered():
+                assert lines.setdefault((slice_.stream.stream_id, offset), line) == line
         return lines
 
     @property
     def streams(self) -> list[int]:
         """The streams of what was handed out, each once, in order."""
-        return list(dict.fromkeys(piece.stream.stream_id for piece in self.pieces))
+        return list(dict.fromkeys(slice_.stream.stream_id for slice_ in self.slices))
 
 
 def append(path: Path, *lines: bytes) -> None:
@@ -155,9 +155,9 @@ def all_lines(tailer: Tailer) -> list[bytes]:
     """Hand out and confirm everything, until there is no more for now, in quiet logs either."""
     tailer._schedule.disturb()
     lines = []
-    for piece in tailer.slices():
-        if piece is None:
+    for slice_ in tailer.slices():
+        if slice_ is None:
             break
         tailer.confirm()
-        lines += piece.body.split(b"\n")
+        lines += slice_.body.split(b"\n")
     return lines

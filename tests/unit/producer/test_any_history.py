@@ -238,20 +238,20 @@ class AnyHistory(RuleBasedStateMachine):
             if handed is None:
                 break
             slices -= 1
-            reader, piece = handed
-            if piece.stream.stream_id not in {entry.stream_id for entry in self.saved[0]}:
+            reader, slice_ = handed
+            if slice_.stream.stream_id not in {entry.stream_id for entry in self.saved[0]}:
                 self.save()  # as the pipeline does before it publishes
-            assert piece.lines <= SLICE_LIMITS.slice_lines
-            assert not piece.flags or piece.lines == 1
-            stream = self.stored.setdefault(piece.stream.stream_id, {})
-            for offset, line in piece.numbered():
-                key = (piece.stream.stream_id, offset)
+            assert slice_.lines <= SLICE_LIMITS.slice_lines
+            assert not slice_.flags or slice_.lines == 1
+            stream = self.stored.setdefault(slice_.stream.stream_id, {})
+            for offset, line in slice_.numbered():
+                key = (slice_.stream.stream_id, offset)
                 if key in self.unterminated:
                     assert line.startswith(stream[offset])
                     stream[offset] = line
                 assert stream.setdefault(offset, line) == line
-                assert not piece.flags & TRUNCATED or len(line) == SLICE_LIMITS.line_bytes
-                if piece.flags == UNTERMINATED:
+                assert not slice_.flags & TRUNCATED or len(line) == SLICE_LIMITS.line_bytes
+                if slice_.flags == UNTERMINATED:
                     self.unterminated.add(key)
             reader.confirm()
             self.log.files.note(reader)

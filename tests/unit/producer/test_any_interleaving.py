@@ -131,10 +131,10 @@ class Producers:
     def read(self, at_most: int, *, confirmed: bool = True) -> bool:
         """Publish some slices; return whether there were as many."""
         for _ in range(at_most):
-            piece = next(self._slices)
-            if piece is None:
+            slice_ = next(self._slices)
+            if slice_ is None:
                 return False
-            self._store(piece)
+            self._store(slice_)
             if confirmed:
                 self.tailer.confirm()
         return True
@@ -143,13 +143,13 @@ class Producers:
         """Write the checkpoint."""
         self.checkpoint.save(self.tailer.state())
 
-    def _store(self, piece: Slice) -> None:
+    def _store(self, slice_: Slice) -> None:
         """Store lines as a consumer does: what has a key already must be the same."""
-        assert piece.lines <= SLICE_LIMITS.slice_lines
-        assert piece.flags != UNTERMINATED, "nothing ends here"
-        stream = piece.stream
+        assert slice_.lines <= SLICE_LIMITS.slice_lines
+        assert slice_.flags != UNTERMINATED, "nothing ends here"
+        stream = slice_.stream
         assert self.files.setdefault(stream.stream_id, stream.path) == stream.path
-        for offset, line in piece.numbered():
+        for offset, line in slice_.numbered():
             assert self.lines.setdefault((stream.stream_id, offset), line) == line
 
 

@@ -346,9 +346,9 @@ def drive(kind: str, way: str, moments: list[Moment], plan: dict[int, int]) -> l
 
 def store(machine: Rotated, handed: tuple[StreamReader, Slice]) -> None:
     """Confirm the slice that was in hand."""
-    reader, piece = handed
-    stream = machine.stored.setdefault(piece.stream.stream_id, {})
-    stream.update(piece.numbered())
+    reader, slice_ = handed
+    stream = machine.stored.setdefault(slice_.stream.stream_id, {})
+    stream.update(slice_.numbered())
     reader.confirm()
     machine.log.files.note(reader)
 

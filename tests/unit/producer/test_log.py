@@ -56,7 +56,7 @@ def test_a_rotated_file_is_read_to_its_end_and_then_the_new_one(path: Path) -> N
 
     assert first == [b"3", b"4", b"new 1"]
     assert sorted(followed.read()) == [b"5", b"new 2"]
-    assert [p.position for p in followed.pieces if p.stream.stream_id == followed.streams[0]] == [
+    assert [p.position for p in followed.slices if p.stream.stream_id == followed.streams[0]] == [
         0,
         4,
         8,
@@ -94,8 +94,8 @@ def test_rotations_while_nobody_looked(path: Path) -> None:
     again = followed.restarted(path)
 
     assert again.read() == [b"3", b"between", b"now"]
-    assert again.pieces[0].position == 4
-    assert again.pieces[0].stream.stream_id == followed.streams[0]
+    assert again.slices[0].position == 4
+    assert again.slices[0].stream.stream_id == followed.streams[0]
     assert again.read() == []
     assert again.restarted(path).read() == []
 
@@ -123,7 +123,7 @@ def test_a_restart_reads_on(path: Path) -> None:
     again = followed.restarted(path)
 
     assert again.read() == [b"3"]
-    assert (again.pieces[0].position, again.streams) == (4, followed.streams)
+    assert (again.slices[0].position, again.streams) == (4, followed.streams)
 
 
 @pytest.mark.parametrize("content", [b"new\n", b"new, and longer than all that was there\n"])
@@ -136,7 +136,7 @@ def test_a_truncated_log_is_a_new_stream(path: Path, content: bytes) -> None:
 
     assert followed.read() == [content.rstrip(b"\n")]
     assert len(followed.streams) == 2
-    assert followed.pieces[-1].position == 0
+    assert followed.slices[-1].position == 0
 
 
 def test_copytruncate_leaves_the_rest_in_the_copy(path: Path) -> None:
@@ -150,7 +150,7 @@ def test_copytruncate_leaves_the_rest_in_the_copy(path: Path) -> None:
     append(path, b"new")
 
     assert sorted(followed.read()) == [b"3", b"new"]
-    assert [p.position for p in followed.pieces if p.body == b"3"] == [4]
+    assert [p.position for p in followed.slices if p.body == b"3"] == [4]
     assert len(followed.streams) == 2
 
 
@@ -164,7 +164,7 @@ def test_truncated_while_nobody_looked(path: Path) -> None:
     again = followed.restarted(path)
 
     assert again.read() == [b"first", b"something else, and more of it"]
-    assert again.pieces[0].stream.generation == 1
+    assert again.slices[0].stream.generation == 1
     assert again.streams != followed.streams
 
 
@@ -178,7 +178,7 @@ def test_the_same_first_line_again_is_the_next_generation(path: Path) -> None:
         followed.read()
 
     assert len(followed.streams) == 3
-    assert [p.stream.generation for p in followed.pieces] == [0, 1, 2]
+    assert [p.stream.generation for p in followed.slices] == [0, 1, 2]
 
 
 def test_the_stream_is_the_same_wherever_the_file_is(path: Path) -> None:
@@ -208,8 +208,8 @@ def test_once_sends_the_last_line_as_it_stands(path: Path) -> None:
     again = first.restarted(path, ONCE)
     whole = again.read()
 
-    assert (lines, first.pieces[0].flags) == ([b"only"], UNTERMINATED)
-    assert (whole, again.pieces[0].position, again.pieces[0].flags) == ([b"only line"], 0, 0)
+    assert (lines, first.slices[0].flags) == ([b"only"], UNTERMINATED)
+    assert (whole, again.slices[0].position, again.slices[0].flags) == ([b"only line"], 0, 0)
     assert again.streams == first.streams
 
 
@@ -229,7 +229,7 @@ def test_a_rotated_file_that_is_quiet_gives_its_last_line(
 
     assert before == [b"new"]
     assert followed.read() == [b"no newline"]
-    assert followed.pieces[-1].flags == UNTERMINATED
+    assert followed.slices[-1].flags == UNTERMINATED
     assert followed.read() == []
     assert len(followed.log.files.readers) == 1
 
@@ -355,7 +355,7 @@ def test_a_rotated_file_is_read_on_from_its_place(path: Path, suffix: str) -> No
     again = followed.restarted(path)
 
     assert again.read() == [b"3", b"live"]
-    assert [piece.position for piece in again.pieces] == [4, 0]
+    assert [slice_.position for slice_ in again.slices] == [4, 0]
     assert again.streams[0] == followed.streams[0]
 
 
@@ -514,7 +514,7 @@ def test_a_stream_that_no_file_holds_is_forgotten(
     followed.read()
     followed.settle()
 
-    assert [piece.body for piece in followed.pieces][-1] == b"live"
+    assert [slice_.body for slice_ in followed.slices][-1] == b"live"
     assert {entry.stream_id for entry in followed.log.files.known.entries()} == {
         *followed.streams[0:8:2],
         followed.streams[8],

@@ -31,9 +31,9 @@ def path(tmp_path: Path) -> Path:
 def lines_of(tailer: Tailer) -> list[bytes]:
     """Read once, to the end."""
     lines = []
-    for piece in tailer.slices():
-        if piece is not None:
-            lines += piece.body.split(b"\n")
+    for slice_ in tailer.slices():
+        if slice_ is not None:
+            lines += slice_.body.split(b"\n")
             tailer.confirm()
     return lines
 

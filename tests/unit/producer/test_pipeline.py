@@ -53,9 +53,9 @@ class Steps:
         self._note("state")
         return State([ENTRY] if self._is_begun else [])
 
-    def publish(self, routing_key: str, piece: Slice) -> None:
+    def publish(self, routing_key: str, slice_: Slice) -> None:
         """Note, or fail."""
-        self._note(f"{routing_key} {piece.position}")
+        self._note(f"{routing_key} {slice_.position}")
 
     def wait(self, seconds: float) -> None:
         """Note."""
@@ -69,9 +69,9 @@ class Steps:
         """Note."""
         self._note("save")
 
-    def published(self, piece: Slice | None) -> None:
+    def published(self, slice_: Slice | None) -> None:
         """Note."""
-        self._note("published" if piece else "idle")
+        self._note("published" if slice_ else "idle")
 
     def run(self, stop: Event | None = None) -> bool:
         """Run the pipeline on these."""

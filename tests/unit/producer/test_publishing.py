@@ -25,7 +25,7 @@ from producer.tailer import Tailer
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
 
 
-def piece(number: int) -> Slice:
+def slice_of(number: int) -> Slice:
     """Return a slice."""
     return Slice(STREAM, number, b"line", 1, 0, read_at_ms=0)
 
@@ -82,7 +82,7 @@ def test_a_refused_slice_is_published_again_on_the_same_session(reason: str) -> 
     broker = Broker(reason, reason)
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
 
     assert broker.attempts == [("lake.test", 1)] * 3
     assert broker.published == [("lake.test", 1)]
@@ -94,7 +94,7 @@ def test_a_lost_session_is_replaced() -> None:
     broker = Broker("connection", "blocked")
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
     publisher.close()
 
     assert broker.published == [("lake.test", 1)]
@@ -108,7 +108,7 @@ def test_a_stop_ends_the_waiting_for_the_broker() -> None:
     publisher = PatientPublisher(broker.open, ProducerMetrics(), stop)
 
     with pytest.raises(Unavailable):
-        publisher.publish("lake.test", piece(1))
+        publisher.publish("lake.test", slice_of(1))
 
     assert broker.published == []
 
@@ -157,7 +157,7 @@ def run(slices: Slices, broker: Broker, saved: Saved, stop: Event) -> None:
 
 def test_each_slice_goes_out_on_both_keys_and_is_then_remembered() -> None:
     """One after the other; the position follows the confirms."""
-    slices, broker, saved = Slices(piece(1), None, piece(2)), Broker(), Saved()
+    slices, broker, saved = Slices(slice_of(1), None, slice_of(2)), Broker(), Saved()
 
     run(slices, broker, saved, Event())
 
@@ -174,7 +174,7 @@ def test_only_the_key_that_failed_is_published_again() -> None:
     """What the one queue has is not sent to it twice because the other refuses."""
     broker = Broker("", "nack", "nack")
 
-    run(Slices(piece(1)), broker, Saved(), Event())
+    run(Slices(slice_of(1)), broker, Saved(), Event())
 
     assert broker.published == [("lake.test", 1), ("clean.test", 1)]
     assert [key for key, _ in broker.attempts] == ["lake.test", *["clean.test"] * 3]
@@ -185,7 +185,7 @@ def test_nothing_is_remembered_before_both_keys_are_confirmed() -> None:
     stop = Event()
     broker = Broker("", *["connection"] * 1_000)
     broker.on_publish = lambda: stop.set() if len(broker.attempts) > 3 else None
-    slices, saved = Slices(piece(1), piece(2)), Saved()
+    slices, saved = Slices(slice_of(1), slice_of(2)), Saved()
 
     with pytest.raises(Unavailable):
         run(slices, broker, saved, stop)
@@ -201,7 +201,7 @@ def test_a_stop_ends_before_the_next_slice() -> None:
     broker = Broker(on_publish=stop.set)
     saved = Saved()
 
-    run(Slices(piece(1), piece(2)), broker, saved, stop)
+    run(Slices(slice_of(1), slice_of(2)), broker, saved, stop)
 
     assert broker.published == [("lake.test", 1), ("clean.test", 1)]
     assert saved.positions[-1] == 1
@@ -252,7 +252,7 @@ def test_a_refused_slice_waits_on_the_session(monkeypatch: pytest.MonkeyPatch) -
     broker = Broker("nack", "nack", "nack", on_wait=wait)
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
 
     assert broker.published == [("lake.test", 1)]
     assert (broker.opened, broker.closed) == (2, 1)
@@ -274,7 +274,7 @@ def test_a_broker_that_cannot_be_reached_is_tried_until_it_is() -> None:
 
     publisher = PatientPublisher(open_session, ProducerMetrics(), Event())
 
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
     publisher.close()
 
     assert broker.attempts == [("lake.test", 1)]
@@ -309,7 +309,7 @@ def test_between_two_sessions_time_passes(monkeypatch: pytest.MonkeyPatch) -> No
     looks: list[float] = []
     publisher = PatientPublisher(open_session, ProducerMetrics(), Stop(), look)
 
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
     publisher.close()
 
     assert len(opened_at) == 4
@@ -324,9 +324,9 @@ def test_an_outage_is_told_when_it_begins_and_when_it_ends(
     broker = Broker("", *["connection"] * 5, "")
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish("lake.test", piece(1))
-    publisher.publish("lake.test", piece(2))
-    publisher.publish("lake.test", piece(3))
+    publisher.publish("lake.test", slice_of(1))
+    publisher.publish("lake.test", slice_of(2))
+    publisher.publish("lake.test", slice_of(3))
 
     assert [record.getMessage() for record in caplog.records] == [
         "Connected to RabbitMQ",
@@ -345,7 +345,7 @@ def test_what_is_no_outage_gets_out() -> None:
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
     with pytest.raises(RuntimeError, match="a mistake"):
-        publisher.publish("lake.test", piece(1))
+        publisher.publish("lake.test", slice_of(1))
 
     assert broker.attempts == []
 
@@ -357,9 +357,9 @@ def test_an_outage_is_used_to_look_around() -> None:
     publisher = PatientPublisher(
         broker.open, ProducerMetrics(), Event(), lambda: looks.append(len(broker.attempts))
     )
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
     while_well = list(looks)
-    publisher.publish("lake.test", piece(2))
+    publisher.publish("lake.test", slice_of(2))
 
     assert while_well == []
     assert set(looks) == {2, 3}

@@ -29,11 +29,11 @@ def reader_of(path: Path, limits: SliceLimits = WIDE, entry: Entry | None = None
 
 def read(reader: StreamReader) -> list[Slice]:
     """Hand out and confirm everything that is there."""
-    pieces = []
-    while (piece := reader.next()) is not None:
-        pieces.append(piece)
+    slices = []
+    while (slice_ := reader.next()) is not None:
+        slices.append(slice_)
         reader.confirm()
-    return pieces
+    return slices
 
 
 def written(path: Path, content: bytes) -> Path:
@@ -46,18 +46,18 @@ def test_whole_lines_become_one_slice(tmp_path: Path) -> None:
     """What is there is handed out at once, without its last newline."""
     reader = reader_of(written(tmp_path / "log", b"one\n\nthree\n"))
 
-    (piece,) = read(reader)
+    (slice_,) = read(reader)
 
-    assert (piece.position, piece.body, piece.lines, piece.flags) == (0, b"one\n\nthree", 3, 0)
+    assert (slice_.position, slice_.body, slice_.lines, slice_.flags) == (0, b"one\n\nthree", 3, 0)
     assert reader.position == 11
 
 
 def test_a_slice_ends_at_the_limit_of_lines(tmp_path: Path) -> None:
     """Empty lines count as well."""
     limits = SliceLimits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
-    pieces = read(reader_of(written(tmp_path / "log", b"a\n\n\nd\ne\n"), limits))
+    slices = read(reader_of(written(tmp_path / "log", b"a\n\n\nd\ne\n"), limits))
 
-    assert [(p.position, p.body, p.lines) for p in pieces] == [
+    assert [(p.position, p.body, p.lines) for p in slices] == [
         (0, b"a\n", 2),
         (3, b"\nd", 2),
         (6, b"e", 1),
@@ -68,9 +68,9 @@ def test_a_slice_ends_before_the_limit_of_bytes(tmp_path: Path) -> None:
     """It holds whole lines only; a line that is longer is alone in its slice."""
     limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=100)
     content = b"123\n456\n7\na line longer than a slice\nx\n"
-    pieces = read(reader_of(written(tmp_path / "log", content), limits))
+    slices = read(reader_of(written(tmp_path / "log", content), limits))
 
-    assert [(p.position, p.body) for p in pieces] == [
+    assert [(p.position, p.body) for p in slices] == [
         (0, b"123\n456"),
         (8, b"7"),
         (10, b"a line longer than a slice"),
@@ -84,9 +84,9 @@ def test_a_line_over_the_limit_is_its_head(tmp_path: Path, slice_bytes: int) -> 
     limits = SliceLimits(slice_lines=100, slice_bytes=slice_bytes, line_bytes=10)
     content = b"before\n" + b"x" * 35 + b"\nafter\n" + b"y" * 10 + b"\n"
     reader = reader_of(written(tmp_path / "log", content), limits)
-    pieces = read(reader)
+    slices = read(reader)
 
-    lines = [(offset, line, p.flags) for p in pieces for offset, line in p.numbered()]
+    lines = [(offset, line, p.flags) for p in slices for offset, line in p.numbered()]
     assert lines == [
         (0, b"before", 0),
         (7, b"x" * 10, TRUNCATED),
@@ -236,21 +236,21 @@ def test_every_line_once_whatever_the_limits(
     log = written(tmp_path_factory.mktemp("any") / "log", content)
     limits = SliceLimits(slice_lines, slice_bytes, line_bytes)
     reader = reader_of(log, limits)
-    pieces = []
+    slices = []
     for _ in range(restart_after):
-        piece = reader.next()
-        if piece is None:
+        slice_ = reader.next()
+        if slice_ is None:
             break
-        pieces.append(piece)
+        slices.append(slice_)
         reader.confirm()
-    pieces += read(reader_of(log, limits, reader.entry))
+    slices += read(reader_of(log, limits, reader.entry))
 
     found: dict[int, tuple[bytes, int]] = {}
-    for piece in pieces:
-        assert piece.lines <= slice_lines
-        assert len(piece.body) <= max(slice_bytes, line_bytes)
-        for offset, line in piece.numbered():
-            assert found.setdefault(offset, (line, piece.flags)) == (line, piece.flags)
+    for slice_ in slices:
+        assert slice_.lines <= slice_lines
+        assert len(slice_.body) <= max(slice_bytes, line_bytes)
+        for offset, line in slice_.numbered():
+            assert found.setdefault(offset, (line, slice_.flags)) == (line, slice_.flags)
     expected = {}
     offset = 0
     for line in lines:
@@ -279,9 +279,9 @@ def test_what_was_read_before_a_truncation_is_handed_out(tmp_path: Path) -> None
 
 def test_a_log_that_was_filled_with_zeros(tmp_path: Path) -> None:
     """Bytes that a crash of the machine left are a part of the line that they are in."""
-    (piece,) = read(reader_of(written(tmp_path / "log", b"\0\0\0one\n\0\n\r\n\xff\xfe\n")))
+    (slice_,) = read(reader_of(written(tmp_path / "log", b"\0\0\0one\n\0\n\r\n\xff\xfe\n")))
 
-    assert list(piece.numbered()) == [(0, b"\0\0\0one"), (7, b"\0"), (9, b"\r"), (11, b"\xff\xfe")]
+    assert list(slice_.numbered()) == [(0, b"\0\0\0one"), (7, b"\0"), (9, b"\r"), (11, b"\xff\xfe")]
 
 
 def test_a_line_over_the_limit_takes_many_reads(tmp_path: Path) -> None:
@@ -289,13 +289,13 @@ def test_a_line_over_the_limit_takes_many_reads(tmp_path: Path) -> None:
     limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=10)
     log = written(tmp_path / "log", b"a\n" + b"x" * 11)
     reader = reader_of(log, limits)
-    pieces = read(reader)
+    slices = read(reader)
     for part in (b"x" * 5, b"x" * 500, b"\nn", b"ext\n"):
         with log.open("ab") as file:
             file.write(part)
-        pieces += read(reader)
+        slices += read(reader)
 
-    assert [(p.position, p.body, p.flags) for p in pieces] == [
+    assert [(p.position, p.body, p.flags) for p in slices] == [
         (0, b"a", 0),
         (2, b"x" * 10, TRUNCATED),
         (519, b"next", 0),
@@ -308,9 +308,9 @@ def test_the_end_of_a_file_inside_a_line_over_the_limit(tmp_path: Path) -> None:
     """Its head is all that goes out of it: the rest is no line of its own."""
     limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=10)
     reader = reader_of(written(tmp_path / "log", b"x" * 100), limits)
-    pieces = read(reader)
+    slices = read(reader)
 
-    assert [(p.position, p.flags) for p in pieces] == [(0, TRUNCATED)]
+    assert [(p.position, p.flags) for p in slices] == [(0, TRUNCATED)]
     assert reader.rest() is None
     assert (reader.entry.position, reader.behind_bytes) == (0, 100)
 
@@ -341,14 +341,14 @@ def test_a_file_that_changes_between_a_restart_and_the_first_look(
         reader.confirm()
     again = reader_of(log, limits, reader.entry)
     log.write_bytes(b"other lines\nand more of them\n")
-    pieces = []
+    slices = []
 
     with pytest.raises(Truncated):
-        while (piece := again.next()) is not None:
-            pieces.append(piece)
+        while (slice_ := again.next()) is not None:
+            slices.append(slice_)
             again.confirm()
     assert again.is_truncated()
-    assert [p.body for p in pieces] == [b"first", b"second"][len(read_before) // 6 :]
+    assert [p.body for p in slices] == [b"first", b"second"][len(read_before) // 6 :]
 
 
 def test_a_restart_without_a_line_between_forgets_nothing(tmp_path: Path) -> None:

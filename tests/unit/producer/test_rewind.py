@@ -21,9 +21,9 @@ def read(paths: list[Path], state: State) -> tuple[dict[tuple[int, int], bytes],
     """Read some logs to their end; return their lines by key, and the state after that."""
     tailer = Tailer(map(str, paths), ONCE, state)
     found: dict[tuple[int, int], bytes] = {}
-    for piece in tailer.slices():
-        assert isinstance(piece, Slice)
-        found |= {(piece.stream.stream_id, at): line for at, line in piece.numbered()}
+    for slice_ in tailer.slices():
+        assert isinstance(slice_, Slice)
+        found |= {(slice_.stream.stream_id, at): line for at, line in slice_.numbered()}
         tailer.confirm()
     tailer.close()
     return found, tailer.state()

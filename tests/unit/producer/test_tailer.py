@@ -67,7 +67,7 @@ def test_a_backlog_holds_up_nobody_else(tmp_path: Path) -> None:
 
     first_two = list(islice(tailer.slices(), 2))
 
-    assert sorted(piece.body[:7] for piece in first_two if piece) == [b"backlog", b"fresh"]
+    assert sorted(slice_.body[:7] for slice_ in first_two if slice_) == [b"backlog", b"fresh"]
     assert tailer.behind_bytes == 10_000 * 8 + 6
     assert tailer.open_files == 2
 
@@ -80,9 +80,9 @@ def test_once_names_what_is_missing(tmp_path: Path, pattern: str) -> None:
     lines = []
 
     with pytest.raises(NoInput, match="missing"):
-        for piece in tailer.slices():
-            assert piece is not None
-            lines.append(piece.body)
+        for slice_ in tailer.slices():
+            assert slice_ is not None
+            lines.append(slice_.body)
             tailer.confirm()
 
     assert lines == [b"a"]
@@ -169,13 +169,13 @@ def test_logs_take_turns(tmp_path: Path) -> None:
     for number in range(10):
         with other.open("ab") as file:
             file.write(b"fresh %d\n" % number)
-        pieces: list[Slice] = []
-        while not pieces or pieces[-1].body != b"fresh %d" % number:
-            piece = next(slices)
-            assert piece is not None
+        slices: list[Slice] = []
+        while not slices or slices[-1].body != b"fresh %d" % number:
+            slice_ = next(slices)
+            assert slice_ is not None
             tailer.confirm()
-            pieces.append(piece)
-        waited.append(len(pieces))
+            slices.append(slice_)
+        waited.append(len(slices))
 
     assert max(waited) <= 2
 
@@ -325,12 +325,12 @@ def test_a_turn_is_bounded_in_bytes(
         with other.open("ab") as file:
             file.write(b"fresh %d\n" % number)
         reads.clear()
-        piece = next(slices)
-        assert piece is not None
-        if piece.stream.path == str(backlog):
-            assert piece.lines <= 1_000
-            assert len(piece.body) <= (256 if len(line) < 1_000 else 1_024) * 1024
-        others += piece.stream.path == str(other)
+        slice_ = next(slices)
+        assert slice_ is not None
+        if slice_.stream.path == str(backlog):
+            assert slice_.lines <= 1_000
+            assert len(slice_.body) <= (256 if len(line) < 1_000 else 1_024) * 1024
+        others += slice_.stream.path == str(other)
         assert sum(reads) <= (1 if len(line) < 1_000 else 20) * 1024**2
         tailer.confirm()
 
@@ -355,6 +355,6 @@ def test_a_turn_inside_a_compressed_line_is_bounded_too(
         with other.open("ab") as file:
             file.write(b"fresh %d\n" % number)
         reads.clear()
-        piece = next(piece for piece in slices if piece is not None)
-        assert piece.body == b"fresh %d" % number
+        slice_ = next(slice_ for slice_ in slices if slice_ is not None)
+        assert slice_.body == b"fresh %d" % number
         assert sum(reads) <= 20 * 1024**2

@@ -136,10 +136,10 @@ def test_once_names_a_rotated_file_that_is_not_read_to_its_end(
     lines = []
 
     with pytest.raises(NoInput, match=r"access\.log\.1\.gz: (No such file|Cut short)") as raised:
-        for piece in tailer.slices():
-            assert piece is not None
+        for slice_ in tailer.slices():
+            assert slice_ is not None
             tailer.confirm()
-            lines.append(piece.body)
+            lines.append(slice_.body)
 
     assert lines[-1] == b"live"
     assert str(raised.value).count(str(path)) == 1
@@ -150,12 +150,12 @@ def test_a_path_that_is_no_text(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9.log")
     append(odd, b"1")
     first = Tailer([str(odd)], ONCE, State())
-    pieces = [piece for piece in first.slices() if piece]
+    slices = [slice_ for slice_ in first.slices() if slice_]
     first.confirm()
     append(odd, b"2")
     again = Tailer([str(odd)], ONCE, first.state())
 
-    assert pieces[0].stream.path == f"{tmp_path}/caf\\xe9.log"
+    assert slices[0].stream.path == f"{tmp_path}/caf\\xe9.log"
     assert all_lines(again) == [b"2"]
 
 

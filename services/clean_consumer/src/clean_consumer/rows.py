@@ -26,7 +26,7 @@ from datastream.slices import DISGUISED, TRUNCATED, Slice
 class Parsed:
     """A slice with its rows: each of its lines is in exactly one of the three lists."""
 
-    piece: Slice
+    slice: Slice
     clean: list[CleanRow] = field(default_factory=list)
     errors: list[ErrorRow] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
@@ -38,24 +38,24 @@ class Parsed:
     @property
     def is_error_log(self) -> bool:
         """Whether its lines belong into error_log rather than clean_log."""
-        return self.piece.stream.format.partition(" ")[0] == ERROR
+        return self.slice.stream.format.partition(" ")[0] == ERROR
 
 
-def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
+def parse(slice_: Slice, enrichment: Enrichment = NONE) -> Parsed:
     """Parse every line of a slice.
 
     Raises NotASlice when its format is none that this version knows: a newer producer's, say.
     """
     try:
-        parse_line = parser_for(piece.stream.format)
+        parse_line = parser_for(slice_.stream.format)
     except FormatError as error:
-        raise NotASlice(f"unknown format {piece.stream.format[:64]!r}: {error}") from None
+        raise NotASlice(f"unknown format {slice_.stream.format[:64]!r}: {error}") from None
     enrichment.refresh()
     locate, file_type, columns = enrichment.locate, enrichment.file_type, enrichment.columns
-    stream_id, flags = piece.stream.stream_id, piece.flags
+    stream_id, flags = slice_.stream.stream_id, slice_.flags
     private = enrichment.private_again if flags & DISGUISED else enrichment.private
-    parsed = Parsed(piece)
-    for offset, line in piece.numbered():
+    parsed = Parsed(slice_)
+    for offset, line in slice_.numbered():
         try:
             event = parse_line(line)
         except Unparseable as error:
@@ -99,10 +99,10 @@ def renamed(
     """
     if agents.keys().isdisjoint(parsed.agents) and referrers.keys().isdisjoint(parsed.referrers):
         return parsed
-    piece = parsed.piece
-    parse_line = parser_for(piece.stream.format)
-    private = enrichment.private_again if piece.flags & DISGUISED else enrichment.private
-    lines = dict(piece.numbered())
+    slice_ = parsed.slice
+    parse_line = parser_for(slice_.stream.format)
+    private = enrichment.private_again if slice_.flags & DISGUISED else enrichment.private
+    lines = dict(slice_.numbered())
     clean = []
     for row in parsed.clean:
         event = parse_line(lines[row.line_offset])
@@ -133,14 +133,14 @@ def _key_of(text: str | None, others: Mapping[str, int], key: int | None) -> int
 NO_VERSION = 0
 
 
-def reject(piece: Slice, reason: str) -> Parsed:
+def reject(slice_: Slice, reason: str) -> Parsed:
     """Return the rows of a slice that has no clean ones, for one reason: rejects, all of them."""
     version = NO_VERSION if reason == "crashed" else PARSER_VERSION
     rows = [
-        RejectedRow(piece.stream.stream_id, offset, version, piece.flags, reason)
-        for offset, _line in piece.numbered()
+        RejectedRow(slice_.stream.stream_id, offset, version, slice_.flags, reason)
+        for offset, _line in slice_.numbered()
     ]
-    return Parsed(piece, rejected=rows)
+    return Parsed(slice_, rejected=rows)
 
 
 def next_id_of(text: str, attempt: int) -> int:
@@ -165,20 +165,20 @@ def referrer_id_of(referrer: str) -> int:
 
 def halves(parsed: Parsed) -> tuple[Parsed, Parsed] | None:
     """Return the two halves of a slice, parsed, or None when it is a single line."""
-    if parsed.piece.lines == 1:
+    if parsed.slice.lines == 1:
         return None
-    first, second = parsed.piece.halves()
+    first, second = parsed.slice.halves()
     return (
         _between(parsed, first, 0, second.position),
         _between(parsed, second, second.position, 2**64),
     )
 
 
-def _between(parsed: Parsed, piece: Slice, first: int, end: int) -> Parsed:
+def _between(parsed: Parsed, slice_: Slice, first: int, end: int) -> Parsed:
     """Return what belongs to a part of a slice: the rows whose offsets are in [first, end)."""
     return replace(
         parsed,
-        piece=piece,
+        slice=slice_,
         clean=[row for row in parsed.clean if first <= row.line_offset < end],
         errors=[row for row in parsed.errors if first <= row.line_offset < end],
         rejected=[row for row in parsed.rejected if first <= row.line_offset < end],
@@ -187,4 +187,4 @@ def _between(parsed: Parsed, piece: Slice, first: int, end: int) -> Parsed:
 
 def by_key(batch: Sequence[Parsed]) -> list[Parsed]:
     """Return the slices in the order of their keys: the order in which rows are written."""
-    return sorted(batch, key=lambda parsed: (parsed.piece.stream.stream_id, parsed.piece.position))
+    return sorted(batch, key=lambda parsed: (parsed.slice.stream.stream_id, parsed.slice.position))

@@ -80,7 +80,7 @@ class Warehouse:
 
     def _commit_named(self, batch: Sequence[Parsed]) -> tuple[Sequence[Parsed], _Named]:
         """Commit the streams and texts that are new; return the batch, naming them as stored."""
-        self._streams.ensure(parsed.piece.stream for parsed in batch)
+        self._streams.ensure(parsed.slice.stream for parsed in batch)
         referrers = {k: v for parsed in batch for k, v in parsed.referrers.items()}
         agents = {k: v for parsed in batch for k, v in parsed.agents.items()}
         other_referrers = self._referrers.ensure(referrers)
@@ -106,7 +106,7 @@ class Warehouse:
         if reformatted:  # one row a key, so that fewer new rows mean another consumer's
             rows = [list({key_of(row): row for row in part}.values()) for part in rows]
         with self._session.transaction() as transaction:
-            self._streams.assert_there(transaction, (parsed.piece.stream for parsed in batch))
+            self._streams.assert_there(transaction, (parsed.slice.stream for parsed in batch))
             self._referrers.assert_there(transaction, named.referrers)
             self._agents.assert_there(transaction, named.agents)
             removed = 0
@@ -147,13 +147,13 @@ class Warehouse:
     def _reject(self, parsed: Parsed, reason: str) -> Outcome:
         """Reject a line whose clean row cannot be stored, or quarantine it where that fails too."""
         try:
-            return self._commit([reject(parsed.piece, reason)])
+            return self._commit([reject(parsed.slice, reason)])
         except RowRefused:
-            return Outcome(quarantined=[(parsed.piece, "refused")])
+            return Outcome(quarantined=[(parsed.slice, "refused")])
         except (Unavailable, MemoryError):
             raise
         except Exception:  # noqa: BLE001  # told once, for the whole slice
-            return Outcome(quarantined=[(parsed.piece, "crashed")])
+            return Outcome(quarantined=[(parsed.slice, "crashed")])
 
 
 def _in_turn(batch: Iterable[Parsed]) -> list[list[Parsed]]:
@@ -165,21 +165,21 @@ def _in_turn(batch: Iterable[Parsed]) -> list[list[Parsed]]:
     others: list[list[Parsed]] = [[], []]
     reformatted: dict[tuple[int, str], list[Parsed]] = {}
     for parsed in batch:
-        piece = parsed.piece
-        if piece.reformat:
-            reformatted.setdefault((piece.flags, piece.stream.format), []).append(parsed)
+        slice_ = parsed.slice
+        if slice_.reformat:
+            reformatted.setdefault((slice_.flags, slice_.stream.format), []).append(parsed)
         else:
-            others[not piece.flags & INCOMPLETE].append(parsed)
+            others[not slice_.flags & INCOMPLETE].append(parsed)
     return [part for part in (*others, *reformatted.values()) if part]
 
 
 def _reformatted(batch: Iterable[Parsed]) -> set[tuple[int, int]]:
     """Return the keys of the lines whose format was chosen anew."""
     return {
-        (parsed.piece.stream.stream_id, offset)
+        (parsed.slice.stream.stream_id, offset)
         for parsed in batch
-        if parsed.piece.reformat
-        for offset, _ in parsed.piece.numbered()
+        if parsed.slice.reformat
+        for offset, _ in parsed.slice.numbered()
     }
 
 
@@ -205,14 +205,14 @@ def _spans(batch: Iterable[Parsed]) -> Iterator[_Span]:
     """Yield the keys of a batch in order, slices that follow on one another as one span."""
     span: _Span | None = None
     for parsed in batch:
-        piece = parsed.piece
-        last = piece.end
-        if span and span.stream_id == piece.stream.stream_id and piece.position <= span.last + 1:
+        slice_ = parsed.slice
+        last = slice_.end
+        if span and span.stream_id == slice_.stream.stream_id and slice_.position <= span.last + 1:
             span = span._replace(last=max(last, span.last))
             continue
         if span:
             yield span
-        span = _Span(piece.stream.stream_id, piece.position, last)
+        span = _Span(slice_.stream.stream_id, slice_.position, last)
     if span:
         yield span
 

@@ -32,7 +32,7 @@ def run(env: Environment) -> int:
         stop_on_signals() as stop,
         closing(Session(mysql, NAME)) as session,
     ):
-        as_it_is = Preparation(lambda piece: piece)
+        as_it_is = Preparation(lambda slice_: slice_)
         run_consumer(topology.LAKE_QUEUE, as_it_is, Lake(session), rabbit, counts, stop)
     return 0
 

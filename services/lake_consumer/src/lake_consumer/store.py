@@ -78,20 +78,20 @@ class Lake:
             raise
         except _Conflict as conflict:
             outcome = Outcome(quarantined=[(s, "identity_conflict") for s in conflict.slices])
-            others = [piece for piece in slices if piece not in conflict.slices]
+            others = [slice_ for slice_ in slices if slice_ not in conflict.slices]
             return outcome + self._commit(others) if others else outcome
 
     def _commit_equal(self, slices: Sequence[Slice]) -> Outcome:
         """Commit the lines in one transaction, or none of them when any slice is in conflict."""
-        self._streams.ensure(piece.stream for piece in slices)
+        self._streams.ensure(slice_.stream for slice_ in slices)
         rows = [
-            (piece.stream.stream_id, offset, piece.flags, line)
-            for piece in slices
-            for offset, line in piece.numbered()
+            (slice_.stream.stream_id, offset, slice_.flags, line)
+            for slice_ in slices
+            for offset, line in slice_.numbered()
         ]
         replaced = 0
         with self._session.transaction() as transaction:
-            self._streams.assert_there(transaction, (piece.stream for piece in slices))
+            self._streams.assert_there(transaction, (slice_.stream for slice_ in slices))
             _check_beginnings(transaction, slices)
             new = transaction.insert(INSERT_LINES, rows)
             if new < len(rows):
@@ -108,13 +108,13 @@ def _check_beginnings(transaction: Transaction, slices: Iterable[Slice]) -> None
     """
     end: tuple[int, int] | None = None
     conflicts = []
-    for piece in slices:
-        begin = piece.stream.stream_id, piece.position
+    for slice_ in slices:
+        begin = slice_.stream.stream_id, slice_.position
         if begin != end and any(
-            before >= piece.position for (before,) in transaction.select(LINE_BEFORE, begin)
+            before >= slice_.position for (before,) in transaction.select(LINE_BEFORE, begin)
         ):
-            conflicts.append(piece)
-        end = piece.stream.stream_id, piece.end + 1
+            conflicts.append(slice_)
+        end = slice_.stream.stream_id, slice_.end + 1
     if conflicts:
         raise _Conflict(conflicts)
 
@@ -129,24 +129,24 @@ def _compare(transaction: Transaction, slices: Iterable[Slice]) -> int:
     """
     replaced = 0
     conflicts = []
-    for piece in slices:
-        key = piece.stream.stream_id, piece.position, piece.end
+    for slice_ in slices:
+        key = slice_.stream.stream_id, slice_.position, slice_.end
         stored = {
             offset: (flags, line) for offset, flags, line in transaction.select(STORED_LINES, key)
         }
-        for offset, line in piece.numbered():
+        for offset, line in slice_.numbered():
             stored_flags, stored_line = stored[offset]
-            is_alike = not (stored_flags ^ piece.flags) & INCOMPLETE
+            is_alike = not (stored_flags ^ slice_.flags) & INCOMPLETE
             if stored_line == line and is_alike:
                 continue
             if stored_flags & INCOMPLETE and line.startswith(stored_line):
                 replaced += transaction.execute(
-                    COMPLETE_LINE, (piece.stream.stream_id, offset, piece.flags, line)
+                    COMPLETE_LINE, (slice_.stream.stream_id, offset, slice_.flags, line)
                 )
-            elif piece.flags & INCOMPLETE and stored_line.startswith(line):
+            elif slice_.flags & INCOMPLETE and stored_line.startswith(line):
                 continue
-            elif not (is_alike and _is_same(stored_flags | piece.flags, stored_line, line)):
-                conflicts.append(piece)
+            elif not (is_alike and _is_same(stored_flags | slice_.flags, stored_line, line)):
+                conflicts.append(slice_)
                 break
     if conflicts:
         raise _Conflict(conflicts)
@@ -158,9 +158,9 @@ def _is_same(flags: int, stored: bytes, line: bytes) -> bool:
     return bool(flags & DISGUISED) and skeleton(stored) == skeleton(line)
 
 
-def _halves(piece: Slice) -> tuple[Slice, Slice] | None:
-    return piece.halves() if piece.lines > 1 else None
+def _halves(slice_: Slice) -> tuple[Slice, Slice] | None:
+    return slice_.halves() if slice_.lines > 1 else None
 
 
-def _quarantine(piece: Slice, reason: str) -> Outcome:
-    return Outcome(quarantined=[(piece, reason)])
+def _quarantine(slice_: Slice, reason: str) -> Outcome:
+    return Outcome(quarantined=[(slice_, reason)])

@@ -136,13 +136,13 @@ def publish(
         progress_of(tailer) as progress,
     ):
 
-        def published(piece: Slice | None) -> None:
+        def published(slice_: Slice | None) -> None:
             counts.alive()
             counts.tailing(is_tailing=tailer.is_tailing)
-            if piece is not None:
-                truncated = piece.flags == TRUNCATED
-                counts.published(piece.lines, len(piece.body), truncated=truncated)
-                progress.add(piece)
+            if slice_ is not None:
+                truncated = slice_.flags == TRUNCATED
+                counts.published(slice_.lines, len(slice_.body), truncated=truncated)
+                progress.add(slice_)
 
         try:
             is_complete = pipeline.run(tailer, publisher, checkpoint, published, stop, disguise)
@@ -164,13 +164,13 @@ class Progress:
         self._lines = 0
         self._told_at = time.monotonic()
 
-    def add(self, piece: Slice) -> None:
+    def add(self, slice_: Slice) -> None:
         """Count a slice."""
-        self._lines += piece.lines
+        self._lines += slice_.lines
         now = time.monotonic()
         if self._bar is not None:
             self._bar.set_postfix_str(f"{self._lines:,} lines", refresh=False)
-            self._bar.update(piece.end - piece.position + (not piece.flags))
+            self._bar.update(slice_.end - slice_.position + (not slice_.flags))
         elif now - self._told_at >= TELL_EVERY:
             self._told_at = now
             logger.info("Publishing", extra={"lines": self._lines})

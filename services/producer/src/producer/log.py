@@ -36,20 +36,20 @@ class Log:
         if files.remainders and not files.is_undecided and self._is_clear(files.remainders[0]):
             reader = files.remainders[0]
             try:
-                piece = self._last_words(reader)
+                slice_ = self._last_words(reader)
             except FileNotFoundError:
                 files.is_undecided = True  # renamed or packed just now: the next look sees it
                 return None
-            if piece is not None:
-                return reader, piece
+            if slice_ is not None:
+                return reader, slice_
             files.remainders.remove(reader)
         for reader in list(files.readers):
-            piece = self._next_of(reader)
-            if piece is not None:
-                stream = piece.stream.stream_id
+            slice_ = self._next_of(reader)
+            if slice_ is not None:
+                stream = slice_.stream.stream_id
                 if files.known.by_id[stream].prefix_length < PREFIX_BYTES:
                     files.note(reader)  # more of its beginning is known
-                return reader, piece
+                return reader, slice_
         return None
 
     @property
@@ -113,9 +113,9 @@ class Log:
                 reader.first_line(is_complete=is_over)  # for what it raises
                 is_over = is_over and not reader.is_cut_short
                 return None if reader.partial_line or not is_over else self._last_of(reader)
-            piece = reader.next(may_pause=not once)
-            if piece is None and is_over and not reader.is_paused and not reader.is_cut_short:
-                piece = self._last_of(reader)
+            slice_ = reader.next(may_pause=not once)
+            if slice_ is None and is_over and not reader.is_paused and not reader.is_cut_short:
+                slice_ = self._last_of(reader)
         except Truncated:
             self.files.lose(reader)
             return None
@@ -123,14 +123,14 @@ class Log:
             self.files.fail(reader, error)
             return None
         self.files.succeed(reader)
-        return piece
+        return slice_
 
     def _last_of(self, reader: StreamReader) -> Slice | None:
         """Return the unterminated rest of a file that is over; without one, close the file."""
-        piece = reader.rest() if reader.is_known else None
-        if piece is None and reader is not self.files.live:
+        slice_ = reader.rest() if reader.is_known else None
+        if slice_ is None and reader is not self.files.live:
             self.files.finish(reader)
-        return piece
+        return slice_
 
     def _is_over(self, reader: StreamReader) -> bool:
         """Say whether a file is not expected to grow."""
@@ -171,13 +171,13 @@ class Log:
             return None  # it was read on in a copy
         if any(other.stream_id == reader.stream_id for other in files.readers):
             return None
-        piece = reader.remaining()
-        if piece is None:
-            piece = reader.rest()
-            if piece is not None:
+        slice_ = reader.remaining()
+        if slice_ is None:
+            slice_ = reader.rest()
+            if slice_ is not None:
                 reader.give_up()
                 files.note(reader)
-        return piece
+        return slice_
 
     def _is_in_a_file(self, part: bytes) -> bool:
         """Say whether a file of the log begins with some bytes. Raises FileNotFoundError."""

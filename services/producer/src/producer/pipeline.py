@@ -36,7 +36,7 @@ class Slices(Protocol):
 class Publisher(Protocol):
     """Where slices go; producer.publishing.PatientPublisher is one."""
 
-    def publish(self, routing_key: str, piece: Slice) -> None:
+    def publish(self, routing_key: str, slice_: Slice) -> None:
         """Publish a slice; return once it is safe. Raises Unavailable when stopped before that."""
 
     def wait(self, seconds: float) -> None:
@@ -72,42 +72,42 @@ def run(
     try:
         if stop.is_set():
             return False
-        for piece in tailer.slices():
+        for slice_ in tailer.slices():
             if stop.is_set():
                 return False
-            if piece is not None:
-                if noted.get(piece.stream.stream_id) != tailer.prefix_length:
+            if slice_ is not None:
+                if noted.get(slice_.stream.stream_id) != tailer.prefix_length:
                     # After a crash at any later point the file must be recognised: a small one by
                     # all of it that is read, since another file may begin alike.
                     noted = _save(tailer, checkpoint)
-                parts = disguised(piece, disguise) if disguise else (piece,)
-                _publish(publisher, piece.stream.source, parts)
+                parts = disguised(slice_, disguise) if disguise else (slice_,)
+                _publish(publisher, slice_.stream.source, parts)
                 tailer.confirm()
-            published(piece)
+            published(slice_)
             checkpoint.save_if_due(tailer.state)
-            if piece is None:
+            if slice_ is None:
                 publisher.wait(LOOK_EVERY)
         return True
     finally:
         checkpoint.save(tailer.state())
 
 
-def disguised(piece: Slice, disguise: LineDisguise) -> list[Slice]:
+def disguised(slice_: Slice, disguise: LineDisguise) -> list[Slice]:
     """Return a slice with its lines disguised and flagged, with the keys of the original lines.
 
     Several slices, in order, if one would be too large; a single line that is, is cut off.
     """
-    is_cut = bool(piece.flags & INCOMPLETE)
-    before = piece.body.split(b"\n")
+    is_cut = bool(slice_.flags & INCOMPLETE)
+    before = slice_.body.split(b"\n")
     lines = [disguise(line, is_cut=is_cut) for line in before]
     body, lengths = b"\n".join(lines), tuple(map(len, before))
-    if len(body) > MOST_BYTES and piece.lines > 1:
-        return [part for half in piece.halves() for part in disguised(half, disguise)]
+    if len(body) > MOST_BYTES and slice_.lines > 1:
+        return [part for half in slice_.halves() for part in disguised(half, disguise)]
     return [
         replace(
-            piece,
+            slice_,
             body=body[:MOST_BYTES],
-            flags=piece.flags | DISGUISED | (TRUNCATED if len(body) > MOST_BYTES else 0),
+            flags=slice_.flags | DISGUISED | (TRUNCATED if len(body) > MOST_BYTES else 0),
             lengths=None if lengths == tuple(map(len, lines)) else lengths,
         )
     ]

@@ -26,7 +26,7 @@ REFUSALS = frozenset({"nack", "returned", "locked"})
 class OpenPublisher(Protocol):
     """An open session with the broker; datastream.rabbitmq.Publisher is one."""
 
-    def publish(self, routing_key: str, piece: Slice) -> None:
+    def publish(self, routing_key: str, slice_: Slice) -> None:
         """Publish a slice and return once it is confirmed. Raises Unavailable."""
 
     def wait(self, seconds: float) -> None:
@@ -53,12 +53,12 @@ class PatientPublisher:
         #: Whether it was logged that there is a session.
         self._is_told = False
 
-    def publish(self, routing_key: str, piece: Slice) -> None:
+    def publish(self, routing_key: str, slice_: Slice) -> None:
         """Publish a slice; return once the broker has confirmed it.
 
         Raises Unavailable only when stopped before that.
         """
-        self._until_it_works(lambda: self._opened().publish(routing_key, piece))
+        self._until_it_works(lambda: self._opened().publish(routing_key, slice_))
 
     def wait(self, seconds: float) -> None:
         """Wait, keeping the session alive or opening one.

@@ -177,10 +177,10 @@ class StreamReader:
                 self.is_paused = may_pause and self._skipping and read >= PASSED_OVER
         except Truncated:
             # The whole lines read before that belong to this stream all the same.
-            piece = self._cut()
-            if piece is None:
+            slice_ = self._cut()
+            if slice_ is None:
                 raise
-            return piece
+            return slice_
         return self._cut()
 
     def rest(self) -> Slice | None:
@@ -359,16 +359,16 @@ class StreamReader:
             if whole == 0:
                 return self._cut_head()
             lines = lines[:whole]
-        piece = self._slice(b"\n".join(lines), len(lines), 0)
-        self._drop(len(piece.body) + 1)
-        self._next += len(piece.body) + 1
-        return piece
+        slice_ = self._slice(b"\n".join(lines), len(lines), 0)
+        self._drop(len(slice_.body) + 1)
+        self._next += len(slice_.body) + 1
+        return slice_
 
     def _cut_head(self) -> Slice:
         """Cut the head off a line over the limit; its rest is skipped."""
-        piece = self._slice(self._pending[: self._limits.line_bytes], 1, TRUNCATED)
+        slice_ = self._slice(self._pending[: self._limits.line_bytes], 1, TRUNCATED)
         self._skipping = True
-        return piece
+        return slice_
 
     def _drop(self, length: int) -> None:
         dropped = self._pending[:length]

@@ -77,9 +77,9 @@ class Tailer:
         looks = 0
         while True:
             is_idle = True
-            for piece in self._round():
+            for slice_ in self._round():
                 is_idle = False
-                yield piece
+                yield slice_
             is_decided = self._schedule.is_decided
             looks = 0 if is_decided or not is_idle else looks + 1
             if not is_idle or 0 < looks < LOOKS_AT_ONCE:

@@ -132,7 +132,7 @@ class Publisher:
                 locks.begin(connection)
             yield cls(connection, locks)
 
-    def publish(self, routing_key: str, piece: Slice) -> None:
+    def publish(self, routing_key: str, slice_: Slice) -> None:
         """Publish one slice and wait for its confirm.
 
         Raises Unavailable when the slice may not be kept: refused (reason `nack`), in no queue
@@ -140,13 +140,13 @@ class Publisher:
         other reason: the session has ended.
         """
         if self._locks is not None:
-            self._locks.take(self._connection, piece.stream.path)
+            self._locks.take(self._connection, slice_.stream.path)
         properties = pika.BasicProperties(
-            headers=piece.headers(),
-            message_id=piece.message_id,
+            headers=slice_.headers(),
+            message_id=slice_.message_id,
             delivery_mode=pika.DeliveryMode.Persistent,
         )
-        publish(self._channel, topology.EXCHANGE, routing_key, piece.body, properties)
+        publish(self._channel, topology.EXCHANGE, routing_key, slice_.body, properties)
 
     def depth(self, queue: str) -> int:
         """Return how many messages of a queue are ready. Raises Unavailable."""

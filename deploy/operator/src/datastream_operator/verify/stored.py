@@ -138,8 +138,8 @@ def raw_rows(session: Session, stream: StreamRow, size: int | None = None) -> It
                 return
             last = first + (size or PIECE_BYTES) - 1
             rows = transaction.select(RAW_ROWS, (stream.number, first, last))
-            piece = sorted(RawRow(*row) for row in rows)
-        yield from piece
+            slice_ = sorted(RawRow(*row) for row in rows)
+        yield from slice_
         begin = last + 1
 
 
