@@ -23,7 +23,7 @@ LONG_AGO = 1_000_000.0
 
 def set_clock(patch: pytest.MonkeyPatch, clock: object) -> None:
     """Let whatever follows logs take the time from a clock."""
-    for module in ("tailer", "log", "open_files", "look", "reader", "folders"):
+    for module in ("tailer", "schedule", "log", "open_files", "look", "reader", "folders"):
         patch.setattr(f"producer.{module}.time", clock)
 
 

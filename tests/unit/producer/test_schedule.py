@@ -11,8 +11,8 @@ import pytest
 from producer.folders import Folders
 from producer.log import Log
 from producer.open_files import OpenFiles
+from producer.schedule import LOOK_AT_QUIET_EVERY, QUIET_AFTER, Schedule
 from producer.state import Generations
-from producer.tailer import LOOK_AT_QUIET_EVERY, QUIET_AFTER, Schedule
 from unit.producer.followed import FOLLOW, Followed, append, rotated, set_clock
 
 

@@ -103,13 +103,6 @@ class LogFile:
         """The open file descriptor."""
         return self._raw.fileno()
 
-    def length(self) -> int:
-        """Return the number of bytes on disk; -2 if that is unknown."""
-        try:
-            return os.lseek(self._raw.fileno(), 0, os.SEEK_END)
-        except OSError:
-            return -2
-
     def size(self) -> int | None:
         """Return the number of plain bytes; None if unknown, for a closed or a packed file."""
         if self._packed is not None:

@@ -1,13 +1,14 @@
-"""What the folders of a log hold: which files there are, and what was found out about each."""
+"""What the folders of a log hold: its files, what is known of each, and what cannot be read."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,10 @@ from producer.files import Identity, Version, version_of
 from producer.folders import Folders, beside, folders_of
 from producer.history import Look, Role, Seen
 from producer.reader import StreamReader
+from producer.settings import Source
 from producer.state import KnownStreams
+
+logger = logging.getLogger(__name__)
 
 #: Seconds after which a file that cannot be read, and does not change, is no longer waited for.
 GIVE_UP = 60.0
@@ -44,25 +48,81 @@ class _File:
         return self.role is Role.LIVE, self.status.st_mtime_ns, self.path
 
 
+class Troubles:
+    """The files of one log that cannot be read, by path, each with the reason in words."""
+
+    def __init__(self, live: str, *, once: bool) -> None:
+        """`live` is the path of the log itself; with `once` nothing is tried again."""
+        self._live = live
+        self._once = once
+        self.words: dict[str, str] = {}
+        #: Those that can be found, and fail when they are opened or read.
+        self._failing: set[str] = set()
+
+    def fails(self, path: str) -> bool:
+        """Say whether a file fails when it is opened or read."""
+        return path in self._failing
+
+    def found(self, troubles: Mapping[str, OSError]) -> None:
+        """Take what a look could not read; whatever else was in trouble before is readable."""
+        for path, error in troubles.items():
+            self._tell(path, error)
+        for path in self.words.keys() - troubles.keys() - self._failing:
+            self._end(path)
+
+    def fail(self, path: str, error: OSError) -> None:
+        """Note that opening or reading a file failed, until succeed()."""
+        self._failing.add(path)
+        self._tell(path, error)
+
+    def give_up(self, path: str, error: OSError) -> str:
+        """Like fail(), for the caller to log; return why."""
+        self._failing.add(path)
+        self.words[path] = error.strerror or str(error)
+        return self.words[path]
+
+    def succeed(self, path: str) -> None:
+        """Note that a file was opened or read."""
+        if path in self._failing:
+            self._failing.discard(path)
+            self._end(path)
+
+    def _tell(self, path: str, error: OSError) -> None:
+        trouble = error.strerror or str(error)
+        if trouble == self.words.get(path):
+            return
+        self.words[path] = trouble
+        is_live = path == self._live
+        words = "Log cannot be read" if is_live else "Rotated files cannot be read"
+        if not self._once:
+            words += ", waiting for it" if is_live else ", trying again"
+        logger.warning(words, extra={"path": path, "error": trouble})
+
+    def _end(self, path: str) -> None:
+        if self.words.pop(path, "") and path == self._live:
+            logger.info("Log can be read now", extra={"path": path})
+
+
 class Looker:
     """Looks at the files of one log."""
 
-    def __init__(self, path: str, folders: Folders, rotated_dir: str = "") -> None:
-        """`rotated_dir` is the folder of rotated files, relative to that of the log, or empty."""
+    def __init__(self, path: str, folders: Folders, source: Source) -> None:
+        """`folders` are those of all logs."""
         self._path = path
         self._folders = folders
-        self._rotated_dir = rotated_dir
+        self._rotated_dir = source.rotated_dir
         self._findings: defaultdict[Version, Findings] = defaultdict(Findings)
         #: The folders that hold the log's files, and when they had last changed at the last look.
-        self.folders = tuple(folders_of(path, rotated_dir))
+        self.folders = tuple(folders_of(path, source.rotated_dir))
         self.changed: tuple[int, ...] = ()
         #: When the last look was, or it was found that nothing has changed since (monotonic).
         self.looked_at = float("-inf")
         #: The files that were asked for by name, and those of them that were not found yet.
         self.asked: set[str] = set()
         self.missing: set[str] = set()
-        #: Of the last look: why files cannot be read, by path, and every file that existed.
-        self.troubles: dict[str, OSError] = {}
+        self.troubles = Troubles(path, once=source.once)
+        #: Why files could not be read at the last look, by path, and every file that existed then.
+        self._unreadable: dict[str, OSError] = {}
         self.there: dict[str, Version] = {}
         #: Every existing folder could be listed.
         self.is_listed = True
@@ -130,7 +190,7 @@ class Looker:
         self.looked_at = time.monotonic()
         self.folders = tuple(folders_of(self._path, self._rotated_dir))
         self.changed = self._folders.changed(self.folders)
-        self.troubles, self.there = {}, {}
+        self._unreadable, self.there = {}, {}
         with closing(Comparison(known, readers, self._findings, self.there)) as comparison:
             paths, is_whole = self._names(orphans=comparison.has_orphans, is_fresh=is_fresh)
             if only_asked:
@@ -147,13 +207,14 @@ class Looker:
                 except OSError as error:
                     if file.role is Role.OTHER:
                         continue
-                    self.troubles[file.path] = error
+                    self._unreadable[file.path] = error
                     self.fail(file.version)
                     found = self._opaque(file)
                 seen.append(replace(found, is_asked=True) if file.path in self.asked else found)
         for version in self._findings.keys() - self.there.values():
             del self._findings[version]
         self.missing -= self.there.keys()
+        self.troubles.found(self._unreadable)
         return Look(tuple(seen), is_complete, is_whole)
 
     def _names(self, *, orphans: bool, is_fresh: bool) -> tuple[dict[str, Role], bool]:
@@ -177,7 +238,7 @@ class Looker:
                 is_whole = False
                 self.is_listed = self.is_listed and is_missing
                 if not is_missing or folder != self.folders[0]:  # a log that is missing says so
-                    self.troubles[folder] = error
+                    self._unreadable[folder] = error
         for log in logs:
             paths.pop(log, None)
         return paths, is_whole
@@ -187,10 +248,10 @@ class Looker:
         try:
             status = os.stat(self._path)  # noqa: PTH116 - speed
         except OSError as error:
-            self.troubles[self._path] = error
+            self._unreadable[self._path] = error
             return None
         if not stat.S_ISREG(status.st_mode):
-            self.troubles[self._path] = OSError(errno.EINVAL, "Not a regular file")
+            self._unreadable[self._path] = OSError(errno.EINVAL, "Not a regular file")
             return None
         return _File(self._path, Role.LIVE, status)
 
@@ -212,7 +273,7 @@ class Looker:
                 continue
             except OSError as error:
                 if role is not Role.OTHER:
-                    self.troubles[path] = error
+                    self._unreadable[path] = error
                 continue
             if stat.S_ISREG(status.st_mode):
                 file = _File(path, role, status)

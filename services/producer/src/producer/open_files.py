@@ -20,7 +20,6 @@ from producer.look import Looker
 from producer.reader import StreamReader, Truncated
 from producer.settings import Source
 from producer.state import Entry, Generations, KnownStreams, fingerprint
-from producer.troubles import Troubles
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +89,7 @@ class OpenFiles:
         #: It also showed which streams no file holds.
         self._is_sure = False
         self._changed_since = changed_since
-        self._looker = Looker(path, folders, source.rotated_dir)
-        self._troubles = Troubles(path, once=source.once)
+        self._looker = Looker(path, folders, source)
         #: What the last look led to for the first time.
         self._pending: frozenset[Action] = frozenset()
         #: Since when no file holds a stream (monotonic), and the streams read by this process.
@@ -113,7 +111,13 @@ class OpenFiles:
         """Open what is there now and close what is over; read nothing."""
         if not self._must_look():
             return
-        look = self._see()
+        look = self._looker.look(
+            self.known,
+            self.readers,
+            self._is_wanted,
+            only_asked=not self.is_followed,
+            is_fresh=self.is_undecided,
+        )
         decision = decide(self.known.by_id, look, [self._opened(r) for r in self.readers])
         if not look.is_complete:
             self._pending, self.is_undecided = frozenset(), True
@@ -142,12 +146,12 @@ class OpenFiles:
         live, looker = self.live, self._looker
         descriptor = length = -1
         if live is not None:
-            descriptor, length = live.file.descriptor, live.ended_length
-            if live.file.length() != length or not live.is_unchanged(looker.there.get(self.path)):
+            version = looker.there.get(self.path)
+            if version is None or live.file.size() != version[2] or not live.is_unchanged(version):
                 return None
-        return Still(
-            descriptor, length, looker.looked_at + LOOK_EVERY, looker.folders, looker.changed
-        )
+            descriptor, length = live.file.descriptor, version[2]
+        until = looker.looked_at + LOOK_EVERY
+        return Still(descriptor, length, until, looker.folders, looker.changed)
 
     @property
     def _is_idle(self) -> bool:
@@ -182,18 +186,6 @@ class OpenFiles:
         """Whether everything there was seen and is known, and no file has changed since."""
         return self._is_sure and not self._absent and self._looker.is_as_it_was
 
-    def _see(self) -> Look:
-        """Look at the folders, and report what cannot be read there."""
-        look = self._looker.look(
-            self.known,
-            self.readers,
-            self._is_wanted,
-            only_asked=not self.is_followed,
-            is_fresh=self.is_undecided,
-        )
-        self._troubles.found(self._looker.troubles)
-        return look
-
     def _is_wanted(self, path: str, status: os.stat_result) -> bool:
         """Say whether a rotated file without an entry is read: it is new, or was asked for."""
         if self.is_sighted or path in self._looker.asked:
@@ -226,7 +218,7 @@ class OpenFiles:
         except (FileNotFoundError, Truncated):
             return  # it was moved or has changed just now: the next look sees it
         except OSError as error:
-            self._troubles.fail(action.path, error)
+            self._looker.troubles.fail(action.path, error)
             with suppress(OSError):
                 self._looker.fail(version_of(os.stat(action.path)), ROTATED_QUIET)  # noqa: PTH116
 
@@ -302,7 +294,7 @@ class OpenFiles:
             self._read.add(reader.stream_id)
             self.note(reader)
         self.readers.append(reader)
-        self._troubles.succeed(reader.file.path)
+        self._looker.troubles.succeed(reader.file.path)
         if reader.file.path == self.path:
             self.live = reader
             self._live_was_read = True
@@ -395,12 +387,12 @@ class OpenFiles:
             self.is_undecided = True
             return
         if reader is self.live:
-            self._troubles.fail(self.path, error)
+            self._looker.troubles.fail(self.path, error)
             return
         # Its entry stays unfinished: it is tried again from there in a minute; a packed one, which
         # is damaged, when it changes.
         path = reader.file.name_now
-        trouble = self._troubles.give_up(path, error)
+        trouble = self._looker.troubles.give_up(path, error)
         logger.error(
             "Rotated file cannot be read on; what was read of it is kept",
             extra={"file": path, "error": trouble, "position": reader.position},
@@ -413,7 +405,7 @@ class OpenFiles:
     def succeed(self, reader: StreamReader) -> None:
         """Note that a file can be read."""
         if reader is self.live:
-            self._troubles.succeed(self.path)
+            self._looker.troubles.succeed(self.path)
 
     def drop(self, reader: StreamReader) -> None:
         """Close a file."""
@@ -440,14 +432,14 @@ class OpenFiles:
     @property
     def trouble(self) -> str:
         """Why the live file cannot be read now; empty if it can, or is not asked for."""
-        return self._troubles.words.get(self.path, "")
+        return self._looker.troubles.words.get(self.path, "")
 
     @property
     def unread(self) -> dict[str, str]:
         """The files that could not be read, or not to their end, and why."""
         others = set(self._looker.folders)
-        if self._live_was_read and not self._troubles.fails(self.path):
+        if self._live_was_read and not self._looker.troubles.fails(self.path):
             others.add(self.path)  # gone now, but it was read
         missing = dict.fromkeys(self._looker.missing, os.strerror(errno.ENOENT))
-        unread = missing | self._troubles.words
+        unread = missing | self._looker.troubles.words
         return {path: words for path, words in unread.items() if path not in others}

@@ -142,14 +142,9 @@ class StreamReader:
             return self._ended is not None and self._ended == self.file.version
         return False
 
-    @property
-    def ended_length(self) -> int:
-        """The file's length, in bytes, at which reading ended; -1 if there may be more to read."""
-        return -1 if self._ended is None else self._ended[2]
-
-    def is_unchanged(self, version: Version | None) -> bool:
+    def is_unchanged(self, version: Version) -> bool:
         """Say whether a plain file of this version has not changed since it was read to its end."""
-        if self.file.is_packed or self._ended is None or version != self._ended:
+        if self.file.is_packed or version != self._ended:
             return False
         self.caught_up_at = time.monotonic()
         return True
