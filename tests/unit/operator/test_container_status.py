@@ -167,9 +167,9 @@ def test_what_does_not_run_is_said_in_words() -> None:
         "lake_consumer exited 137\nclean_consumer restarting 1\nmigrate exited 69\n"
         "rabbitmq exited 0\n"
     )
-    nobody: dict[str, dict[str, Process]] = {name: {} for name in status.PORTS}
+    unanswered: dict[str, dict[str, Process]] = {name: {} for name in status.PORTS}
 
-    text = shown(services(known, nobody, nobody))
+    text = shown(services(known, unanswered, unanswered))
 
     assert re.search(r"producer +it is not running", text)
     assert re.search(r"lake_consumer +exited \(137\)", text)

@@ -247,7 +247,7 @@ def test_the_log_is_written_in_another_zone_than_utc(pairs: Pairs) -> None:
 
 
 def test_nothing_points_outside_what_is_kept_for_documentation(pairs: Pairs) -> None:
-    """All addresses and hosts are nobody's."""
+    """All addresses and hosts are from the ranges for documentation."""
     # Torn lines are left out, as half a domain is another domain, and so is binary junk.
     text = b"\n".join(
         line for line, truth in pairs if truth.event is not None and rb"\x" not in line
@@ -281,7 +281,7 @@ def test_writing_leaves_nothing_but_the_log_and_its_truth(tmp_path: Path) -> Non
 def test_a_failure_leaves_the_log_from_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half a sample is never in place."""
+    """Half a sample is never there under its name."""
     log = tmp_path / "access.log"
     sample.write(log, 100, "common", seed=1)
     before = log.read_bytes()
@@ -395,7 +395,7 @@ def test_bad_arguments_are_refused(
 def test_a_place_to_write_that_is_none_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder that is missing, a folder in place of a file, half a line to append to."""
+    """A folder that is missing, a folder instead of a file, half a line to append to."""
     torn = tmp_path / "torn.log"
     torn.write_bytes(b"half a li")
     cases = {
@@ -443,7 +443,7 @@ def test_an_interrupted_sample_is_not_there(
 
 
 def test_the_help_tells_junk_requests_from_junk_lines() -> None:
-    """Who reads only the help knows what must be rejected."""
+    """The help alone says what must be rejected."""
     parser = argparse.ArgumentParser()
     sample.add_arguments(parser)
 

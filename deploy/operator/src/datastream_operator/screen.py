@@ -1,6 +1,6 @@
-"""One screen for what runs: services are asked for their metrics, which are drawn with the queues.
+"""One screen of what runs: the services, by their own metrics, and the queues.
 
-`make status` shows it of containers, and the live view of the demo of processes.
+`make status` shows it for containers, the live view of the demo for processes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.text import Text
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
 from datastream_operator.text import size
 
-#: Seconds that an answer may take. The services' HTTP servers are threads of their own.
+#: Seconds an answer may take: a service answers from a thread of its own, also when it is busy.
 TIMEOUT = 3.0
 TIMES = "\N{MULTIPLICATION SIGN}"
 READY = "ready"
@@ -36,20 +36,20 @@ QUEUES = tuple(
 #: A sample: its name and its labels, and their value.
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
-# No proxy lies between us and the services, whatever the environment says.
+# Never through a proxy, even if the environment names one.
 _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What one process of a service tells."""
+    """What one process of a service reports."""
 
     #: `ready`, or what it waits for.
     ready: str
     samples: Samples = field(repr=False)
 
 
-#: The processes of each service by their names.
+#: The processes of each service, by name.
 Processes = Mapping[str, Mapping[str, Process]]
 
 
@@ -80,7 +80,7 @@ def readiness(url: str) -> str:
 
 
 def samples_at(url: str) -> Samples:
-    """Return the metrics at a URL. Raises OSError when there are none."""
+    """Return the metrics at a URL. Raises OSError when it does not answer."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(_get(url))
@@ -95,7 +95,7 @@ def _get(url: str) -> str:
 
 
 def total(samples: Iterable[Samples], name: str, **labels: str) -> float:
-    """Return the sum of a metric over processes, and over the labels that are not given."""
+    """Return the sum of a metric over processes and over all labels that are not given."""
     return sum(by_label(samples, name, "", **labels).values())
 
 
@@ -119,10 +119,10 @@ def services(
     seconds: float,
     title: str | None = None,
 ) -> Table:
-    """Return a row for each service, its processes taken together: its state, and its figures.
+    """Return a row for each service, over all its processes: its state and its figures.
 
-    `before` is what there was so many seconds before; what has come since has no rate yet. Where
-    the terminal is too narrow, names and states are shortened, never a figure.
+    `before` is what the processes reported so many seconds earlier; a process that is new since
+    then has no rate yet. Names and states are shortened on a narrow terminal, figures never.
     """
     table = _table(title=title)
     table.add_column()
@@ -150,9 +150,9 @@ def ready_of(running: int, processes: Mapping[str, Process]) -> Text:
 def not_ready(
     processes: Processes, name_of: Callable[[str, str], str] = lambda _service, name: name
 ) -> list[str]:
-    """Return a line for each process that is not ready: its name, and what it says.
+    """Return a line for each process that is not ready: its name, and what it waits for.
 
-    `name_of` is told service and name, and returns what a person calls it.
+    `name_of` is given the service and the process's name, and returns the name to show.
     """
     return sorted(
         f"  {name_of(service, name)}: {process.ready}"
@@ -163,7 +163,10 @@ def not_ready(
 
 
 def queues(found: Mapping[str, Queue] | str) -> Table:
-    """Return a row for each queue, or one with the words that say why there is none."""
+    """Return a row for each queue, or one that says why nothing is known.
+
+    A dead-letter queue that is not empty is red.
+    """
     table = _table("Queues")
     for column in ("slices", "in hand", "bytes", "consumers"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -196,7 +199,7 @@ def _table(*columns: str, title: str | None = None) -> Table:
 
 
 def _shrinking(text: Text) -> Text:
-    """Return a text that takes one line however narrow its column is; the column may wrap."""
+    """Return a text that is cut, not wrapped, in a column that may get narrower."""
     one_line = text.copy()
     one_line.no_wrap, one_line.overflow = True, "ellipsis"
     return one_line

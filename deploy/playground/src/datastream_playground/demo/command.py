@@ -1,4 +1,4 @@
-"""The commands `datastream demo` and `datastream follow`: what is asked for, said and returned."""
+"""The commands `datastream demo` and `datastream follow`: arguments, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ FOLLOW = """\
 Put a log through the whole pipeline on this machine, without Docker, and follow it with a live
 view until Ctrl-C: rates, lag, queues, the last rejects.
 
-Servers, services and data are those of `datastream demo`. A log that is not there yet is waited
-for. The next run reads on where this one ended. A service that ends is started again.
+Servers, services and data are those of `datastream demo`. A log that does not exist yet is
+waited for. The next run reads on where this one ended. A service that ends is started again.
 """
 
 EXIT_CODES = """\
@@ -96,12 +96,12 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """Put a log through the pipeline once and report; 0 only if every count is exact."""
+    """Put a log through the pipeline once and report; return 0 only if every count is exact."""
     return _guarded(arguments, _demo)
 
 
 def follow(arguments: argparse.Namespace) -> int:
-    """Follow a log with a live view until Ctrl-C."""
+    """Follow a log with a live view until Ctrl-C; return the exit code."""
     return _guarded(arguments, _follow)
 
 
@@ -137,7 +137,7 @@ def _follow(arguments: argparse.Namespace, folder: Path, console: Console) -> in
 
 
 def _format(arguments: argparse.Namespace, env: Environment) -> str | None:
-    """Return the format that was asked for, here or in the settings; None to find it out.
+    """Return the format of the arguments or the settings; None to detect it.
 
     Raises ConfigError.
     """
@@ -177,11 +177,11 @@ def _guarded(
 
 
 def _console() -> Console:
-    """Return the terminal, or whatever standard output is; texts go there as they are."""
+    """Return a console on standard output that prints texts as they are, without markup."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    # The file is named so that its encoding is looked at: not every terminal has a box character.
+    # With the file given rich looks at its encoding: not every terminal has a box character.
     console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     console.soft_wrap = not console.is_terminal
     return console

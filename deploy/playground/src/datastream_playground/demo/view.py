@@ -1,4 +1,4 @@
-"""One view of the pipeline at work: what is in it, and how it is drawn."""
+"""The live view of the pipeline: what is in it, and how it is drawn."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ REJECTS = 5
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is seen at one moment; counts are since the start of this run."""
+    """The pipeline at one moment; counts are since the start of this run."""
 
-    #: When (monotonic); 0 before anything was seen.
+    #: Seconds, monotonic; 0 before the first look.
     at: float = 0.0
     processes: Processes = field(default_factory=dict)
-    #: What is in each queue, or why that is not known.
+    #: What is in each queue, or why it is not known.
     queues: dict[str, Queue] | str = ""
     #: Reason and text, the latest first; None when the database does not answer.
     last_rejects: list[tuple[str, bytes]] | None = None
@@ -73,12 +73,12 @@ class View:
 
     @property
     def duplicates(self) -> float:
-        """How many lines came once more, though their rows were there."""
+        """How many lines were in raw_log already."""
         return total(self._samples("lake_consumer"), DUPLICATE)
 
     @property
     def behind_bytes(self) -> float:
-        """How much of the log is not confirmed."""
+        """How many bytes of the log are not confirmed yet."""
         return total(self._samples("producer"), BEHIND_BYTES)
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class View:
 
 
 def counted(pipeline: Pipeline) -> View:
-    """Ask the services alone; what other sources would say is left out of the view."""
+    """Return a view of the services alone, without queues and rejects."""
     for service in pipeline.services:
         service.look()
     groups = {
@@ -121,7 +121,7 @@ class Observer:
         self._session.close()
 
     def view(self) -> View:
-        """Return what is seen now."""
+        """Return the view of now."""
         return replace(
             counted(self._pipeline), queues=self._queues(), last_rejects=self._last_rejects()
         )
@@ -133,7 +133,7 @@ class Observer:
             return "RabbitMQ does not answer"
 
         def count(queue: str, name: str) -> int:
-            # Of a queue that was made a moment ago nothing is counted yet.
+            # A queue that was just created has no counts yet.
             return int(told.get(queue, {}).get(name, 0))
 
         return {
@@ -152,7 +152,7 @@ class Observer:
         except Unavailable:
             return None
         except Unreadable:
-            return []  # the producer's state says so
+            return []  # the producer's state says why
 
 
 def drawn(view: View, before: View, subject: Subject) -> RenderableType:
@@ -192,7 +192,7 @@ def _rejected(view: View, before: View) -> str:
 
 
 def _rate(view: View, before: View, lines: float) -> str:
-    """Return so many lines as a rate since the view before; since nothing there is none."""
+    """Return the rate of so many lines since the view before; the first view has none."""
     rate = lines / (view.at - before.at) if before.at else 0.0
     return f"{rate:,.0f}/s"
 

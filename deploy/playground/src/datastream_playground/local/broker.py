@@ -22,7 +22,7 @@ from datastream_playground.local.packages import Programs
 from datastream_playground.local.ports import free_port
 from datastream_playground.local.server import Server, secret, write_private
 
-# Fixed, whatever the machine is called: the name is part of where the data lies.
+# The same on every machine: the path of the data contains it.
 NODE = "datastream@localhost"
 
 SETTINGS = """\
@@ -39,7 +39,7 @@ log.console = true
 log.console.level = info
 """
 
-# The node's own name is known whatever /etc/hosts says.
+# The node's name resolves without /etc/hosts.
 NAMES = """\
 {host, {127,0,0,1}, ["localhost"]}.
 {lookup, [file, native]}.
@@ -81,15 +81,19 @@ class Broker(Server):
         return f"http://{self.host}:{self.management_port}"
 
     def create_vhost(self, name: str) -> None:
-        """Create a virtual host in which `user` may do everything. There already: nothing."""
+        """Create a virtual host in which `user` may do everything, unless it exists.
+
+        Raises ValueError for a name of other characters than letters, digits and `_.-`.
+        """
         self._api("PUT", f"vhosts/{_checked(name)}", {})
         rights = {"configure": ".*", "write": ".*", "read": ".*"}
         self._api("PUT", f"permissions/{_checked(name)}/{self.user}", rights)
 
     def queues(self) -> dict[str, dict[str, Any]]:
-        """Return what the management API tells of each queue of the virtual host `/`, by its name.
+        """Return the columns QUEUE_COLUMNS of each queue in the virtual host `/`, by its name.
 
-        The counts are up to 5 s old. Raises OSError and http.client.HTTPException.
+        The counts are up to 5 s old, and missing for a new queue. Raises OSError and
+        http.client.HTTPException when the management API does not answer.
         """
         told = self._api("GET", f"queues/%2F?columns={QUEUE_COLUMNS}", timeout=3)
         return {queue["name"]: queue for queue in told}
@@ -153,7 +157,7 @@ class Broker(Server):
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_CONFIG_FILE": own("rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": own("enabled_plugins"),
-            # Absent, each, so that those of /etc/rabbitmq are not read in their place.
+            # Files that do not exist, so that those of /etc/rabbitmq are not read instead.
             "RABBITMQ_ADVANCED_CONFIG_FILE": own("none.config"),
             "RABBITMQ_CONFIG_FILES": own("none.d/*.conf"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
@@ -192,7 +196,7 @@ class Broker(Server):
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
         )
-        # No proxy lies between us and ourselves, whatever the environment says.
+        # Never through a proxy, even if the environment names one.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=timeout) as answer:
             text = answer.read()
@@ -200,7 +204,7 @@ class Broker(Server):
 
 
 def _speaks_amqp(host: str, port: int) -> bool:
-    """Say whether an AMQP server offers a handshake there. Asked of the socket, in silence."""
+    """Say whether an AMQP server answers there; unlike pika, without logging that none does."""
     try:
         with socket.create_connection((host, port), timeout=2) as probe:
             probe.sendall(_AMQP_HEADER)

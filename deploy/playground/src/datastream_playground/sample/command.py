@@ -25,7 +25,7 @@ Write a realistic access log, and beside it the truth about each of its lines.
 The same seed gives the same bytes, and a longer log begins with the shorter one. Addresses and
 domains are the ones kept for documentation.
 
-Two kinds of rubbish are in it. A junk request (a TLS handshake, a scanner's probe, nothing at all)
+It holds two kinds of junk. A junk request (a TLS handshake, a scanner's probe, nothing at all)
 stands in a well-formed line: the line parses, with method and URL null and the text in "extra". A
 junk line (torn, empty, of another format, with an impossible date) is about one in 200: a parser
 must reject it. The truth, OUTPUT.truth.jsonl, says which: one JSON object a line, in order, with

@@ -29,7 +29,7 @@ START = datetime(2026, 1, 1, 0, 50, tzinfo=timezone(timedelta(hours=1)))
 #: Milliseconds between two lines, at most: about 285 lines a second.
 GAP_MS = 8
 JUNK_SHARE = 0.005
-#: Of the lines, those that are followed by one just like it, in the same second.
+#: The share of lines that are followed by an equal one, in the same second.
 REPEATED_SHARE = 0.01
 
 IMPOSSIBLE_TIMES = (
@@ -68,7 +68,7 @@ class Expected(NamedTuple):
 
 
 class Truth(NamedTuple):
-    """Where a line begins, and either why it must be rejected or what it says."""
+    """The byte offset of a line, and either why it must be rejected or what it says."""
 
     offset: int
     reject: Reason | None
