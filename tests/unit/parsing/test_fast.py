@@ -55,10 +55,10 @@ def test_both_say_the_same(name: str, data: st.DataObject) -> None:
     """Of likely values, odd ones, and texts that look like the format's own."""
     form = access_format(FORMATS[name])
     line = form.template.before
-    for piece in form.template.parts:
-        likely = st.sampled_from(VALUES[kind_of(piece.variable)])
+    for part in form.template.parts:
+        likely = st.sampled_from(VALUES[kind_of(part.variable)])
         value = data.draw(st.one_of(likely, likely, likely, likely, st.just("-"), TEXT, MESS))
-        line += value + piece.after
+        line += value + part.after
     encoded = (line + data.draw(st.sampled_from(["", "", "\r", " "]))).encode()
 
     assert outcome(form, encoded, carefully=False) == outcome(form, encoded, carefully=True)

@@ -107,7 +107,7 @@ def test_a_directive_is_read_as_nginx_reads_it() -> None:
     )
 
     assert form.variables == ("remote_addr", "time_local", "status")
-    assert [piece.after for piece in form.template.parts] == [' "', "\" '\\", "\tend"]
+    assert [part.after for part in form.template.parts] == [' "', "\" '\\", "\tend"]
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class Broker(Server):
 
         Raises ValueError for a name of other characters than letters, digits and `_.-`.
         """
-        self._api("PUT", f"vhosts/{_checked(name)}", {})
+        self.api("PUT", f"vhosts/{_checked(name)}", {})
         rights = {"configure": ".*", "write": ".*", "read": ".*"}
         self.api("PUT", f"permissions/{_checked(name)}/{self.user}", rights)
 
