@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 
 from datastream import __version__
 
-#: What the widest integer of the tables, of the checkpoint and of an AMQP header holds.
+#: The largest integer that the tables, the checkpoint and an AMQP header hold.
 LARGEST = 2**63 - 1
 
 #: What --help of a service says of its settings.
 SETTINGS = "Settings come from the environment and .env: see .env.example."
-#: And of a consumer's exit codes as well.
+#: The same, with a consumer's exit codes.
 CONSUMER = f"""\
 {SETTINGS}
 
@@ -39,7 +39,7 @@ def whole_number(lowest: int) -> Callable[[str], int]:
     """Return a type of arguments: whole numbers from the lowest on, in decimal digits."""
 
     def convert(text: str) -> int:
-        # Not int() alone: it takes 1_000 and digits of other scripts, and no text of any length.
+        # Not int() alone: it accepts 1_000 and digits of other scripts, and refuses very long text.
         if re.fullmatch("[0-9]{1,19}", text) and lowest <= int(text) <= LARGEST:
             return int(text)
         raise argparse.ArgumentTypeError(f"not a whole number from {lowest} on: {text!r}")
@@ -48,7 +48,7 @@ def whole_number(lowest: int) -> Callable[[str], int]:
 
 
 def moment(text: str) -> datetime:
-    """Return an ISO 8601 time, UTC where it names no zone."""
+    """Return the time of an ISO 8601 text, UTC where it names no zone."""
     try:
         when = datetime.fromisoformat(text)
     except ValueError:

@@ -1,6 +1,6 @@
 """Settings: read once, from the environment, `.env` and files, and handed down.
 
-But for the passwords that stand in files, which may be replaced at any time.
+Only passwords in files are read again: those may be replaced at any time.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class Secret:
-    """A password; what it is stands in no repr, so in no log and no traceback."""
+    """A password; its repr hides it from logs and tracebacks."""
 
     #: The text, or the file that holds it.
     held: str | Path = field(repr=False)
@@ -37,9 +37,9 @@ class Secret:
     setting: str = ""
 
     def read(self) -> str:
-        """Return the password as it is now: a file is read anew, as it may have been replaced.
+        """Return the password as it is now: its file, if any, is read each time.
 
-        Raises Unavailable when the file has none: it may be about to be replaced.
+        Raises Unavailable when the file holds none: it may be about to be replaced.
         """
         if isinstance(self.held, str):
             return self.held
@@ -64,9 +64,9 @@ def _unreadable(setting: str, error: Exception) -> str:
 class Environment:
     """The settings by name.
 
-    A variable that is empty counts as not set. Each may stand in a file instead, whose path is in
-    the variable of the same name with `_FILE` at its end (Docker and systemd hand over secrets
-    so). `asked` collects the names that were looked up: the documentation is tested against it.
+    An empty variable counts as not set. A setting may be in a file instead: the variable of the
+    same name with `_FILE` appended holds its path, as Docker and systemd hand over secrets.
+    `asked` collects the names that were looked up: the documentation is tested against it.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:
@@ -75,9 +75,9 @@ class Environment:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Environment:
-        """Return the process environment over the settings of a file, if it is there.
+        """Return the settings of the process environment, and of a file for those not set there.
 
-        The file is the one given, else the one that the variable ENV_FILE names, else `.env`.
+        The file is `path`, else the one that ENV_FILE names, else `.env`; it may be missing.
         Raises ConfigError when it cannot be read.
         """
         path = path or Path(os.environ.get("ENV_FILE") or ".env")
@@ -106,7 +106,7 @@ class Environment:
             raise ConfigError(_unreadable(file_name, error)) from error
 
     def secret(self, name: str) -> Secret | None:
-        """Return a password, which goes on to be what its file holds, or None.
+        """Return a password, which is read from its file at each use, or None.
 
         Raises ConfigError as `find` does.
         """
@@ -178,7 +178,7 @@ def _account(env: Environment, service: str, dependency: str) -> tuple[str, Secr
 
 
 def _tls(env: Environment, dependency: str) -> TlsSettings | None:
-    """Return how to speak TLS with a dependency (`RABBIT`, `MYSQL`), None where it is not on.
+    """Return the TLS settings for a dependency (`RABBIT`, `MYSQL`), None where TLS is off.
 
     Raises ConfigError, also when the files cannot be used.
     """
@@ -206,7 +206,7 @@ def _tls(env: Environment, dependency: str) -> TlsSettings | None:
 def _file(env: Environment, name: str) -> Path | None:
     text = env.find(name)
     if text is not None and "-----BEGIN" in text:
-        # NAME_FILE is a file in which the path stands, as for every other setting.
+        # NAME_FILE names a file that holds the path, as for every other setting.
         raise ConfigError(f"{name} holds a certificate or a key; set {name} to the file's path")
     return None if text is None else Path(text)
 
@@ -272,7 +272,7 @@ class MysqlSettings:
 
 @dataclass(frozen=True)
 class ServiceSettings:
-    """What every service has: its metrics and its log lines."""
+    """Where every service serves its metrics, and what it logs."""
 
     metrics_host: str
     metrics_port: int

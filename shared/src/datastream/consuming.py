@@ -1,4 +1,4 @@
-"""What both consumers do: take a batch, store it, quarantine what never can be, acknowledge.
+"""What both consumers do: take a batch, store it, quarantine what cannot be stored, acknowledge.
 
 Knows neither the broker's client nor the database's driver.
 """
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 #: Why a message is put on the dead-letter queue.
 QUARANTINE_REASONS = ("not_a_slice", "refused", "identity_conflict", "crashed")
 
-#: Slices in a row that crash the program until it is taken for broken, and no longer the slices.
+#: After this many crashed slices in a row the program is taken to be broken, and not the slices.
 #: A slice counts once, however many of its lines crash.
 CRASHES_IN_A_ROW = 20
 
@@ -50,31 +50,31 @@ class Delivery(Generic[Prepared]):
     returned: int
     #: How many lines it holds; a message that is no slice counts as one.
     lines: int = 1
-    #: What the consumer made of the slice: one item, or several when a line of it crashed.
+    #: The prepared slice: one item, or several when one of its lines crashed.
     prepared: Sequence[Prepared] = ()
-    #: Parts of the slice of which nothing could be made.
+    #: Parts of the slice that could not be prepared.
     lost: Sequence[Slice] = ()
-    #: Why nothing could be made of the message as a whole; empty when something was.
+    #: Why nothing of the message could be prepared; empty otherwise.
     fault: str = ""
     #: What preparing it raised, where that is a bug in our code.
     crash: Exception | None = None
     #: When it arrived, by the monotonic clock.
     arrived_at: float = 0.0
-    #: When its lines were read: milliseconds since the epoch. None of a message that is no slice.
+    #: When its lines were read: milliseconds since the epoch. None for a message that is no slice.
     read_at_ms: int | None = None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What storing a batch came to. Outcomes add up."""
+    """The result of storing a batch. Outcomes can be added."""
 
     #: New rows, by table.
     stored: Counter[str] = field(default_factory=Counter)
-    #: Of these, the rows of rejected_log by reason.
+    #: The new rows of rejected_log, by reason.
     rejected: Counter[str] = field(default_factory=Counter)
     #: Lines whose rows were there already.
     duplicates: int = 0
-    #: Rows that took the place of another one of the same key.
+    #: Rows that replaced another one of the same key.
     replaced: int = 0
     #: What cannot be stored, each with its reason.
     quarantined: list[tuple[Slice, str]] = field(default_factory=list)
@@ -97,15 +97,15 @@ class Preparation(Generic[Prepared]):
     """How a consumer prepares the slices it takes."""
 
     prepare: Callable[[Slice], Prepared]
-    #: What is stored in place of a line at which `prepare` crashes; None: nothing can be.
+    #: What is stored instead of a line at which `prepare` crashes; None: nothing can be.
     reject: Callable[[Slice], Prepared] | None = None
 
     def delivery(
         self, tag: int, message: Message, returned: int, arrived_at: float | None = None
     ) -> Delivery[Prepared]:
-        """Return a message as a delivery, prepared. It arrived now, unless it says when.
+        """Return a message as a prepared delivery, which arrived now or at `arrived_at`.
 
-        A line at which anything unforeseen is raised is isolated: the others are prepared.
+        A line that raises anything unforeseen is isolated: the others are prepared.
         """
         when = time.monotonic() if arrived_at is None else arrived_at
         made_of_it: Callable[..., Delivery[Prepared]] = partial(
@@ -118,7 +118,7 @@ class Preparation(Generic[Prepared]):
         except NotASlice as error:
             return made_of_it(fault=str(error))
         except MemoryError:
-            raise  # of the process, and not of the line
+            raise  # the process is at fault, not the line
         except Exception as error:  # noqa: BLE001  # a bug in our code: consume() logs it
             crash = error
         else:
@@ -129,7 +129,7 @@ class Preparation(Generic[Prepared]):
         return made_of_it(slice_.lines, prepared, lost, crash=crash, read_at_ms=slice_.read_at_ms)
 
     def _isolate(self, slice_: Slice) -> tuple[list[Prepared], list[Slice]]:
-        """Return what can be made of a slice, in parts, and its parts of which nothing can."""
+        """Return the prepared parts of a slice, and the parts that cannot be prepared."""
         if self.reject is None:
             return [], [slice_]
         try:
@@ -149,7 +149,7 @@ class Preparation(Generic[Prepared]):
 
 
 class Queue(Protocol[Prepared]):
-    """What a consumer needs of the broker; datastream.rabbitmq.Queue keeps it."""
+    """What a consumer needs of the broker; datastream.rabbitmq.Queue implements it."""
 
     def batches(self, stop: Event) -> Iterator[list[Delivery[Prepared]]]:
         """Yield batches until `stop` is set."""
@@ -165,7 +165,7 @@ class Queue(Protocol[Prepared]):
 
 
 class Observer(Protocol):
-    """What a consumer tells of its work; datastream.metrics.ConsumerMetrics keeps it."""
+    """What a consumer reports of its work; datastream.metrics.ConsumerMetrics implements it."""
 
     def delivered(self, messages: int, redelivered: int) -> None:
         """Count what arrived."""
@@ -189,7 +189,7 @@ def consume(
     """Store batch after batch until `stop` is set, and acknowledge each once it is committed.
 
     `store` commits a batch, whose oldest message arrived at the given time of the monotonic clock,
-    and returns what it came to; it runs on a thread of its own, so that this one goes on serving
+    and returns the outcome; it runs on a thread of its own, so that this one goes on serving
     the broker. Raises Unavailable when the session with the broker ends, or when the database
     stayed away for too long, and Broken when slice after slice crashes the program: nothing is
     acknowledged then, and the broker delivers it again.
@@ -284,7 +284,7 @@ def store_by_halves(
     halves: Callable[[T], tuple[T, T] | None],
     quarantine: Callable[[T, str], Outcome],
 ) -> Outcome:
-    """Store the items; where that fails, halve until the row that is at fault stands alone.
+    """Store the items; where that fails, halve them until the row at fault is alone.
 
     `halves` splits one item, or returns None when it is a single line; `quarantine` says what
     becomes of that line, for the reason `refused` (the database refuses a row) or `crashed`

@@ -2,7 +2,7 @@
 
 The grammar is that of Compose's packages dotenv and template
 (https://github.com/compose-spec/compose-go), with two differences. A variable that is not set is an
-error, where Compose warns and takes nothing: mostly the dollar sign was meant. And a value that
+error, where Compose warns and inserts nothing: usually the dollar sign was meant. And a value that
 begins with `log_format` is a directive of nginx.conf, as it stands there.
 """
 
@@ -46,13 +46,13 @@ _Lookup = Callable[[str], str | None]
 
 
 class Malformed(Exception):
-    """What is no `.env` file; the message is one line, with its number and no value."""
+    """The text is no `.env` file; the message is one line, with a line number and no value."""
 
 
 def parse(text: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings of a file; a variable in a value is of the environment or before it.
+    """Return the settings of a file; a value may name variables set before it or in `environment`.
 
-    A name without a value is left out: it has the environment's. Raises Malformed.
+    A name without a value is left out: the environment has it. Raises Malformed.
     """
     text = _DIRECTIVE.sub(
         lambda found: found[1] + _in_quotes(found[2]), text.removeprefix("\ufeff")
@@ -86,7 +86,7 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def _name(text: str, at: int) -> tuple[str, bool, int]:
-    """Return the name that begins there, whether a value follows, and where."""
+    """Return the name that begins at an offset, whether a value follows, and where."""
     found = _NAME.match(text, at)
     if found is None:
         raise ValueError("a name is of letters, digits, and _ . - [ ]; a = follows it")
@@ -100,7 +100,7 @@ def _name(text: str, at: int) -> tuple[str, bool, int]:
 
 
 def _value(text: str, at: int, look_up: _Lookup) -> tuple[str, int]:
-    """Return the value that begins there, and where what follows it begins."""
+    """Return the value that begins at an offset, and the offset behind it."""
     is_quoted = text.startswith(('"', "'"), at)
     found = (_QUOTED if is_quoted else _UNQUOTED).match(text, at)
     if found is None:

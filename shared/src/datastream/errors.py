@@ -29,13 +29,13 @@ class RowRefused(Exception):
 
 
 def release(error: BaseException) -> None:
-    """Let go of what the frames hold that an error, and those that caused it, went through.
+    """Free what the frames in the tracebacks of an error, and of its causes, hold.
 
-    While an error is kept its traceback keeps them: a batch and its statements, megabytes each.
+    An error that is kept would keep them: a batch and its statements, megabytes each.
     """
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
-        seen.add(id(cause))  # one that is raised twice may be its own cause
+        seen.add(id(cause))  # an error raised twice may be its own cause
         traceback.clear_frames(cause.__traceback__)
         cause = cause.__cause__ or cause.__context__

@@ -1,4 +1,4 @@
-"""The setting FORMAT: what it may be, and what it comes to."""
+"""The setting FORMAT: what it may be, and the format that it means."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def read_format(env: Environment, default: str = "combined") -> str:
 def format_of(text: str, asked_by: str) -> str:
     """Return the format that a text names or is, as slices carry it, or AUTO.
 
-    Raises ConfigError, which names `asked_by` and shows the place.
+    Raises ConfigError, which names `asked_by` and marks the error in the text.
     """
     if text.strip() == AUTO:
         return AUTO

@@ -1,4 +1,4 @@
-"""Rows as SQL text: the one place where values become part of a statement.
+"""Rows as SQL text: only here do values become part of a statement.
 
 Column by column, and through the driver's own escaping: a fifth of the time that the driver's
 executemany takes value by value.
@@ -13,20 +13,20 @@ from typing import Any, LiteralString, NamedTuple, get_args, get_origin, get_typ
 
 from pymysql.converters import escape_string
 
-#: Rows that name the same columns, and those of them whose values become SQL together: more take
-#: no less time, and all of their texts are in memory a few times over.
+#: Rows that share a list of columns, and rows whose values become SQL together: more are no
+#: quicker, and all of their texts are in memory a few times over.
 GROUP = 1_000
 ROWS_AT_ONCE = 100
-#: Characters of a statement, and what its last row has beyond them. Longer ones take no less time,
-#: and several times their length in memory.
+#: Characters of a statement, beyond which only its last row goes. Longer ones are no quicker, and
+#: take several times their length in memory.
 STATEMENT_CHARACTERS = 256 * 1024
 
-#: What the driver writes in place of a character. The backslash first: the others bring their own.
+#: What the driver writes for a character. The backslash first: the others bring their own.
 _ESCAPES = sorted(
     ((c, escape_string(c)) for c in map(chr, range(128)) if escape_string(c) != c),
     key=lambda pair: pair[0] != "\\",
 )
-#: Stands between texts that are escaped together. Which has one itself is escaped by itself.
+#: Stands between texts that are escaped together. A text that holds it is escaped by itself.
 _BETWEEN = "\x1f"
 
 #: How the values of one column become SQL literals: one of the four functions below.
@@ -44,7 +44,7 @@ def texts(column: Sequence[str | None]) -> list[str]:
     """Return texts as SQL literals."""
     there = [value for value in column if value is not None]
     # The driver's function is quick until the first character that becomes two, and slow from
-    # there on; to look for each of the few that do is quick at any length.
+    # there on; looking for each of the few that do is quick at any length.
     block = _BETWEEN.join(there)
     for character, escaped in _ESCAPES:
         if character in block:
@@ -61,7 +61,7 @@ def texts(column: Sequence[str | None]) -> list[str]:
 
 def binaries(column: Sequence[bytes | None]) -> list[str]:
     """Return bytes as SQL literals, any bytes: the server checks no character set on them."""
-    # As hexadecimal digits: a tenth of the time that escaping takes, and no dearer for the server.
+    # As hexadecimal digits: a tenth of the time of escaping, and no slower for the server.
     return ["NULL" if value is None else f"X'{value.hex()}'" for value in column]
 
 
@@ -86,7 +86,7 @@ _BY_TYPE: Mapping[type, Column] = MappingProxyType(
 def columns_of(row: type[tuple[object, ...]]) -> dict[str, Column]:
     """Return the columns that a NamedTuple declares: its fields, in their order.
 
-    Each has one type of int, bool, float, str, bytes and dict (JSON), or that and None.
+    The type of each is int, bool, float, str, bytes or dict (JSON), or one of these and None.
     Raises KeyError for another type.
     """
     return {name: _BY_TYPE[_type_of(hint)] for name, hint in get_type_hints(row).items()}
@@ -128,8 +128,8 @@ class Insert(NamedTuple):
     def statements(self, rows: Sequence[Sequence[object]]) -> Iterator[Statement]:
         """Yield the rows as statements of a bounded length.
 
-        A column that is None in all rows of a statement is left out of it, and so is NULL, which
-        must be its default: what the server need not read costs nothing.
+        A statement leaves out a column that is None in all its rows, which saves the server
+        reading it; the column's default must be NULL.
         """
         before, after = self.statement.split("{values}")
         for start in range(0, len(rows), GROUP):

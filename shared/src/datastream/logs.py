@@ -43,8 +43,8 @@ def _printable(value: object) -> str:
 def configure(service: str, level: str, stream: TextIO = sys.stderr) -> None:
     """Send every log line of this process, from `level` up, to `stream` under the service's name.
 
-    The clients' own chatter about connections is kept to what is worse than a warning: each
-    failure is told once, by us, in words that say what happens next.
+    Of what the client libraries log only what is worse than a warning is kept: we log each
+    failure once, and say what happens next.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(Formatter(service))

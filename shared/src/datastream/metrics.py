@@ -34,7 +34,7 @@ from datastream.parsing import REJECT_REASONS
 
 logger = logging.getLogger(__name__)
 
-#: Seconds, from a line's reading to its row: from what a followed line takes to an outage's hour.
+#: Seconds from a line's reading to its row: from a followed line's to an outage's hour.
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 #: Seconds a transaction takes.
 STORE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
@@ -56,8 +56,8 @@ RETRY_REASONS = {
     "management": ("connection", "password", "refused"),
     "mysql": ("connection", "tls", "password", "timeout", "lock", "statement", "sql_mode"),
 }
-#: The reasons of a dependency that is there and refuses: a retry, and no absence, unless it goes on
-#: for so many seconds.
+#: The reasons of a dependency that answers and refuses: a retry, and an absence only when it goes
+#: on for this many seconds.
 REFUSALS = frozenset({"lock", "nack", "returned"})
 ABSENT_AFTER = 10.0
 #: Seconds without a sign of life from the main loop after which a process is not healthy.
@@ -65,7 +65,7 @@ STALLED_AFTER = 120
 
 
 class ServiceMetrics:
-    """What every service tells: what it depends on, whether it works, how often it tried again.
+    """What every service shows: what it depends on, whether it works, how often it retried.
 
     `dependencies` names all that must answer before the service is ready. Raises ConfigError when
     the environment tells the Prometheus client to keep values in a folder that cannot be used.
@@ -106,7 +106,7 @@ class ServiceMetrics:
                 self._retries.labels(dependency, reason)
 
     def alive(self) -> None:
-        """Say that the main loop turns."""
+        """Note that the main loop turns."""
         self._alive_at = time.monotonic()
 
     def answered(self, dependency: str) -> None:
@@ -114,9 +114,9 @@ class ServiceMetrics:
         self._show(dependency, is_up=True)
 
     def failed(self, dependency: str, reason: str, lasted: float = float("inf")) -> None:
-        """Count an attempt that failed; the first one in a row did so many seconds ago.
+        """Count an attempt that failed, `lasted` seconds after the first failure in a row.
 
-        The dependency is down from then on; after a refusal only where it has lasted.
+        The dependency is then down; after a refusal only where that has lasted.
         """
         self.alive()
         if reason not in REFUSALS or lasted >= ABSENT_AFTER:
@@ -139,7 +139,7 @@ class ServiceMetrics:
 
 
 class Tailer(Protocol):
-    """What can say how far it is behind the logs it reads."""
+    """What ProducerMetrics.watch() asks how far it is behind the logs it reads."""
 
     @property
     def behind_bytes(self) -> int:
@@ -206,13 +206,13 @@ class ProducerMetrics(ServiceMetrics):
         )
 
     def watch(self, tailer: Tailer) -> None:
-        """Show, at each scrape, how far a tailer is behind, whatever it waits for just then."""
+        """Show at each scrape how far a tailer is behind, even while it waits."""
         self._behind_bytes.set_function(lambda: tailer.behind_bytes)
         self._behind_seconds.set_function(lambda: tailer.behind_seconds)
         self._open_files.set_function(lambda: tailer.open_files)
 
     def tailing(self, *, is_tailing: bool) -> None:
-        """Say whether any log can be read."""
+        """Note whether any log can be read."""
         self._show("log", is_up=is_tailing)
 
     @property
@@ -319,12 +319,12 @@ class ConsumerMetrics(ServiceMetrics):
         self._collided.labels(table).inc()
 
     def delivered(self, messages: int, redelivered: int) -> None:
-        """Count messages, and those of them that had been delivered before."""
+        """Count messages, and how many of them had been delivered before."""
         self._delivered.inc(messages)
         self._redelivered.inc(redelivered)
 
     def stored(self, outcome: Outcome, read_at_ms: Sequence[int]) -> None:
-        """Count what a batch came to, and the time from each slice's reading to now."""
+        """Count a batch's outcome, and the time from each slice's reading to now."""
         for table, rows in outcome.stored.items():
             self._stored.labels(table).inc(rows)
         for reason, lines in outcome.rejected.items():
@@ -345,7 +345,7 @@ class ConsumerMetrics(ServiceMetrics):
 
 
 class DoctorMetrics(ServiceMetrics):
-    """What `datastream doctor --watch` tells."""
+    """What `datastream doctor --watch` shows."""
 
     def __init__(self) -> None:
         super().__init__("rabbitmq", "management")
@@ -363,9 +363,9 @@ class DoctorMetrics(ServiceMetrics):
         )
 
     def examined(self, checks: Mapping[str, bool], breaches: Mapping[tuple[str, str], int]) -> None:
-        """Show the checks by name, and how much is undone, by name and policy.
+        """Show the checks by name, and the number of breaches by name and policy.
 
-        Without any breaches it is not known, and what was known before stays.
+        With no breaches given they are not known, and those shown before stay.
         """
         self.alive()
         for check, is_ok in checks.items():
@@ -381,13 +381,13 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, metrics: ServiceMetrics) -> None:
         self.metrics = metrics
-        # Of a name with several addresses the first, which may be one of IPv6.
+        # The first of a name's addresses, which may be an IPv6 one.
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family, _, _, _, address = found[0]
         super().__init__((str(address[0]), port), _Handler)
 
     def handle_error(self, _request: object, _client_address: object) -> None:
-        """Say nothing of a client that hangs up; anything else is a bug in our code."""
+        """Ignore a client that hangs up; log anything else: it is a bug in our code."""
         error = sys.exception()
         if not isinstance(error, OSError):
             logger.error("A page could not be made", exc_info=error)
@@ -395,7 +395,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    #: Seconds after which a client that says nothing is left.
+    #: Seconds after which a client that says nothing is dropped.
     timeout = 10
 
     def do_GET(self) -> None:
@@ -421,14 +421,14 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_message(self, _format: str, *_args: object) -> None:
-        """Say nothing: a scrape every few seconds is no news."""
+        """Log nothing: a scrape every few seconds is no news."""
 
 
 @contextmanager
 def serve(metrics: ServiceMetrics, host: str, port: int) -> Iterator[int]:
-    """Serve the metrics while the body runs; give the port, which matters when `port` is 0.
+    """Serve the metrics while the body runs; yield the port, which matters when `port` is 0.
 
-    Raises ConfigError when the port cannot be had.
+    Raises ConfigError when the port is not available.
     """
     try:
         server = _Server(host, port, metrics)

@@ -1,6 +1,6 @@
 """The database: a session and its transactions.
 
-Of the library and the services only this module and inserts.py import PyMySQL. Works with MySQL 8.4
+In the library and the services only this module and inserts.py import PyMySQL. Works with MySQL 8.4
 and later and with MariaDB 10.11 and later.
 """
 
@@ -23,16 +23,16 @@ from datastream.tls import Unusable
 CONNECT_TIMEOUT = 5
 #: Seconds a statement may take. A batch takes some 50 ms; whatever takes this long hangs.
 READ_TIMEOUT = 60
-#: Seconds after which the server ends a session that says nothing, and with it the transaction of
-#: a client whose machine is gone: without it the redelivered batch waits for hours on its locks.
+#: Seconds after which the server ends a silent session, and with it the transaction of a client
+#: whose machine is gone: otherwise the redelivered batch waits for hours on its locks.
 SESSION_TIMEOUT = 20
 
-#: Strict, so that no value is ever changed to fit. Without NO_BACKSLASH_ESCAPES: the driver's
+#: Strict, so that no value is changed to fit. Without NO_BACKSLASH_ESCAPES: the driver's
 #: escape_string relies on backslashes, and under that mode would let an injection through.
 SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 
-#: The errors that speak of a row's data; trying again cannot help. Decided by number and not by
-#: exception class: 1292, 3140, 3819 and 4025 arrive as OperationalError, as lost connections do.
+#: The errors about a row's data; trying again cannot help. Told by number and not by exception
+#: class: 1292, 3140, 3819 and 4025 arrive as OperationalError, as lost connections do.
 #: Everything else, known or not, is an outage: a missing grant must not quarantine a whole log.
 DATA_ERRORS = frozenset({1048, 1264, 1265, 1292, 1366, 1406, 3140, 3819, 4025})
 #: A deadlock and a lock that took too long. The session is sound: only the batch is tried again.
@@ -123,7 +123,7 @@ Value = float | str | bytes | None | Sequence[int]
 
 
 def explained(error: pymysql.MySQLError) -> str:
-    """Return an error as the server's number and words, and then what to do where that is known."""
+    """Return the server's error number and words, and what to do about it where that is known."""
     match error.args:
         case (int(code), words):
             hint = HINTS.get(code)
@@ -132,10 +132,10 @@ def explained(error: pymysql.MySQLError) -> str:
 
 
 def connect(settings: MysqlSettings, **options: Any) -> Any:
-    """Return a new connection of the driver's, with its own `options`.
+    """Return a new connection of the driver, opened with its `options`.
 
-    Raises Unavailable where the password's file cannot be read, or where TLS is on and cannot be
-    had, and what the driver raises for the rest.
+    Raises Unavailable where the password's file cannot be read or TLS is on and fails, and what
+    the driver raises for anything else.
     """
     try:
         return pymysql.connect(
@@ -145,8 +145,8 @@ def connect(settings: MysqlSettings, **options: Any) -> Any:
             password=settings.password.read(),
             database=settings.database,
             charset="utf8mb4",
-            # With a context the driver insists on TLS. With none it takes what the server offers
-            # and verifies nothing; caching_sha2_password counts on that.
+            # With a context the driver insists on TLS. Without one it takes what the server offers
+            # and verifies nothing; caching_sha2_password relies on that.
             ssl=None if settings.tls is None else settings.tls.context(),
             **options,
         )
@@ -166,7 +166,7 @@ def connect(settings: MysqlSettings, **options: Any) -> Any:
 
 
 def _tls_failure(error: pymysql.MySQLError, settings: MysqlSettings) -> Unavailable | None:
-    """Return a failure to speak TLS in words; None when the error is another one."""
+    """Return a TLS failure in words; None when the error is another one."""
     tls = settings.tls
     if tls is None:
         return None
@@ -186,26 +186,26 @@ def _no_session(settings: MysqlSettings, why: str, reason: str) -> Unavailable:
 
 
 class Session:
-    """One connection, opened when it is needed and opened again when it was lost."""
+    """One connection, opened when it is needed and again after it was lost."""
 
     def __init__(self, settings: MysqlSettings, name: str) -> None:
         self._settings = settings
         self._name = name
         self._connection: Any = None
         self._used_at = 0.0
-        #: How many connections have ended: what was seen through one may not be so in the next,
-        #: which may be to another server.
+        #: How many connections have ended: what one has seen may not hold for the next, which may
+        #: be to another server.
         self.ended = 0
         #: The longest statement that the server takes.
         self._most_bytes = 0
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Give a transaction; commit it at the end, roll it back when the body raises.
+        """Yield a transaction; commit it at the end, roll it back when the body raises.
 
-        Raises RowRefused when the server refuses a value, Unavailable for every other failure,
-        the commit's included: then it may hold or not, and the same rows must be
-        stored again, which changes nothing where they were.
+        Raises RowRefused when the server refuses a value, Unavailable for every other failure.
+        A commit that fails may hold or not: the same rows must be stored again, which changes
+        nothing where they are there.
         """
         with self._translated():
             self._open()
@@ -241,7 +241,7 @@ class Session:
             sql_mode=SQL_MODE,
             init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             connect_timeout=CONNECT_TIMEOUT,
-            # Until it is greeted and let in, which the other end may never say.
+            # Until the server has greeted us and let us in, which it may never do.
             read_timeout=CONNECT_TIMEOUT,
             write_timeout=READ_TIMEOUT,
             program_name=self._name,
@@ -281,7 +281,7 @@ class Session:
 
 def _lost(error: pymysql.MySQLError) -> str:
     """Return how a connection was lost: `timeout` while a statement ran, else `connection`."""
-    # The driver says both with the same numbers, and keeps the cause as the context only.
+    # The driver gives both the same numbers, and keeps the cause only as the context.
     is_slow = error.args[:1] != (CR.CR_CONN_HOST_ERROR,) and isinstance(
         error.__context__, TimeoutError
     )
@@ -298,8 +298,7 @@ class Transaction:
     def insert(self, insert: Insert, rows: Sequence[Sequence[object]]) -> int:
         """Add rows, in as many statements as it takes, and return how many were affected.
 
-        With `ON DUPLICATE KEY UPDATE key = key` a new row counts one and one that was there counts
-        none.
+        With `ON DUPLICATE KEY UPDATE key = key` a new row counts 1 and an existing one 0.
         """
         return sum(map(self._insert, insert.statements(rows)))
 
@@ -308,7 +307,7 @@ class Transaction:
         # The server counts a byte for the command.
         if len(query) >= self._most_bytes:
             if len(statement.rows) == 1:
-                # As the server does, if the connection does not break before it can say so.
+                # As the server would, if the connection did not break before it can say so.
                 raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, f"{len(query)} bytes")
             return sum(map(self._insert, statement.halves()))
         affected: int = self._cursor.execute(query)
@@ -342,15 +341,14 @@ INSERT_STREAMS = Insert(
 )
 
 
-#: Keys that a statement asks for: a server may take a longer list for another kind of query.
+#: Keys that a statement asks for: a server may plan a query with a longer list differently.
 KEYS_AT_ONCE = 500
 
 
 class Vanished(Unavailable):
-    """Rows that this process has written, or seen, are there no longer: the database was set back.
+    """Rows that this process has written or seen are gone: the database was set back.
 
-    An older backup, or a replica that was behind and is now the server. What remembers having
-    written them must forget it.
+    To an older backup, or to a replica that was behind. All that remembers them must forget them.
     """
 
     def __init__(self, table: str) -> None:
@@ -366,7 +364,7 @@ def assert_there(
 ) -> None:
     """Raise Vanished unless the table has a row for each of the keys.
 
-    Read in the transaction that stores rows which name them: until it ends the table cannot be
+    Call it in the transaction that stores rows naming them: until that ends the table cannot be
     dropped. `query` counts the rows whose keys are in a list, `%s`.
     """
     asked = list(keys)
@@ -404,10 +402,10 @@ class StreamLog:
         self._written |= new.keys()
 
     def assert_there(self, transaction: Transaction, streams: Iterable[Stream]) -> None:
-        """Raise Vanished unless the table has each of the streams still."""
+        """Raise Vanished unless the table still has each of the streams."""
         keys = {stream.stream_id for stream in streams}
         assert_there(transaction, "log_stream", self.COUNT, keys)
 
     def forget(self) -> None:
-        """Take nothing for written any more."""
+        """Forget which streams are written."""
         self._written.clear()

@@ -21,7 +21,7 @@ READABLE = frozenset({"gzip", "xz", "bzip2", "zstd"})
 #: How many of a file's first bytes packing_of() looks at.
 HEAD_BYTES = 512
 
-#: More than the magic numbers, where these are short: a plain log may begin with any two bytes.
+#: More than the magic numbers where those are short: a plain log may begin with any two bytes.
 _MAGICS = {
     # Method deflate, and none of the reserved flags.
     "gzip": re.compile(rb"\x1f\x8b\x08[\x00-\x1f]", re.DOTALL),
@@ -59,18 +59,18 @@ _BEGINNINGS = {
 }
 _SUFFIXES = {".gz": "gzip", ".xz": "xz", ".bz2": "bzip2", ".zst": "zstd"}
 
-#: Bytes of the packed file that are read at once, and of plain text that are unpacked at least.
+#: Bytes of the packed file read at once, and the least bytes of plain text unpacked at once.
 _CHUNK = 64 * 1024
 _LEAST = 64 * 1024
 #: Bytes of memory that the data may ask for: enough for `xz -9` and for `zstd --ultra -22`, which
-#: ask for the most unless told a size. Of zstd the library's own limit is as high.
+#: ask for the most unless told a size. For zstd the library's own limit is as high.
 _MOST_MEMORY = 160 * 1024**2
-#: Zeros may follow a member, as on tapes: a multiple of so many.
+#: Zeros may follow a member, as on tapes: a multiple of this many.
 _PADDING = {"gzip": 1, "xz": 4}
 
 
 class Damaged(OSError):
-    """What is packed cannot be unpacked: a checksum is wrong, or what follows is no member."""
+    """The file cannot be unpacked: a checksum is wrong, or what follows is no member."""
 
 
 class CutShort(OSError):
@@ -80,8 +80,8 @@ class CutShort(OSError):
 def packing_of(head: bytes, name: str = "") -> str | None:
     """Return the name of the packing that a file is in; None for plain text.
 
-    `head` is its first HEAD_BYTES bytes, or all there are. The magic decides, not the name: that
-    counts where the file is too short for a magic yet, and for brotli, which has none.
+    `head` is its first HEAD_BYTES bytes, or all there are. The magic decides; the name does only
+    where the file is still too short for a magic, and for brotli, which has none.
     """
     for packing, magic in _MAGICS.items():
         if magic.match(head):
@@ -92,23 +92,23 @@ def packing_of(head: bytes, name: str = "") -> str | None:
         for suffix, packing in _SUFFIXES.items():
             if name.endswith(suffix) and _may_begin(head, packing):
                 return packing
-    # `.br` is a country, too: the log of a site there is text.
+    # `.br` is also a country: the log of a site there is text.
     return "brotli" if name.endswith(".br") and not _is_text(head) else None
 
 
 def _may_begin(head: bytes, packing: str) -> bool:
-    """Say whether a member may begin so, as far as there is anything of it."""
+    """Return whether a member may begin so, as far as it is there."""
     return any(head.startswith(b) or b.startswith(head) for b in _BEGINNINGS[packing])
 
 
 def _is_text(head: bytes) -> bool:
-    """Say whether bytes may be the beginning of a plain log that somebody named `.br`."""
+    """Return whether bytes may be the beginning of a plain log that is named `.br`."""
     text = head.decode(errors="surrogateescape")[:-3]  # the last character may be cut
     return all(character.isprintable() or character in "\t\r\n" for character in text)
 
 
 class _Decoder(Protocol):
-    """What unpacks one member, as bz2, lzma and zstd have it."""
+    """Unpacks one member: the interface of bz2, lzma and zstd."""
 
     @property
     def eof(self) -> bool: ...
@@ -120,7 +120,7 @@ class _Decoder(Protocol):
 
 
 class _Gzip:
-    """The same for gzip: zlib has no such object that is public."""
+    """The same for gzip: zlib has no such public class."""
 
     def __init__(self) -> None:
         self._inflate = zlib.decompressobj(wbits=31)
@@ -136,7 +136,7 @@ class _Gzip:
 
     def decompress(self, data: bytes | memoryview, max_length: int) -> bytes:
         unpacked = self._inflate.decompress(self._inflate.unconsumed_tail + data, max_length)
-        # There may be more in the decoder itself, too.
+        # The decoder itself may hold more.
         self.needs_input = len(unpacked) < max_length
         return unpacked
 
@@ -169,8 +169,8 @@ class _Members:
         #: Where the member at hand begins, and how many plain bytes of it were returned.
         self._begin = 0
         self._returned = 0
-        #: How many of those are about to be unpacked once more; and the offsets in which there is
-        #: damage, which are unpacked byte by byte.
+        #: How many of those must be unpacked once more; and the damaged offsets, which are
+        #: unpacked byte by byte.
         self._again = 0
         self._damaged = range(0)
 
@@ -233,9 +233,9 @@ class _Members:
             raise Damaged(errno.EIO, f"{words}: {error}") from error
 
     def _unpack_again(self) -> None:
-        """Return to the beginning of the member: what the last block holds before the damage.
+        """Return to the beginning of the member, to get what a block holds before the damage.
 
-        An error takes with it what the decoder made of a block up to there.
+        A decoder that raises loses what it had unpacked of the block.
         """
         self._damaged = self._block
         self._again = self._returned
@@ -244,7 +244,7 @@ class _Members:
         self._offset = self._begin
 
     def _fill(self) -> bool:
-        """Have some bytes to unpack; say whether there are any. Raises OSError."""
+        """Read some bytes to unpack; return whether there are any. Raises OSError."""
         if not self._input:
             self._raw.seek(self._offset)
             self._input = memoryview(self._raw.read(_CHUNK))
@@ -281,10 +281,10 @@ class PackedFile:
     def read(self, offset: int, length: int) -> bytes:
         """Return up to `length` plain bytes from `offset` on; fewer only at the end.
 
-        None are left when all that the file holds now was read, and its checksums are right. Raises
-        CutShort where a member has no end, and Damaged where it is that, in the read that
-        begins there: the one before returns what could be unpacked. Bytes just before damage may be
-        wrong, since a checksum comes last. A smaller offset than was reached means to start again.
+        Empty when all that the file holds now was read, and its checksums are right. Raises
+        CutShort where a member has no end, and Damaged where one is damaged, in the read that
+        begins there: the read before returns what could be unpacked. Bytes just before damage may
+        be wrong, since a checksum comes last. An offset before the last read starts again.
         """
         if offset < self._position:
             self._rewind()
@@ -310,7 +310,7 @@ class PackedFile:
         self._damage: str | None = None
 
     def _fill(self, wanted: int) -> bool:
-        """Have some bytes to return; say whether there are any. Raises OSError."""
+        """Unpack some bytes to return; return whether there are any. Raises OSError."""
         if self._damage is not None:
             raise Damaged(errno.EIO, self._damage)
         if not self._plain:

@@ -1,8 +1,8 @@
-"""Takes addresses and query strings out of lines, whatever their format, whether they parse or not.
+"""Removes addresses and query strings from lines of any format, whether they parse or not.
 
-A line is bytes here, and stays as long as nothing is found in it: no format is needed. What is an
-address is decided by its spelling and its neighbours: `192.0.2.7`, `2001:db8::7`, either with a
-port, in brackets, in lists, after `client: ` or in quotes; not the version in `Chrome/120.0.0.0`.
+A line is bytes here, and stays as it is unless something is found in it. Its spelling and its
+neighbours tell what is an address: `192.0.2.7`, `2001:db8::7`, either with a port, in brackets, in
+lists, after `client: ` or in quotes; not the version in `Chrome/120.0.0.0`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hashlib import blake2b, sha256
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton  # converts, opens nothing
 from typing import TypeAlias
 
-#: From an address, 4 or 16 bytes, to what is kept in its place, 4 or 16 bytes.
+#: From an address, 4 or 16 bytes, to what is kept instead, 4 or 16 bytes.
 Disguise: TypeAlias = Callable[[bytes], bytes]
 
 #: IPv6 addresses for use within a site (RFC 4193): no visitor on the internet has one.
@@ -23,8 +23,8 @@ _LOCAL = b"\xfd"
 #: The longest text of an address.
 _LONGEST = 45
 
-#: Digits and dots, with nothing at either end that would make them part of something longer. What
-#: stands before them may be an escape that ends in a digit: `\x22`, `\u0022`, `\n`, `%20`.
+#: Digits and dots, with nothing at either end that would make them part of something longer. An
+#: escape that ends in a digit may precede them: `\x22`, `\u0022`, `\n`, `%20`.
 _IPV4 = re.compile(
     rb"""
     [0-9]
@@ -39,17 +39,17 @@ _IPV4 = re.compile(
     """,
     re.VERBOSE,
 )
-#: All neighbouring bytes that IPv6 is written with, of which one is a colon.
+#: All neighbouring bytes that IPv6 is written with, at least one a colon.
 _RUN = re.compile(rb"(?<![0-9A-Fa-f.])[0-9A-Fa-f.]*+:[0-9A-Fa-f:.]*+")
 _HEX = re.compile(rb"[0-9A-Fa-f]+")
 #: The name before a version, as user agents write it: `Chrome/`, but not `/whois/`.
 _PRODUCT = re.compile(rb"(?<![0-9A-Za-z_/.:+!-])[A-Za-z][0-9A-Za-z_+!-]*+/")
 _LONGEST_PRODUCT = 48
-#: What could be the beginning of an address, at the end of a line that was cut.
+#: What may be the beginning of an address, at the end of a line that was cut.
 _FRAGMENT = re.compile(rb"[0-9A-Fa-f.:]+\Z")
 
-#: A value in quotes, an escaped quote, or a query outside of quotes. A quote that something
-#: follows directly is one that a client sent; one that does not end is that of a line that was cut.
+#: A value in quotes, an escaped quote, or a query outside of quotes. A client sent a quote that
+#: something follows directly; a quote that does not end is in a line that was cut.
 _VALUE = rb"""
     " (?P<value> (?: [^"\\]++ | \\. | " (?! [\s,;)\]}>|] | :(?!:) %(at_end)s ) )*+ ) (?P<end> "? )
     | \\["\\]
@@ -59,7 +59,7 @@ _VALUES = re.compile(_VALUE % {b"at_end": rb"| \Z"}, re.VERBOSE | re.DOTALL)
 _VALUES_OF_CUT = re.compile(_VALUE % {b"at_end": b""}, re.VERBOSE | re.DOTALL)
 #: A query among other words: up to white space, or to a comma that white space follows.
 _QUERY = re.compile(rb"\?(?:[^\s,]++|,(?!\s))*+")
-#: What is a request's target, or a URL, up to its question mark: at most a method before it.
+#: A request's target, or a URL, up to its question mark: at most a method before it.
 _TARGET = re.compile(rb"(?:[^ /]+ )?[^ ]*")
 _VERSION = re.compile(rb" HTTP/[0-9.]{1,8}\Z")
 
@@ -72,9 +72,9 @@ def truncated(client: bytes) -> bytes:
 
 
 def hashed(key: str) -> Disguise:
-    """Return what puts an IPv6 address of fd00::/8 in an address's place, always the same one.
+    """Return a disguise that replaces an address with one of fd00::/8, always the same one.
 
-    Without the key the address cannot be found again by trying all of them.
+    Without the key the address cannot be found by trying all of them.
     """
     secret = sha256(key.encode()).digest()
 
@@ -86,9 +86,9 @@ def hashed(key: str) -> Disguise:
 
 
 def but_hashes(disguise: Disguise) -> Disguise:
-    """Return the disguise for what may have been hashed before: an address of fd00::/8 is kept.
+    """Return the disguise for what may be hashed already: it keeps an address of fd00::/8.
 
-    Not for what comes from a log: a visitor within a site may have such an address.
+    Not for lines of a log: a visitor within a site may have such an address.
     """
     return lambda client: (
         client if len(client) == 16 and client.startswith(_LOCAL) else disguise(client)
@@ -98,7 +98,7 @@ def but_hashes(disguise: Disguise) -> Disguise:
 class LineDisguise:
     """Disguises addresses in a line, and drops its query strings; either may be off.
 
-    Applied to its own result it changes nothing; but see but_hashes(). Takes time in proportion to
+    Applied to its own result it changes nothing, but see but_hashes(). Its time is proportional to
     the line's length.
     """
 
@@ -116,8 +116,8 @@ class LineDisguise:
     def __call__(self, line: bytes, *, is_cut: bool = False) -> bytes:
         """Return a line, without its newline, as it may be kept.
 
-        `is_cut`: the line goes on where it ends here. Then what may be the first half of an
-        address, or more, is dropped from its end.
+        `is_cut`: the line is the beginning of a longer one. Then what may be a part of an address
+        is dropped from its end.
         """
         if self._drops_queries and b"?" in line:
             values = _VALUES_OF_CUT if is_cut else _VALUES
@@ -143,7 +143,7 @@ class LineDisguise:
             return found[0]
         if b":" not in disguised:
             return disguised
-        # IPv6 in the place of IPv4, which a port, a key or an escape would run into.
+        # IPv6 instead of IPv4, which a port, a key or an escape would run into.
         before, after = text[max(0, begin - 2) : begin], text[end : end + 2]
         is_run_into = (
             before == b"//"
@@ -165,9 +165,9 @@ class LineDisguise:
         skipped = _skipped(before, run)
         if (whole := self._in_run(before, run, skipped, after)) is not None:
             return whole
-        # Not one address: those between addresses of IPv4, which are seen to later.
+        # Not one address: what is between addresses of IPv4, which are replaced later.
         if skipped > 0:
-            # What belongs to the word or the escape before would hide an address that follows it.
+            # A part of the word or escape before would hide an address that follows it.
             run, before, skipped = run[skipped:], (before + run[:skipped])[-2:], 0
         passed = found[0][: len(found[0]) - len(run)]
         parts, at = [], 0
@@ -182,7 +182,7 @@ class LineDisguise:
         return b"".join((passed, *parts, last))
 
     def _in_run(self, before: bytes, run: bytes, skipped: int, after: bytes) -> bytes | None:
-        """Return a run with the one address that it is but for its ends; None when it is none."""
+        """Return a run with the one address within it disguised; None when there is none."""
         if skipped < 0:
             return None
         if run[skipped : skipped + 1] == b":" and run[skipped + 1 : skipped + 2] != b":":
@@ -205,9 +205,9 @@ class LineDisguise:
 
 
 def skeleton(line: bytes) -> bytes:
-    """Return what is the same of a line and of that line disguised, in whichever way.
+    """Return what a line and the same line disguised, in any way, have in common.
 
-    Without its query strings, and with a mark in the place of each address.
+    It is the line without its query strings, with a mark for each address.
     """
     return _skeleton(line).replace(b"[\0]", b"\0")
 
@@ -228,7 +228,7 @@ def _without_query(found: re.Match[bytes]) -> bytes:
 
 
 def _skipped(before: bytes, run: bytes) -> int:
-    """Return how many bytes of a run belong to what is before it: a word, or an escape.
+    """Return how many bytes of a run belong to the word or escape before it.
 
     -1 when no address follows, as in `Some::Module`.
     """
@@ -248,7 +248,7 @@ def _skipped(before: bytes, run: bytes) -> int:
 
 
 def _is_version(text: bytes, begin: int) -> bool:
-    """Say whether what begins there is a product's version, and no address."""
+    """Return whether what begins at an offset is a product's version, and no address."""
     if text[begin - 1 : begin] == b"/":
         start = max(0, begin - _LONGEST_PRODUCT)
         found = _PRODUCT.search(text, start, begin)

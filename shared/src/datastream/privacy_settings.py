@@ -1,4 +1,4 @@
-"""The settings PRIVACY_*: what is not kept of a line, and from where on."""
+"""The settings PRIVACY_*: what of a line is not kept, and from which step on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datastream.privacy import Disguise, LineDisguise
 
 @dataclass(frozen=True)
 class PrivacySettings:
-    """What is kept of addresses and of query strings."""
+    """What is kept of addresses and query strings."""
 
     addresses: str
     key: str | None = field(repr=False)
@@ -33,7 +33,7 @@ class PrivacySettings:
 
     @property
     def disguise(self) -> Disguise | None:
-        """What is put in an address's place; None where addresses are kept."""
+        """What replaces an address; None where addresses are kept."""
         if self.addresses == "truncated":
             return privacy.truncated
         if self.addresses == "hashed" and self.key is not None:
@@ -42,7 +42,7 @@ class PrivacySettings:
 
     @property
     def line_disguise(self) -> LineDisguise | None:
-        """The same for whole lines, query strings included; None where all is kept."""
+        """The same for whole lines and their query strings; None where all is kept."""
         disguise = self.disguise
         if disguise is None and not self.drops_queries:
             return None
@@ -50,7 +50,7 @@ class PrivacySettings:
 
 
 def is_before_lake(env: Environment) -> bool:
-    """Say whether lines are disguised before they are published, not by the clean consumer alone.
+    """Return whether lines are disguised before they are published, not only by clean consumers.
 
     Raises ConfigError.
     """

@@ -1,6 +1,6 @@
 """Exits with 0 when the service beside it is ready: `python3 -m datastream.ready`.
 
-The health check of the images: a service that consumes or tails, and is not merely alive.
+The health check of the images: the service consumes or tails, and is not merely alive.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the broker refuses, in its own words, and what a person does about it."""
+"""What the broker refuses, in its own words, and what to do about it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def told(code: int, text: str) -> str:
 
 
 def within(words: str) -> tuple[int, str] | None:
-    """Return code and text of the broker's refusal that pika's words hold, None if they do not."""
+    """Return code and text of the refusal in pika's words, None if they hold none."""
     match = _WITHIN.search(words)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""The one retry policy: named errors, exponential backoff with jitter, a bound, a log line."""
+"""The one retry policy: named errors, exponential backoff with jitter, a limit, a log line."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ logger = logging.getLogger(__name__)
 #: Seconds: the first wait, and the longest. Recovery is noticed within the longest.
 FIRST_WAIT = 0.1
 LONGEST_WAIT = 5.0
-#: A dependency that stays away is told again this often (seconds) and not at every attempt; when
-#: the cause is another one than before, at once.
+#: Seconds after which a dependency that stays away is logged again; at once when the cause changes.
 TELL_EVERY = 60.0
 
 
@@ -29,15 +28,15 @@ def retrying(
     wait: Callable[[float], None] | None = None,
     observe: Callable[[str, float], None] = lambda _reason, _lasted: None,
 ) -> tenacity.Retrying:
-    """Return a policy that calls again whatever raises Unavailable.
+    """Return a policy that calls a function again while it raises Unavailable.
 
-    `what` names the dependency in log lines. It stops, and lets the last Unavailable out, when
+    `what` names the dependency in log lines. It stops, and raises the last Unavailable, when
     `until` is set; no attempt begins later than `give_up_after` seconds after the first. It waits
     by `wait(seconds)`, by default on `until`, so that a request to stop ends the wait.
     `observe(reason, lasted)` is called before each wait, with the seconds since the first failure.
     """
-    #: When each cause was told last, in seconds since the first attempt. One reason has several:
-    #: a broker closes a channel for a right that is missing and for a queue that is.
+    #: When each cause was last logged, in seconds since the first attempt. One reason has several:
+    #: a broker closes a channel for a missing right and for a missing queue.
     told_at: dict[tuple[str, str], float] = {}
     failed_at = 0.0
 
@@ -50,8 +49,8 @@ def retrying(
             told_at.clear()
             failed_at = elapsed
         observe(reason, elapsed - failed_at)
-        # Numbers are of ports, sizes and sessions: they make no other cause. Nor does it matter at
-        # which step a connection fails to a server that is going or coming.
+        # Numbers are of ports, sizes and sessions: they make no other cause. Nor does the step at
+        # which a connection to a stopping or starting server fails.
         cause = reason, "" if reason == "connection" else re.sub(r"\d+", "", str(error))
         if cause not in told_at or elapsed - told_at[cause] >= TELL_EVERY:
             told_at[cause] = elapsed

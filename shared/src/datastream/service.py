@@ -24,13 +24,12 @@ logger = logging.getLogger(__name__)
 Opened = TypeVar("Opened")
 T = TypeVar("T")
 
-#: Seconds after which no attempt to store a message begins any more, counted from its delivery,
-#: and what is left of the broker's time for the last one to end: its connections and statements
-#: may all hang.
+#: Seconds after a message's delivery from which no attempt to store it begins, and the rest of the
+#: broker's time for the last one to end: its connections and statements may all hang.
 LAST_ATTEMPT = 5 * 60.0
 PATIENCE = CONSUMER_TIMEOUT - LAST_ATTEMPT
 
-#: Seconds between two sessions: one that ends as soon as it is used must not burn the deliveries
+#: Seconds between two sessions: one that ends as soon as it is used must not use up the deliveries
 #: of its messages in a moment.
 PAUSE = 1.0
 
@@ -38,8 +37,8 @@ PAUSE = 1.0
 def start(name: str, run: Callable[[Environment], int]) -> int:
     """Run a service on the settings of this process and return its exit code.
 
-    Wrong settings are one line that names the setting, and exit code 78 (EX_CONFIG). A build that
-    crashes on slice after slice ends with 70 (EX_SOFTWARE).
+    A wrong setting gives one line that names it, and exit code 78 (EX_CONFIG). A build that
+    crashes on slice after slice gives 70 (EX_SOFTWARE).
     """
     try:
         return run(Environment.load())
@@ -62,7 +61,7 @@ def keep_session(
 ) -> None:
     """Open a session with the broker and use it; when it ends, open another, until `stop` is set.
 
-    Returns when `use` does. Every failure named Unavailable is waited out.
+    Returns when `use` does. Waits and tries again after every Unavailable.
     """
     policy = retrying(
         "RabbitMQ",
@@ -112,9 +111,9 @@ def run_consumer(
 ) -> None:
     """Consume a queue into a store until `stop` is set, through every outage of either side.
 
-    While the database is away the session and the batch are kept, and the batch is stored again in
-    place; PATIENCE seconds after their delivery messages go back to the queue, and none is taken
-    before the database answers. So an outage costs a message one delivery at most. Raises Broken.
+    While the database is away the session and the batch are kept, and storing the batch is retried;
+    PATIENCE seconds after their delivery messages go back to the queue, and none is taken before
+    the database answers. So an outage costs a message one delivery at most. Raises Broken.
     """
     patient = _PatientStore(store, metrics, stop)
 
@@ -147,7 +146,7 @@ class _PatientStore(Generic[T]):
         """Commit a batch, delivered at `since` by the monotonic clock. Raises Unavailable."""
         left = since + PATIENCE - time.monotonic()
         if left <= 0:
-            # The ones before it took that long. An attempt might not end in the broker's time.
+            # The batches before took that long. An attempt might not end in the broker's time.
             raise Unavailable("held for too long, given back before it takes it", "held")
         with self._metrics.store_seconds.time():
             outcome = self._retrying(left)(self._store_or_halve, items)
@@ -160,7 +159,7 @@ class _PatientStore(Generic[T]):
         except Unavailable as error:
             if error.reason != "timeout" or len(items) < 2:
                 raise
-            # All of it again would take as long: the server may be slow rather than away.
+            # The whole batch would take as long again: the server may be slow rather than away.
             middle = len(items) // 2
             return self._store.store(items[:middle]) + self._store.store(items[middle:])
 

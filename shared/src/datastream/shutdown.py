@@ -13,7 +13,7 @@ from types import FrameType
 
 logger = logging.getLogger(__name__)
 
-#: Seconds from the request to stop until the process leaves whatever it waits for. Below the 10
+#: Seconds from the request to stop until the process ends, whatever it waits for. Below the 10
 #: seconds that container engines grant.
 GRACE = 8.0
 
@@ -32,17 +32,17 @@ class Stop(threading.Event):
 
 @contextmanager
 def stop_on_signals(*, has_end: bool = False) -> Iterator[Stop]:
-    """Give an event that SIGTERM or SIGINT sets; leave within GRACE seconds of it.
+    """Yield an event that SIGTERM or SIGINT sets; end the process within GRACE seconds of it.
 
-    The first signal asks: a thread sets the event, and the handlers from before are back, so that a
-    second one ends the process at once. A dependency that hangs cannot hold the process
-    back: what is unconfirmed or unacknowledged then is sent or delivered again at the next start.
-    A process that leaves so ends with 0, or, where its work has an end (`has_end`) that it has
-    not reached, with 128 + signal.
+    On the first signal a thread sets the event and the earlier handlers are restored, so that a
+    second one ends the process at once. A dependency that hangs cannot hold the process back: what
+    is unconfirmed or unacknowledged then is sent or delivered again at the next start. Such a
+    process ends with 0, or, where its work has an end (`has_end`) not yet reached, with
+    128 + signal.
     """
     stop = Stop()
-    # An event has a lock, which the thread that a signal interrupts may hold just then: it would
-    # wait for itself. A SimpleQueue may be written to at any moment.
+    # An event has a lock, which the thread that a signal interrupts may hold: it would wait for
+    # itself. A SimpleQueue may be written to at any moment.
     asked: SimpleQueue[int] = SimpleQueue()
     done = threading.Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}

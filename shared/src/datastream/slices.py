@@ -10,30 +10,30 @@ from datastream.errors import NotASlice
 from datastream.streams import Stream
 
 #: The newest version of the envelope. Consumers read this one and the one before, so that an
-#: upgrade with messages in the queue is safe. Version 2 is written for disguised lines alone: who
-#: has none needs no newer consumer.
+#: upgrade with messages in the queue is safe. Version 2 is written for disguised lines only:
+#: without those no newer consumer is needed.
 ENVELOPE_VERSION = 2
 
 #: Bits of a line's flags. The last line of a file that has no newline:
 UNTERMINATED = 1
 #: The head of a line that was longer than the limit:
 TRUNCATED = 2
-#: A line as it may be kept, without addresses or query strings; its length need not be the line's.
+#: A line without addresses or query strings; its length may differ from that in the file.
 DISGUISED = 4
 
-#: A line that may go on where it ends here; it is alone in its slice.
+#: A line that may be only a beginning; it is alone in its slice.
 INCOMPLETE = UNTERMINATED | TRUNCATED
 
-#: The greatest number that a header can hold.
+#: The largest number that a header can hold.
 GREATEST = 2**63 - 1
 
-#: The most that one slice holds, and that a producer can be set to put into one: so what a message
-#: takes of a consumer's memory, and of the length of a statement, has a bound.
+#: The most that one slice holds, and that a producer can be set to put into one: this bounds a
+#: consumer's memory and the length of a statement.
 MOST_BYTES = 1024**2
 MOST_LINES = 4_000
 
-#: The most characters of each text, and the greatest of each number. A slice beyond them would
-#: have no row in log_stream.
+#: The most characters of each text, and the largest value of each number. A slice beyond them
+#: would have no row in log_stream.
 HEADER_LIMITS = {"source": 255, "host": 255, "path": 1024, "format": 4096}
 _NUMBERS = {
     "version": GREATEST,
@@ -63,21 +63,21 @@ class Slice:
     flags: int
     #: When it was read from the file: milliseconds since the epoch.
     read_at_ms: int
-    #: A person chose its format anew: rows that the same parser made under another one give way.
+    #: A person chose another format: it replaces rows that the same parser made under the old one.
     reformat: bool = False
-    #: How long each line is in its stream, in bytes, where that is not how long it is here.
+    #: The length of each line in its stream, in bytes; None where it is the same here.
     lengths: tuple[int, ...] | None = None
 
     @property
     def end(self) -> int:
-        """The byte offset in the stream behind the last line: that of its newline."""
+        """The byte offset in the stream after the last line: that of its newline."""
         if self.lengths is None:
             return self.position + len(self.body)
         return self.position + sum(self.lengths) + self.lines - 1
 
     @property
     def message_id(self) -> str:
-        """A name for log lines and for people: the stream and the position."""
+        """A name for log lines and for people: the stream and the offset."""
         return f"{self.stream.stream_id:016x}-{self.position}"
 
     def numbered(self) -> Iterator[tuple[int, bytes]]:
@@ -129,10 +129,10 @@ class Slice:
             "path": stream.path,
             "format": stream.format,
             "generation": stream.generation,
-            # Left out as a rule, and no reason for another version: who does not know it parses
-            # the lines all the same.
+            # Usually left out, and no reason for another version: a consumer that does not know it
+            # parses the lines all the same.
             **({"reformat": 1} if self.reformat else {}),
-            # As text: each is a few bytes of the one frame that all headers must fit into.
+            # As text, which is short: all headers must fit into one frame.
             **({} if self.lengths is None else {"lengths": " ".join(map(str, self.lengths))}),
         }
 
@@ -178,7 +178,7 @@ def _lengths(headers: Mapping[str, object], lines: int) -> tuple[int, ...] | Non
     if "lengths" not in headers:
         return None
     text = headers["lengths"]
-    # Of each at most 7 digits: of a longer line no more is read.
+    # At most 7 digits each: no more is read of a longer line.
     if not isinstance(text, str) or not re.fullmatch("[0-9]{1,7}(?: [0-9]{1,7})*+", text):
         raise NotASlice("the header lengths is not numbers with a space between them")
     lengths = tuple(map(int, text.split(" ")))

@@ -16,7 +16,7 @@ class Stream:
     source: str
     #: The machine that read it; for people, not part of the identity.
     host: str
-    #: The configured path: rotated siblings (`access.log.1`) count as their log (`access.log`).
+    #: The configured path: rotated files (`access.log.1`) count as their log (`access.log`).
     path: str
     #: The format its lines are in, as datastream.parsing.parser_for() reads it.
     format: str
@@ -27,8 +27,8 @@ class Stream:
 def stream_id(source: str, path: str, first_line: bytes, generation: int) -> int:
     """Return the 64-bit id of a stream: the same for the same log, on any machine, in any run.
 
-    It is a hash and not a number handed out, so that a log which is read again after its
-    checkpoint was lost gives its lines the keys they already have.
+    It is a hash and not a sequence number, so that a log which is read again after its checkpoint
+    was lost gives its lines the keys they already have.
     """
     digest = blake2b(digest_size=8)
     for part in (source.encode(), path.encode(errors="surrogateescape"), first_line):

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-#: OpenSSL's numbers for a certificate that is in order, but for another name or address.
+#: OpenSSL's numbers for a valid certificate of another name or address.
 WRONG_NAME = frozenset({62, 64})
-#: For a chain that ends at no CA of ours, or at one that has but the name of a CA of ours.
+#: For a chain that ends at no CA of ours, or at one that only has the name of a CA of ours.
 UNKNOWN_CA = frozenset({2, 7, 18, 19, 20, 21, 30})
 NOT_YET_VALID, EXPIRED = 9, 10
 
@@ -26,14 +26,14 @@ OURS_REFUSED = frozenset(
         "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
     }
 )
-#: And when it asked for one and got none. TLS 1.2 has no word of its own for that.
+#: And when it asked for one and got none. TLS 1.2 has no alert for that.
 OURS_MISSING = frozenset({"TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_HANDSHAKE_FAILURE"})
-#: What OpenSSL calls an answer that is no TLS, by its version.
+#: OpenSSL's names for an answer that is no TLS; they depend on its version.
 NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 
 
 class Unusable(Exception):
-    """The files make no context; the message is one line that names the setting."""
+    """The files cannot be used; the message is one line that names the setting."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,8 @@ class TlsSettings:
     def context(self) -> ssl.SSLContext:
         """Return a context for one connection, from the files as they are now.
 
-        Each connection has its own, so that a certificate that was renewed is used at the next.
-        Raises Unusable.
+        Each connection has its own, so that the next one uses a renewed certificate. Raises
+        Unusable.
         """
         for name, path in (("CA", self.ca), ("CERT", self.cert), ("KEY", self.key)):
             if path is not None:
@@ -79,7 +79,7 @@ class TlsSettings:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 return self._not_trusted(cause, host)
         # From TLS 1.3 on the server judges our certificate after the handshake, when the clients
-        # keep no more of the error than its text.
+        # keep only the text of the error.
         found = re.search(r"\[SSL: (\w+)\]", str(error))
         return self._broken_off(found[1], host) if found else None
 
@@ -91,9 +91,9 @@ class TlsSettings:
         )
 
     def hung_up(self) -> str:
-        """Return what to look at when the other side hangs up at once.
+        """Return what to look at when the server hangs up at once.
 
-        From TLS 1.3 on it may have refused our certificate, and what it said of that may be lost.
+        From TLS 1.3 on it may have refused our certificate, and its alert may be lost.
         """
         if self.cert is None:
             return (
@@ -159,7 +159,7 @@ class TlsSettings:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and what it came from."""
+    """Yield the error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,4 +1,4 @@
-"""The names on the broker, and what each queue is declared with."""
+"""The names on the broker, and the arguments of each queue."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ CLEAN_QUEUE = "queue-data-clean"
 LAKE_KEY = "lake"
 CLEAN_KEY = "clean"
 
-#: The first word of the queues by which a producer shows that it is the only one of a log; nothing
-#: is ever in them.
+#: The first word of the queues by which a producer holds its logs; they are always empty.
 PRODUCER_LOCK = "producer"
 
 #: A full queue refuses (the producer waits) and never drops its oldest.
 MAX_QUEUE_BYTES = 4 * 1024**3
-#: Deliveries of one message before it is a dead letter; said in so many words, since the default
-#: (20 since RabbitMQ 4.0, none before) is the broker's to change.
+#: Deliveries of one message before it is a dead letter; stated, since the broker's default may
+#: change (20 since RabbitMQ 4.0, none before).
 DELIVERY_LIMIT = 100
-#: Looking at dead letters returns them, which counts on some versions. -1 means "gone after one
-#: return" on 3.10, so an effectively unlimited number.
+#: Looking at dead letters returns them, which some versions count. -1 means "gone after one return"
+#: on 3.10, so it is a number large enough to mean unlimited.
 DEAD_LETTER_DELIVERY_LIMIT = 1_000_000
 
 
@@ -36,7 +35,7 @@ def routing_key(side: str, source: str) -> str:
 
 
 def producer_lock(source: str, path: str) -> str:
-    """Return the name of the queue that one producer at a time holds of a source and a log.
+    """Return the name of the queue that one producer at a time holds for a log of a source.
 
     `path` is the log's, or a pattern of logs.
     """

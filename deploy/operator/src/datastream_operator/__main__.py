@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
             playground[name](commands.add_parser(name, help=words))
     else:
         for name, words in PLAYGROUND_COMMANDS.items():
-            # Whatever follows is taken: nothing begins an option.
+            # It takes any arguments: no prefix begins an option.
             command = commands.add_parser(
                 name, help=f"{words}; not installed here", prefix_chars="\0", add_help=False
             )

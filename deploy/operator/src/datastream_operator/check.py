@@ -30,7 +30,7 @@ from datastream_operator.text import printable
 
 EX_REJECTS, EX_NOINPUT = 1, 66
 
-#: As which standard input is given.
+#: The name of standard input among the arguments.
 PIPED = Path("-")
 
 DESCRIPTION = """\
@@ -38,7 +38,7 @@ Read a log by a format, without any server, and say how many lines fit, which fi
 columns, and where the first lines that do not fit stop fitting.
 """
 EXIT_CODES = """\
-exit codes: 0 every line fits; 1 some do not; 66 the log cannot be read; 78 the format is none
+exit codes: 0 every line fits; 1 some do not; 66 the log cannot be read; 78 the format is invalid
 """
 
 
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 # --- reading
 
-#: Lines that do not fit and are shown.
+#: How many lines that do not fit are shown.
 SHOWN = 10
 
 
@@ -102,14 +102,14 @@ class Rejected:
     offset: int
     reason: str
     text: str
-    #: Up to where it fits, in characters, and what should follow there.
+    #: How far it fits, in characters, and what should follow there.
     place: int
     expected: str
 
 
 @dataclass(slots=True)
 class Checked:
-    """What a log came to."""
+    """The result of reading a log."""
 
     format: str
     lines: int = 0
@@ -131,7 +131,7 @@ class Checked:
 
 
 def check(lines: Iterable[tuple[int, bytes]], form: str) -> Checked:
-    """Parse each line, which comes with its offset, and count."""
+    """Parse and count lines, each given with its byte offset."""
     compiled_form = compiled(form)
     parse = compiled_form.parse
     checked = Checked(form)
@@ -190,7 +190,7 @@ def as_json(log: Path, checked: Checked, detected: Detected | None) -> str:
 
 
 def show(log: str, checked: Checked, detected: Detected | None) -> None:
-    """Print it as tables."""
+    """Print the result as tables."""
     console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     console.soft_wrap = True
     console.print(f"{printable(log)} as {printable(checked.format)}")
@@ -223,7 +223,7 @@ def _counts(checked: Checked) -> Table:
 
 
 def _share(part: int, whole: int) -> str:
-    """Return a percentage, which is 100 % only if it is all of them."""
+    """Return a percentage, which is 100 % only when the part is the whole."""
     hundredths = part * 10_000 // whole
     return f"{hundredths / 100:.2f} %"
 

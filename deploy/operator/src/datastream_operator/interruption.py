@@ -1,6 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first ends what is being done, none disturbs the tidying up.
+"""Ctrl-C, SIGTERM and SIGHUP: the first ends the work, none disturbs the tidying up.
 
-Whatever runs is stopped by the context managers that started it, as on any exception.
+The context managers that started something stop it, as on any exception.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Within the block the first of the signals raises KeyboardInterrupt; those after it nothing.
+    """In the block the first of the signals raises KeyboardInterrupt; later ones do nothing.
 
-    A SIGHUP that was ignored before stays so: that is what nohup is for.
+    A SIGHUP that was ignored before stays ignored: that is what nohup is for.
     """
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -39,6 +39,6 @@ def interruptible() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Let none of the signals do anything any more: tidying up has begun."""
+    """Ignore all of the signals from now on: tidying up has begun."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,6 @@
-"""A log as a person has it: its lines, and where each begins.
+"""A log as a person has it: its lines, and the offset of each.
 
-Shares no code with the producer, but for what unpacks a packed log.
+It shares no code with the producer, except for unpacking.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from datastream.packed import HEAD_BYTES, READABLE, PackedFile, packing_of
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-#: Of a longer line the producer keeps so many bytes: its default for MAX_LINE_BYTES, which the
-#: demo leaves alone.
+#: Bytes that the producer keeps of a longer line: its default for MAX_LINE_BYTES, which the demo
+#: does not change.
 LINE_LIMIT = 1024**2
 CHUNK = 1024**2
 
-#: What messages call it.
+#: Its name in messages.
 STANDARD_INPUT = "standard input"
 
 
@@ -35,7 +35,7 @@ class Unreadable(Exception):
 
 
 class OtherPacking(Unreadable):
-    """The log is packed, and not in a way that is read here."""
+    """The log is packed in a way that is not read here."""
 
 
 class Missing(Unreadable):
@@ -44,10 +44,10 @@ class Missing(Unreadable):
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What a log held at one moment. A log that is being written to holds more by now."""
+    """What a log held at one moment. A log that is being written to may hold more now."""
 
     lines: int
-    #: In bytes, of the plain text. Each of the lines begins below this offset.
+    #: Bytes of plain text. Each of the lines begins below this offset.
     end: int
 
 
@@ -70,7 +70,7 @@ def numbered_lines(log: Path, limit: int = LINE_LIMIT) -> Iterator[tuple[int, by
 
 
 def numbered(file: BinaryIO, limit: int = LINE_LIMIT) -> Iterator[tuple[int, bytes]]:
-    """Yield each line that is left of an opened log, as numbered_lines() does. Raises OSError."""
+    """Yield the remaining lines of an opened log, as numbered_lines() does. Raises OSError."""
     offset = 0
     while part := file.readline(limit + 1):
         line, size = part.removesuffix(b"\n")[:limit], len(part)
@@ -90,7 +90,7 @@ def plain_size(log: Path) -> int:
 
 @contextmanager
 def opened(log: Path) -> Iterator[io.BufferedReader[io.RawIOBase]]:
-    """Open a log, for its plain text. Raises Unreadable, also if a read inside the block fails."""
+    """Open a log as plain text. Raises Unreadable, also if a read inside the block fails."""
     try:
         if not stat.S_ISREG(log.stat().st_mode):
             raise Unreadable(f"{log} cannot be read: not a regular file")
@@ -106,13 +106,13 @@ def opened(log: Path) -> Iterator[io.BufferedReader[io.RawIOBase]]:
 
 @contextmanager
 def standard_input() -> Iterator[BinaryIO]:
-    """Give what is piped in, for its plain text. Raises Unreadable, as opened() does."""
+    """Yield what is piped in, as plain text. Raises Unreadable, as opened() does."""
     piped = cast("io.BufferedReader", sys.stdin.buffer)
     try:
         if packing_of(piped.peek(HEAD_BYTES)[:HEAD_BYTES]) is None:
             yield piped
             return
-        # What unpacks goes back where there is damage, and in a pipe there is no way back.
+        # Unpacking seeks back where there is damage, and a pipe cannot seek.
         with TemporaryFile(buffering=0) as raw:
             shutil.copyfileobj(piped, raw)
             with _plain(raw, "", STANDARD_INPUT) as file:
@@ -123,7 +123,7 @@ def standard_input() -> Iterator[BinaryIO]:
 
 @contextmanager
 def _plain(raw: io.FileIO, name: str, called: str) -> Iterator[io.BufferedReader[io.RawIOBase]]:
-    """Give a file's plain text. Raises OtherPacking."""
+    """Yield a file's plain text. Raises OtherPacking."""
     raw.seek(0)
     packing = packing_of(raw.read(HEAD_BYTES), name)
     raw.seek(0)
@@ -140,7 +140,7 @@ def _plain(raw: io.FileIO, name: str, called: str) -> Iterator[io.BufferedReader
 
 
 class _Unpacked(io.RawIOBase):
-    """A packed file as one of the plain text."""
+    """A packed file, read as its plain text."""
 
     def __init__(self, file: PackedFile) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Applies the migrations: the one place where tables are made."""
+"""Applies the migrations: only here are tables made."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from datastream_operator.refused import EX_UNAVAILABLE, EX_USAGE, Refused
 EX_FAILED = 1
 
 DESCRIPTION = """\
-Create the tables, or bring them up to date: whatever migration is not applied yet, in order. It
-may be run again at any time, also after it was cut short. The account is MIGRATOR_MYSQL_*, or root
-where MYSQL_ROOT_PASSWORD is set, or MYSQL_*.
+Create the tables, or bring them up to date: apply every migration that is not applied yet, in
+order. It may be run again at any time, also after it was cut short. The account is
+MIGRATOR_MYSQL_*, or root where MYSQL_ROOT_PASSWORD is set, or MYSQL_*.
 """
 
 EXIT_CODES = """\
@@ -75,7 +75,7 @@ class Locked(Refused):
 
 
 class Made(NamedTuple):
-    """What a migration makes: by its columns, or a procedure's parameters, it is told as ours."""
+    """What a migration makes; its columns, or a procedure's parameters, show that it is ours."""
 
     kind: str
     name: str
@@ -110,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rollback",
         action="store_true",
-        help="take back the last migration, and what its tables hold; asks first",
+        help="take back the last migration, and the rows of its tables; asks first",
     )
     parser.add_argument(
         "--to",
@@ -172,7 +172,7 @@ def _ask(database: str, undone: Sequence[str]) -> None:
     """Return once a person has typed the database's name. Raises Refused."""
     sys.stdout.write(
         f"This takes back {', '.join(undone)} in the database {database}.\n"
-        "A table that is dropped takes its rows with it, for ever.\n"
+        "A table that is dropped takes its rows with it, permanently.\n"
     )
     sys.stdout.write("Type the database's name to go on: ")
     sys.stdout.flush()
@@ -243,9 +243,9 @@ def _number(name: str) -> int:
 
 
 def _refuse_others(cursor: Cursor, database: str, migrations: Iterable[Any]) -> None:
-    """Raise Refused where what a migration is to make is there, and is not of that making.
+    """Raise Refused where another program has made something that a migration is to make.
 
-    A job that was killed may have made it and not noted that: then its columns are the same.
+    A job that was killed may have made it and not noted it: then its columns are the same.
     """
     noted = _noted(cursor)
     present = _present(cursor)
@@ -293,7 +293,7 @@ def _noted(cursor: Cursor) -> set[str]:
 
 @contextmanager
 def _named(doing: str, settings: MysqlSettings) -> Iterator[None]:
-    """Say of the server's words what they are about."""
+    """Add to the server's words what was being done."""
     try:
         yield
     except pymysql.MySQLError as error:
@@ -305,7 +305,7 @@ def _named(doing: str, settings: MysqlSettings) -> Iterator[None]:
 
 @contextmanager
 def _locked(settings: MysqlSettings) -> Iterator[Any]:
-    """Give a cursor, to one job at a time. Raises Unavailable and Locked."""
+    """Yield a cursor, to one job at a time. Raises Unavailable and Locked."""
     try:
         session = mysql.connect(settings)
         with session, session.cursor() as cursor:
@@ -323,10 +323,10 @@ def _locked(settings: MysqlSettings) -> Iterator[Any]:
 
 @contextmanager
 def _backend(settings: MysqlSettings) -> Iterator[_Backend]:
-    """Give yoyo's backend, to whoever holds our lock.
+    """Yield yoyo's backend to the one job that holds our lock.
 
-    yoyo's own lock is a row, which a job that is killed leaves behind for ever. The lock held
-    here ends with its session, and whoever holds it may break what is left of yoyo's.
+    yoyo's own lock is a row, which a job that is killed leaves behind. The lock held here ends with
+    its session, and its holder may break what is left of yoyo's.
     """
     logging.getLogger("yoyo").setLevel(logging.WARNING)
     with _Backend(settings) as backend:
@@ -338,9 +338,9 @@ def _backend(settings: MysqlSettings) -> Iterator[_Backend]:
 
 
 class _Cursor(Cursor):
-    """One that takes as done what a job has done that was killed before it noted so.
+    """A cursor that accepts as done what a killed job did but did not note.
 
-    Each migration is one statement, and MySQL cannot say IF NOT EXISTS of a column.
+    Each migration is one statement, and MySQL has no IF NOT EXISTS for a column.
     """
 
     def execute(self, query: str, args: Any = None) -> int:  # noqa: ANN401 - PyMySQL's
@@ -358,11 +358,11 @@ class _Backend(MySQLBackend):  # type: ignore[misc]  # yoyo has no types
 
     def __init__(self, settings: MysqlSettings) -> None:
         self._settings = settings
-        # yoyo reads no more than the database's name out of it.
+        # yoyo reads only the database's name from it.
         uri = DatabaseURI("mysql", None, None, None, None, settings.database, {})
         super().__init__(uri, default_migration_table)
-        # The server commits at each CREATE; yoyo would find that out with a table of its own, and
-        # leave it behind where it may not drop it.
+        # The server commits at each CREATE; yoyo would find that out with a table of its own, which
+        # stays where it may not be dropped.
         self.has_transactional_ddl = False
 
     def connect(self, _dburi: DatabaseURI) -> Any:  # noqa: ANN401 - for yoyo, which has no types
@@ -370,15 +370,15 @@ class _Backend(MySQLBackend):  # type: ignore[misc]  # yoyo has no types
         return mysql.connect(self._settings, cursorclass=_Cursor)
 
     def init_database(self) -> None:
-        """Make those of yoyo's own tables that are missing, in whatever state a job left them.
+        """Make those of yoyo's own tables that are missing, whatever state a job left them in.
 
         yoyo makes an older form of them first and then the newer one, cannot go on from a state in
-        between, and keeps the server's words to itself.
+        between, and hides the server's words.
         """
         with self.cursor() as cursor:
             columns = _columns(cursor, "table", self.migration_table)
             if columns and "migration_hash" not in columns:
-                # The older form, which only a job leaves that got no further: nothing is in it.
+                # The older form, which a job that got no further has left: it is empty.
                 cursor.execute(f"DROP TABLE {self.migration_table}")
             there = set(self.list_tables())
             if self.lock_table not in there:
@@ -399,7 +399,7 @@ class _Backend(MySQLBackend):  # type: ignore[misc]  # yoyo has no types
         return cursor.fetchone() is not None
 
     def savepoint_rollback(self, id: str) -> None:  # noqa: A002 - as yoyo names it
-        """Undo a statement that failed; that there is nothing to undo must not hide why."""
+        """Undo a failed statement; with nothing to undo the first error must not be hidden."""
         with suppress(pymysql.MySQLError):
             super().savepoint_rollback(id)
 

@@ -1,10 +1,10 @@
 """Policies of the broker that undo what the queues and the exchanges are declared with.
 
-A policy is one of the virtual host or of the broker's operator; of each kind the one of the highest
-priority applies to a name. For some keys it counts more than the argument that the queue was
-declared with. Which those are was tried on RabbitMQ 3.10, and is so in the source of 4:
-`overflow` counts more; of `message-ttl`, `expires`, `max-length`, `max-length-bytes` and
-`delivery-limit` the smaller value counts. The keys `dead-letter-…` count less than the argument.
+A policy is one of the virtual host or of the broker's operator; of each kind the one with the
+highest priority applies to a name. Some of its keys count more than the queue's arguments, as
+tried on RabbitMQ 3.10 and read in the source of 4: `overflow` counts more; of `message-ttl`,
+`expires`, `max-length`, `max-length-bytes` and `delivery-limit` the smaller value counts. The keys
+`dead-letter-…` count less than the argument.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from datastream import topology
 
-#: What a policy may be for, so that it is for an exchange or for a quorum queue.
+#: The `apply-to` of policies for an exchange and for a quorum queue.
 _FOR = {
     "exchange": {"all", "exchanges"},
     "queue": {"all", "queues", "quorum_queues"},
@@ -31,7 +31,7 @@ class Applied:
     name: str
     #: Empty where none applies.
     policy: str
-    #: By the policy's key, what it leads to.
+    #: The effect of each of the policy's keys.
     breaches: Mapping[str, str] = field(default_factory=dict)
 
     def words(self) -> list[str]:
@@ -45,7 +45,7 @@ class Applied:
 def applied(
     policies: Iterable[Mapping[str, Any]], operator_policies: Iterable[Mapping[str, Any]]
 ) -> list[Applied]:
-    """Return what applies to each exchange and queue; the policies are as the API gives them."""
+    """Return what applies to each exchange and queue, from the policies as the API gives them."""
     kinds = [list(policies), list(operator_policies)]
     found = []
     for name, kind in _declared():
@@ -65,7 +65,7 @@ def _declared() -> list[tuple[str, str]]:
 
 
 def _applying(policies: list[Mapping[str, Any]], name: str, kind: str) -> list[Mapping[str, Any]]:
-    """Return the policy that applies; all of the same priority, for the broker may take any."""
+    """Return the policies that may apply: the broker takes any of the highest priority."""
     found = [
         policy
         for policy in policies
@@ -79,12 +79,12 @@ def _fits(pattern: str, name: str) -> bool:
     try:
         return re.search(pattern, name) is not None
     except re.error:
-        # The broker's expressions are Perl's, of which Python lacks some: rather one too many.
+        # The broker's expressions are Perl's, and Python lacks some: rather report too many.
         return True
 
 
 def _effects(name: str, kind: str, definition: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield each key of a policy that breaks a promise, and what it leads to."""
+    """Yield each key of a policy that breaks a promise, and its effect."""
     if kind == "exchange":
         if other := definition.get("alternate-exchange"):
             yield "alternate-exchange", f"what has no queue goes to {other!r}, and is confirmed"
@@ -108,7 +108,7 @@ def _effects_on_lines(definition: Mapping[str, Any]) -> Iterator[tuple[str, str]
     if limit < topology.DELIVERY_LIMIT:
         yield (
             "delivery-limit",
-            f"lines are dead letters after {limit} deliveries, which an outage can come to",
+            f"lines are dead letters after {limit} deliveries, which an outage can reach",
         )
 
 

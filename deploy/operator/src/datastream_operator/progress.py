@@ -1,4 +1,4 @@
-"""A bar on a terminal for what takes its time; nothing elsewhere."""
+"""A progress bar on a terminal; nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datastream_operator.text import printable
 
 @contextmanager
 def bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Give a function that is told how many of `total` bytes are done."""
+    """Yield a function to call with how many of `total` bytes are done."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _done: None

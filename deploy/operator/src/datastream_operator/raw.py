@@ -13,11 +13,11 @@ from datastream.streams import Stream
 #: Lines looked up at once, and the most that one slice holds: what a producer sends by default.
 PAGE = 1_000
 SLICE_BYTES = 256 * 1024
-#: The same of lines that were disguised: `::1` is stored as up to thirteen times as much.
+#: The same for lines that were disguised: `::1` is stored as up to thirteen times as much.
 DISGUISED_BYTES = SLICE_BYTES // 16
 
-#: How long a line is in its log. A disguised one (its flag is 4) is stored with another length:
-#: it ends where the next one begins.
+#: The length of a line in its log. A disguised one (flag 4) is stored with another length: it ends
+#: where the next one begins.
 LENGTH = """
     COALESCE(
         IF(raw_log.flags & 4, (
@@ -42,7 +42,7 @@ class Line(NamedTuple):
 
     offset: int
     flags: int
-    #: In the log, in bytes.
+    #: Bytes in the log.
     length: int
 
 
@@ -69,9 +69,9 @@ def lines(
 
 
 def chain(session: Session, stream: int, first: int, stop: int = GREATEST) -> Iterator[Line]:
-    """Yield lines that follow on one another from `first` to before `stop`, as one log has them.
+    """Yield adjoining lines from `first` to before `stop`, as one log has them.
 
-    Rows in between, of another log that claims the same stream, are passed over.
+    Rows in between, of another log that claims the same stream, are skipped.
     """
     expected, is_certain = first, True
     for line in lines(session, stream, first, stop - 1):
@@ -81,12 +81,12 @@ def chain(session: Session, stream: int, first: int, stop: int = GREATEST) -> It
             return
         yield line
         expected = line.offset + line.length + 1
-        # Of a line over the limit nobody knows how long it was.
+        # The length of a line over the limit is not known.
         is_certain = not line.flags & TRUNCATED
 
 
 def groups(found: Iterable[Line]) -> Iterator[list[Line]]:
-    """Cut lines into groups that are a slice each: consecutive, of bounded size, of equal flags."""
+    """Group lines into slices: consecutive, of bounded size, with equal flags."""
     group: list[Line] = []
     size = 0
     for line in found:
@@ -108,7 +108,7 @@ def groups(found: Iterable[Line]) -> Iterator[list[Line]]:
 
 
 def slice_of(session: Session, stored_as: int, stream: Stream, group: list[Line]) -> Slice:
-    """Return the slice of `stream` that a group of lines of the stream `stored_as` is.
+    """Return a group of lines of the stream `stored_as` as a slice of `stream`.
 
     Raises Unavailable.
     """

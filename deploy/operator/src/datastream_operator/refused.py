@@ -1,4 +1,4 @@
-"""What a command answers that cannot do what it was asked."""
+"""What a command raises and exits with when it cannot do what it was asked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EX_USAGE, EX_UNAVAILABLE = 64, 69
 
 
 class Refused(Exception):
-    """The command cannot be done as it stands; the message says why, `code` is the exit code."""
+    """The command cannot be done as given; the message says why, `code` is the exit code."""
 
     def __init__(self, words: str, code: int = 1) -> None:
         super().__init__(words)

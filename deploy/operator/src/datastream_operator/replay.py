@@ -1,4 +1,4 @@
-"""The command `datastream replay`: lines of raw_log are parsed once more."""
+"""The command `datastream replay`: parses lines of raw_log once more."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from datastream_operator.refused import EX_USAGE, Refused
 INTERRUPTED = 130
 
 DESCRIPTION = """\
-Parse lines once more: they are read from raw_log and sent to the clean side alone. Rows of an older
-parser are replaced, rejects that fit now move over, each batch in one transaction; rows of the same
-parser stay as they are, unless --format says how the lines are to be read instead. The services go
-on meanwhile.
+Parse lines once more: they are read from raw_log and sent only to the clean side. Rows of an older
+parser are replaced, rejects that now fit move over, each batch in one transaction; rows of the same
+parser stay as they are, unless --format says how to read the lines instead. The services go on
+meanwhile.
 
 It waits while queue-data-clean holds many slices. Cut short, it says how to go on.
 """
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         metavar="FORMAT",
-        help="read them as this (what the setting FORMAT may be, but auto); of whole streams (no "
+        help="read them as this (what the setting FORMAT may be, but auto); for whole streams (no "
         "--rejected, no --since) log_stream says so from then on. A producer that still runs with "
         "another FORMAT must be changed as well",
     )
@@ -104,7 +104,7 @@ def _format(text: str | None) -> str | None:
 
 
 class _Replay:
-    """One run, which knows how far it has come."""
+    """One run, which knows how far it has got."""
 
     def __init__(self, choice: Choice) -> None:
         self._choice = choice
@@ -150,7 +150,7 @@ def _position(text: str) -> Position:
     match = re.fullmatch(r"([0-9a-f]{16})-(\d{1,18})", text)
     if match is None:
         raise argparse.ArgumentTypeError(
-            f"not a position: {text!r}; it is said when it is cut short"
+            f"not a position: {text!r}; take it from what a replay says when it is cut short"
         )
     return Position(int(match[1], 16), int(match[2]))
 
@@ -187,7 +187,7 @@ BEGINNING = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 class Position(NamedTuple):
-    """A line of all; lines are sent in this order."""
+    """A line among all lines; they are sent in this order."""
 
     stream: int
     offset: int
@@ -203,11 +203,11 @@ FIRST = Position(0, 0)
 class Choice:
     """The lines that are asked for."""
 
-    #: Of this stream alone.
+    #: Only of this stream.
     stream: int | None = None
-    #: Those alone that are in rejected_log.
+    #: Only those in rejected_log.
     rejected: bool = False
-    #: Those alone that were stored since then.
+    #: Only those that were stored since then.
     since: datetime = BEGINNING
     #: From this line on.
     begin: Position = FIRST
@@ -222,14 +222,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stream, and where its last line begins."""
+    """A stream, and the offset of its last line."""
 
     stream: Stream
     last: int
 
 
 def parts(session: Session, choice: Choice) -> list[Part]:
-    """Return the streams that have lines that are asked for, in order. Raises Unavailable."""
+    """Return the streams with lines that are asked for, in order. Raises Unavailable."""
     with session.transaction() as transaction:
         streams = [Stream(*row) for row in transaction.select(STREAMS)]
         found = []
@@ -245,7 +245,7 @@ def parts(session: Session, choice: Choice) -> list[Part]:
 
 
 def groups(session: Session, choice: Choice, part: Part) -> Iterator[list[raw.Line]]:
-    """Yield the lines of a stream that are asked for, a slice each. Raises Unavailable."""
+    """Yield the lines of a stream that are asked for, in groups of a slice. Raises Unavailable."""
     number = part.stream.stream_id
     first = choice.begin.offset if number == choice.begin.stream else 0
     statement = REJECTED_LINES if choice.rejected else LINES
@@ -254,7 +254,7 @@ def groups(session: Session, choice: Choice, part: Part) -> Iterator[list[raw.Li
 
 
 def piece_of(session: Session, choice: Choice, part: Part, group: list[raw.Line]) -> Slice:
-    """Return the slice that a group of lines is. Raises Unavailable."""
+    """Return a group of lines as a slice. Raises Unavailable."""
     stream = part.stream
     slice_ = raw.slice_of(session, stream.stream_id, stream, group)
     if choice.format is None:
@@ -263,17 +263,17 @@ def piece_of(session: Session, choice: Choice, part: Part, group: list[raw.Line]
 
 
 def set_format(session: Session, stream: Stream, line_format: str) -> None:
-    """Write down in which format a stream is, for whoever reads it next. Raises Unavailable."""
+    """Store the format of a stream, for later readers of it. Raises Unavailable."""
     with session.transaction() as transaction:
         transaction.execute(SET_FORMAT, (line_format, stream.stream_id))
 
 
 # --- sending them, no faster than the clean side takes them
 
-#: Slices in the queue at which it is waited: what arrives just now must not stand behind a history.
+#: Slices in the queue at which it waits: new lines must not queue behind a history.
 MOST_WAITING = 50
 LOOK_EVERY = 0.1
-#: Seconds of waiting after which it is told.
+#: Seconds of waiting after which it says so.
 TELL_AFTER = 30.0
 
 
@@ -287,11 +287,11 @@ class Sender:
         self._rate = lines_per_second
         self._say = say
         self._began = time.monotonic()
-        #: How many lines were sent.
+        #: Lines sent.
         self.lines = 0
 
     def send(self, slice_: Slice) -> None:
-        """Return once a slice is confirmed. Raises Unavailable."""
+        """Publish a slice; return once it is confirmed. Raises Unavailable."""
         if self._rate is not None:
             self._wait_until(self._began + self.lines / self._rate)
         self._wait_for_room()

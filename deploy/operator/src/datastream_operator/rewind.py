@@ -1,4 +1,4 @@
-"""The command `datastream rewind`: the producer's own, since the checkpoint is the producer's."""
+"""The command `datastream rewind`: runs the producer, to which the checkpoint belongs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from datastream_operator.refused import EX_UNAVAILABLE, Refused
 DESCRIPTION = """\
 Make the producer read its logs again from the beginning: after the exchange, a queue or rows were
 lost. It sets the checkpoint in STATE_DIR back, so it runs where the producer does, while that is
-stopped, and is the same as `producer --rewind`. Rows that are there stay as they are.
+stopped, and is the same as `producer --rewind`. Stored rows stay as they are.
 """
 
 EXIT_CODES = """\
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run `producer --rewind` and return its exit code. Raises Refused where there is none."""
     if find_spec("producer") is None:
         raise Refused(
-            "there is no producer here: stop it, and run `producer --rewind` in its place",
+            "there is no producer here: stop it, and run `producer --rewind` where it runs",
             EX_UNAVAILABLE,
         )
     command = [sys.executable, "-m", "producer", "--rewind"]

@@ -1,4 +1,4 @@
-"""One screen of what runs: the services, by their own metrics, and the queues.
+"""One screen of what runs: the services, from their own metrics, and the queues.
 
 `make status` shows it for containers, the live view of the demo for processes.
 """
@@ -18,7 +18,7 @@ from rich.text import Text
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
 from datastream_operator.text import size
 
-#: Seconds an answer may take: a service answers from a thread of its own, also when it is busy.
+#: Seconds an answer may take: a service answers from a thread of its own, even when busy.
 TIMEOUT = 3.0
 TIMES = "\N{MULTIPLICATION SIGN}"
 READY = "ready"
@@ -55,10 +55,10 @@ Processes = Mapping[str, Mapping[str, Process]]
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What is in a queue: how many slices, and how many bytes they are."""
+    """What is in a queue: how many slices, and their bytes."""
 
     slices: int
-    #: How many of the slices consumers hold, not acknowledged yet.
+    #: How many of the slices consumers hold unacknowledged.
     in_hand: int
     bytes: int
     consumers: int
@@ -68,7 +68,7 @@ class Queue:
 
 
 def readiness(url: str) -> str:
-    """Return what the process at a URL says of itself: `ready`, or what it waits for.
+    """Return the readiness of the process at a URL: `ready`, or what it waits for.
 
     Raises OSError when it does not answer.
     """
@@ -119,10 +119,10 @@ def services(
     seconds: float,
     title: str | None = None,
 ) -> Table:
-    """Return a row for each service, over all its processes: its state and its figures.
+    """Return a table with a row for each service, over its processes: its state and figures.
 
-    `before` is what the processes reported so many seconds earlier; a process that is new since
-    then has no rate yet. Names and states are shortened on a narrow terminal, figures never.
+    `before` is what the processes reported `seconds` earlier; a process that is new since then has
+    no rate yet. Names and states are shortened on a narrow terminal, figures never.
     """
     table = _table(title=title)
     table.add_column()
@@ -152,7 +152,7 @@ def not_ready(
 ) -> list[str]:
     """Return a line for each process that is not ready: its name, and what it waits for.
 
-    `name_of` is given the service and the process's name, and returns the name to show.
+    `name_of` takes the service and the process's name, and returns the name to show.
     """
     return sorted(
         f"  {name_of(service, name)}: {process.ready}"
@@ -163,7 +163,7 @@ def not_ready(
 
 
 def queues(found: Mapping[str, Queue] | str) -> Table:
-    """Return a row for each queue, or one that says why nothing is known.
+    """Return a table with a row for each queue, or one row that says why nothing is known.
 
     A dead-letter queue that is not empty is red.
     """
@@ -199,7 +199,7 @@ def _table(*columns: str, title: str | None = None) -> Table:
 
 
 def _shrinking(text: Text) -> Text:
-    """Return a text that is cut, not wrapped, in a column that may get narrower."""
+    """Return a text that is cut, not wrapped, in a narrow column."""
     one_line = text.copy()
     one_line.no_wrap, one_line.overflow = True, "ellipsis"
     return one_line
@@ -208,7 +208,7 @@ def _shrinking(text: Text) -> Text:
 def _figures(
     service: str, before: Mapping[str, Process], after: Mapping[str, Process], seconds: float
 ) -> tuple[str, ...]:
-    """Return lines a second, lines since the start, rejects, and how far behind it is."""
+    """Return lines a second, lines since the start, rejects, and how far behind a service is."""
     if not after:
         return ()
     counted = PUBLISHED if service == "producer" else STORED

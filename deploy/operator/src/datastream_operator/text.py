@@ -25,6 +25,6 @@ def size(count: float) -> str:
 
 
 def with_counts(counts: dict[str, int]) -> str:
-    """Return names with their counts, the greatest first, none of 0: `format 371, empty 69`."""
+    """Return names with their counts, the largest first, without zeros: `format 371, empty 69`."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return ", ".join(f"{name} {count:,}" for name, count in ordered if count)

@@ -11,13 +11,13 @@ from datastream_operator.doctor.broker import policy_warnings
 from datastream_operator.doctor.management import Management
 
 DESCRIPTION = """\
-Create the exchanges, the queues and their bindings where they are missing; what is there is left as
-it is. Policies that undo what they promise are named. The account is OPERATOR_RABBIT_* (or
+Create the exchanges, the queues and their bindings where they are missing; existing ones are left
+as they are. Policies that undo what they promise are named. The account is OPERATOR_RABBIT_* (or
 RABBIT_*).
 """
 
 EXIT_CODES = """\
-exit codes: 0 all are there; 69 the broker is away, or one of them is there as another one; 78 a
+exit codes: 0 all are there; 69 the broker is away, or one of them was declared otherwise; 78 a
 setting is wrong
 """
 
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(_arguments: argparse.Namespace) -> int:
     """Create the exchanges and queues where they are missing; return the exit code.
 
-    A policy that undoes what they promise is named; it is not ours to remove. Raises ConfigError
-    and Unavailable.
+    It names policies that undo what they promise, and removes none. Raises ConfigError and
+    Unavailable.
     """
     env = Environment.load()
     rabbit = RabbitSettings.read(env, "OPERATOR")

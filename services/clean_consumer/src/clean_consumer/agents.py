@@ -8,7 +8,7 @@ from ua_parser import Parser
 from ua_parser.loaders import load_lazy_builtins
 from ua_parser.regex import Resolver
 
-#: Of a longer user agent the rest is not looked at: what is past this names no browser.
+#: Characters of a user agent that are looked at: no browser is named beyond them.
 LOOKED_AT_BYTES = 512
 
 #: The most characters of each text.
@@ -26,7 +26,7 @@ class Agent(NamedTuple):
 
 
 class AgentParser:
-    """ua-parser with its resolver in Rust, whose time grows with the text and no faster."""
+    """ua-parser with its resolver in Rust, whose time is linear in the text."""
 
     def __init__(self) -> None:
         """Compile the rules: half a second, 30 MB."""
@@ -35,10 +35,10 @@ class AgentParser:
     def __call__(self, text: str) -> Agent:
         """Return what a user agent says.
 
-        A bot is what ua-parser knows as one, a browser without a window, and whatever names no
-        operating system: browsers do, scripts and scanners do not.
+        A bot is what ua-parser knows as one, a browser without a window, or any agent that names
+        no operating system: browsers do, scripts and scanners do not.
         """
-        # surrogatepass: a text need not be one that can be encoded.
+        # surrogatepass: not every text can be encoded.
         head = text.encode("utf-8", "surrogatepass")[:LOOKED_AT_BYTES].decode("utf-8", "ignore")
         found = self._parser.parse(head)
         browser, system, device = found.user_agent, found.os, found.device

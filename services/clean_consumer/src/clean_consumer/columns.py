@@ -1,7 +1,7 @@
 """The columns of the tables of lines, declared once: a class for the rows of each table.
 
-The INSERTs are made of them; tests hold the parsers' events, the migrations and docs/tables.md to
-the same.
+The INSERTs are made of them; tests compare the parsers' events, the migrations and docs/tables.md
+with them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class CleanRow(NamedTuple):
     #: ISO 3166: two letters.
     country: str | None
     city: str | None
-    #: The number of the network's operator.
+    #: The autonomous system number of the network.
     asn: int | None
     file_type: str | None
     extra: dict[str, object] | None

@@ -15,9 +15,9 @@ from datastream.mysql import KEYS_AT_ONCE, Session, Transaction, assert_there
 
 logger = logging.getLogger(__name__)
 
-#: How many keys a process remembers to have written: those of a flood are forgotten again.
+#: How many written keys a process remembers: those of a flood are forgotten again.
 REMEMBERED = 20_000
-#: How many rows that were stored without a description get it in a batch.
+#: How many rows that were stored without a description get one in a batch.
 COMPLETED_AT_ONCE = 20
 #: Seconds until the table is looked at again, once there were no such rows.
 NEXT_LOOK = 10.0
@@ -34,7 +34,7 @@ class Table(NamedTuple):
     #: The texts under some keys, and how many of the keys there are: `IN %s`.
     stored: LiteralString
     present: LiteralString
-    #: How many texts are described in a batch; the others are, later on.
+    #: How many texts are described in a batch; the others are later.
     described_at_once: int
 
 
@@ -86,7 +86,7 @@ REFERRERS = Table(
     """,
     stored="SELECT referrer_id, referrer FROM referrer WHERE referrer_id IN %s",
     present="SELECT COUNT(*) FROM referrer WHERE referrer_id IN %s",
-    # Some microseconds each, so every one of a batch.
+    # Some microseconds each, so all of a batch.
     described_at_once=10_000,
 )
 
@@ -94,8 +94,8 @@ REFERRERS = Table(
 class Dimension:
     """Writes each distinct text once, with its description, before the rows that name it.
 
-    Its key is a hash, and texts of one hash can be made by who wants to: the first that is stored
-    has the key, and another one the next key of its own that is free.
+    Its key is a hash, and clients can make texts that share one: the first that is stored has the
+    key, and another one gets the next free key of its own.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Dimension:
         describe: Describe | None,
         collided: Callable[[str], None] = lambda _table: None,
     ) -> None:
-        """Without `describe`, those columns stay NULL until a consumer that has it comes.
+        """Without `describe`, those columns stay NULL until a consumer that has it fills them.
 
         `collided(table)` is called for each text that is stored under another key.
         """
@@ -114,18 +114,18 @@ class Dimension:
         self._describe = describe
         self._collided = collided
         self._ended = session.ended
-        #: For each key that a text has by its hash alone: Python's hash of the text. That
-        #: one is another in every process: two texts that share it cannot be made.
+        #: For each key that is a text's hash: Python's own hash of the text. That differs in every
+        #: process, so clients cannot make two texts that share it.
         self._written: dict[int, int] = {}
         #: The key of each text that is stored under another one.
         self._elsewhere: dict[str, int] = {}
         self._look_at = 0.0
 
     def ensure(self, texts: Mapping[str, int]) -> dict[str, int]:
-        """Commit those of the texts, each with its key, that are new to this session.
+        """Commit the texts, each with its key, that are new to this session.
 
-        Returns the texts that are stored under another key, with it: usually none. However many
-        are new, no more than a bounded number is described now. Raises RowRefused, Unavailable.
+        Returns the texts that are stored under another key, with that key: usually none. However
+        many are new, only a bounded number is described now. Raises RowRefused, Unavailable.
         """
         if self._ended != self._session.ended:
             self._ended = self._session.ended
@@ -145,11 +145,11 @@ class Dimension:
         return {text: self._elsewhere[text] for text in texts if text in self._elsewhere}
 
     def assert_there(self, transaction: Transaction, keys: Collection[int]) -> None:
-        """Raise Vanished unless the table has each of the keys still."""
+        """Raise Vanished unless the table still has each of the keys."""
         assert_there(transaction, self._table.name, self._table.present, keys)
 
     def forget(self) -> None:
-        """Take nothing for written any more."""
+        """Forget which texts are written."""
         self._written.clear()
         self._elsewhere.clear()
 
@@ -187,7 +187,7 @@ class Dimension:
         self, transaction: Transaction, asked: list[tuple[int, str]], described: Collection[str]
     ) -> list[tuple[int, str]]:
         """Store texts under keys, and return those whose key another text has."""
-        rows = dict(reversed(asked))  # the first of a key
+        rows = dict(reversed(asked))  # the first text of each key
         if transaction.insert(self._table.insert, self._described(rows, described)) == len(asked):
             return []
         keys = list(rows)
@@ -206,9 +206,9 @@ class Dimension:
         ]
 
     def _complete(self, describe: Describe) -> None:
-        """Describe some of those that were one too many in a batch, or that are an older version's.
+        """Describe some texts that a batch left over, or an older version stored.
 
-        Two consumers may do the same ones: they come to the same.
+        Two consumers may describe the same ones: the result is the same.
         """
         with self._session.transaction() as transaction:
             found = sorted(transaction.select(self._table.undescribed, (COMPLETED_AT_ONCE,)))

@@ -1,4 +1,4 @@
-"""What is taken from a line and added to it, and what is not kept of it; each part may be off."""
+"""What is derived from a line and added to it, and what of it is not kept; each part may be off."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from datastream.privacy_settings import PrivacySettings
 
 #: From a text to the columns that derive from it.
 Describe: TypeAlias = Callable[[str], Sequence[str | bool | None]]
-#: From an event to what of it is kept.
+#: From an event to what is kept of it.
 Keep: TypeAlias = Callable[[AnyEvent], AnyEvent]
 
 
 @dataclass(frozen=True, slots=True)
 class Enrichment:
-    """What to do with each line. The defaults add nothing and keep all."""
+    """What to do with each line. The defaults add nothing and keep everything."""
 
-    #: Called before each slice: takes up databases that were replaced.
+    #: Called before each slice: opens databases that were replaced.
     refresh: Callable[[], None] = lambda: None
     locate: Callable[[bytes], Location] = lambda _client: NOWHERE
     file_type: Callable[[str], str | None] = lambda _path: None
     #: What is kept of an event, once what needs all of it is done.
     private: tuple[Keep, ...] = ()
-    #: The same of a line that was disguised before it was published.
+    #: The same for a line that was disguised before it was published.
     private_again: tuple[Keep, ...] = ()
     #: The columns that are fields of the line: all of the event but its last three.
     columns: Callable[[Event], Sequence[object]] = itemgetter(slice(-3))
@@ -72,7 +72,7 @@ def enrichment(settings: EnrichmentSettings) -> Enrichment:
 
 
 def _columns(left_out: Sequence[Callable[[Event], Event]]) -> Callable[[Event], Sequence[object]]:
-    """Return what gives the columns of an event; the default, at its cost, if all are wanted."""
+    """Return the function from an event to its columns: the default, if all are wanted."""
 
     def columns(event: Event) -> Sequence[object]:
         for leave_out in left_out:

@@ -1,4 +1,4 @@
-"""Fields that are not wanted: what a line says of itself, and is not taken from it."""
+"""Leaves out fields of a line that are not wanted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an address is: its country, and its city and network where a database says so."""
+"""Where an address is: its country, and its city and network where a database has them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 Location: TypeAlias = tuple[str | None, str | None, int | None]
 NOWHERE: Location = (None, None, None)
 
-#: How many addresses are remembered, so that each is looked up once while it visits.
+#: How many addresses are remembered, so that each visitor is looked up once.
 REMEMBERED = 8192
 CITY_LIMIT = 255
 MOST_ASN = 2**32 - 1
@@ -30,14 +30,14 @@ _Listing: TypeAlias = dict[Path, tuple[int, int, int]]
 
 
 class Locations:
-    """Looks addresses up: in a person's own databases first, then in the registries' list.
+    """Looks addresses up: first in databases of the operator's, then in the registries' list.
 
-    The list, which the package iptocc brings along, has the country that a block of addresses is
-    registered in.
+    The list, which comes with the package iptocc, has the country in which a block of addresses is
+    registered.
     """
 
     def __init__(self, folder: Path | None) -> None:
-        """`folder` holds databases in MaxMind's format (*.mmdb), or will."""
+        """`folder` may hold databases in MaxMind's format (*.mmdb), now or later."""
         self._folder = folder
         self._listing: _Listing = {}
         self._readers: dict[Path, maxminddb.Reader] = {}
@@ -45,7 +45,7 @@ class Locations:
         self.refresh()
 
     def refresh(self) -> None:
-        """Take up databases that are new, replaced or gone.
+        """Open databases that are new or replaced, and close those that are gone.
 
         One that cannot be read is logged and left out; the one before it stays in use.
         """
@@ -99,7 +99,7 @@ class Locations:
 
 
 def location_in(record: object) -> Location:
-    """Return what a record of a database says, in the shape of MaxMind's and DB-IP's."""
+    """Return the location in a record of a database, shaped as MaxMind's and DB-IP's are."""
     if not isinstance(record, Mapping):
         return NOWHERE
     country = _part(record, "country", "iso_code") or _part(
@@ -123,7 +123,7 @@ def _part(record: object, *names: str) -> object:
 def _two_letters(country: object) -> str | None:
     if not isinstance(country, str) or len(country) != 2 or not country.isascii():
         return None
-    return None if country == "ZZ" else country  # the registries' word for nobody yet
+    return None if country == "ZZ" else country  # not assigned yet
 
 
 def _listing(folder: Path) -> _Listing:

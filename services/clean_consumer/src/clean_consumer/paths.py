@@ -1,4 +1,4 @@
-"""What the path of a URL tells: the type of the file that it names."""
+"""The type of the file that the path of a URL names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ FILE_TYPE_LIMIT = 16
 def file_type(path: str) -> str | None:
     """Return the extension of the last part of a path, in lower case: `css` of `/a/b.min.css`.
 
-    None where there is none: of `/a/b`, of a hidden file (`/.env`), of a number (`/v1.2`).
+    None where there is none: in `/a/b`, a hidden file (`/.env`), a number (`/v1.2`).
     """
     stem, _dot, extension = path[path.rfind("/") + 1 :].rpartition(".")
     if (

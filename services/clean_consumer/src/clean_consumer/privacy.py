@@ -1,4 +1,4 @@
-"""What is kept of an address and of a query string, where not all of it is to be kept."""
+"""Disguises the addresses of an event, and drops its query strings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datastream.privacy import Disguise, LineDisguise
 AnyEvent: TypeAlias = Event | ErrorEvent
 T = TypeVar("T")
 
-#: What `extra` may hold of a line that gives addresses away, by the names of nginx's variables.
+#: The variables of nginx whose values in `extra` give addresses away.
 ADDRESSES = frozenset(
     [
         "client",
@@ -36,7 +36,7 @@ QUERIES = frozenset({"args", "query_string"})
 
 
 def without_address(event: AnyEvent, disguise: Disguise) -> AnyEvent:
-    """Return the event with its address disguised, and without those that `extra` holds."""
+    """Return the event with its address disguised, and without the addresses in `extra`."""
     client = None if event.client is None else disguise(event.client)
     extra = event.extra
     if extra is not None and not ADDRESSES.isdisjoint(extra):
@@ -61,10 +61,10 @@ def without_query(event: AnyEvent) -> AnyEvent:
 
 
 def without_traces(event: AnyEvent, disguise: LineDisguise) -> AnyEvent:
-    """Return the event with those texts disguised that may hold anything.
+    """Return the event with the texts disguised that may hold anything.
 
-    Of an access log's, what followed the fields of its format. Of an error log's, all but those
-    about the site's own servers: server, upstream and host.
+    In an access log, what followed the fields of its format. In an error log, all but those about
+    the site's own servers: server, upstream and host.
     """
     if not isinstance(event, ErrorEvent):
         if event.extra is None or "rest" not in event.extra:

@@ -1,4 +1,4 @@
-"""What a referrer is: the host it names, and whether that is a search, a social or an own site."""
+"""What a referrer is: its host, and whether that is a search engine, a social or an own site."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _HOST = re.compile(
     re.VERBOSE,
 )
 
-# Search pages of those who have a domain in each country; their mail and maps are no search.
+# Search pages of companies with a domain in each country; their mail and maps are no search.
 _SEARCH = re.compile(r"(?:www\.)?(?:google|yandex|bing|yahoo)\.(?:com?\.)?[a-z]{2,3}")
 
-#: Each with all that is below it.
+#: Each with its subdomains.
 SEARCH = frozenset(
     [
         "aol.com",
@@ -102,14 +102,14 @@ class Referrer(NamedTuple):
 
 
 class ReferrerParser:
-    """Tells what a referrer is, to a site that knows its own hosts."""
+    """Tells what a referrer is, for a site that knows its own hosts."""
 
     def __init__(self, site_hosts: AbstractSet[str]) -> None:
-        """`site_hosts` are the site's own, in lower case; all that is below them is too."""
+        """`site_hosts` are the site's own, in lower case; so are their subdomains."""
         self._site_hosts = site_hosts
 
     def __call__(self, text: str) -> Referrer:
-        """Return host and kind; of what is no URL there is no host."""
+        """Return host and kind; a text that is no URL has no host."""
         found = _HOST.match(text)
         host = found[1].lower().strip("[]").rstrip(".")[:HOST_LIMIT] if found else ""
         if not host:
@@ -122,7 +122,7 @@ class ReferrerParser:
 
 
 def _is_among(host: str, hosts: AbstractSet[str]) -> bool:
-    """Return whether the host, or one that it is below of, is one of these."""
+    """Return whether the host, or a domain above it, is one of these."""
     while host:
         if host in hosts:
             return True

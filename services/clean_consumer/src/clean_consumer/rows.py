@@ -30,21 +30,21 @@ class Parsed:
     clean: list[CleanRow] = field(default_factory=list)
     errors: list[ErrorRow] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
-    #: The distinct user agents of the slice, each with the id that its rows name.
+    #: The distinct user agents of the slice, each with the key that its rows name.
     agents: dict[str, int] = field(default_factory=dict)
     #: The distinct referrers of the slice, in the same way.
     referrers: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_error_log(self) -> bool:
-        """Whether its lines belong into error_log rather than clean_log."""
+        """Whether its lines belong in error_log rather than clean_log."""
         return self.slice.stream.format.partition(" ")[0] == ERROR
 
 
 def parse(slice_: Slice, enrichment: Enrichment = NONE) -> Parsed:
     """Parse every line of a slice.
 
-    Raises NotASlice when its format is none that this version knows: a newer producer's, say.
+    Raises NotASlice when this version does not know its format: a newer producer's, say.
     """
     try:
         parse_line = parser_for(slice_.stream.format)
@@ -92,10 +92,10 @@ def parse(slice_: Slice, enrichment: Enrichment = NONE) -> Parsed:
 def renamed(
     parsed: Parsed, enrichment: Enrichment, agents: Mapping[str, int], referrers: Mapping[str, int]
 ) -> Parsed:
-    """Return a slice whose rows name these texts by other ids than the hashes of the texts.
+    """Return a slice whose rows name these texts by other keys than the hashes of the texts.
 
-    A row holds no text, so the lines are read once more: that is seldom, and to make two texts
-    of one hash costs more than this.
+    A row holds no text, so the lines are parsed again: that is rare, and making two texts of one
+    hash costs a client more than this.
     """
     if agents.keys().isdisjoint(parsed.agents) and referrers.keys().isdisjoint(parsed.referrers):
         return parsed
@@ -108,7 +108,7 @@ def renamed(
         event = parse_line(lines[row.line_offset])
         for keep in private:
             event = keep(event)
-        if isinstance(event, ErrorEvent):  # has none of the two
+        if isinstance(event, ErrorEvent):  # has neither
             return parsed
         clean.append(
             row._replace(
@@ -125,7 +125,7 @@ def renamed(
 
 
 def _key_of(text: str | None, others: Mapping[str, int], key: int | None) -> int | None:
-    """Return the key of a text: one of the others where it has one, else its own."""
+    """Return the key of a text: its key in `others` where it has one, else its own."""
     return key if text is None else others.get(text, key)
 
 
@@ -134,7 +134,7 @@ NO_VERSION = 0
 
 
 def reject(slice_: Slice, reason: str) -> Parsed:
-    """Return the rows of a slice that has no clean ones, for one reason: rejects, all of them."""
+    """Return a slice with all of its lines as rejects, for one reason."""
     version = NO_VERSION if reason == "crashed" else PARSER_VERSION
     rows = [
         RejectedRow(slice_.stream.stream_id, offset, version, slice_.flags, reason)
@@ -144,9 +144,9 @@ def reject(slice_: Slice, reason: str) -> Parsed:
 
 
 def next_id_of(text: str, attempt: int) -> int:
-    """Return the key of a text whose keys before this one belong to other texts.
+    """Return the key of a text whose earlier keys belong to other texts.
 
-    From 1 on. Every consumer comes to the same, as a key that is taken once is never given back.
+    `attempt` counts from 1. Every consumer gets the same key, as a taken key is never given back.
     """
     return int.from_bytes(blake2b(text.encode(), digest_size=8, salt=b"%d" % attempt).digest())
 
@@ -159,7 +159,7 @@ def user_agent_id_of(agent: str) -> int:
 
 @lru_cache(maxsize=4096)
 def referrer_id_of(referrer: str) -> int:
-    """Return the key of a referrer: 64 bits of a hash that SQL knows too, for the migrations."""
+    """Return the key of a referrer: 64 bits of a hash that SQL also has, for the migrations."""
     return int.from_bytes(sha256(referrer.encode()).digest()[:8])
 
 

@@ -1,4 +1,4 @@
-"""The clean consumer's own settings: what is added to a line, and what is not kept of it."""
+"""The clean consumer's own settings: what is added to a line, and what of it is not kept."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from datastream.config import ConfigError, Environment
 from datastream.privacy_settings import PrivacySettings
 
-#: What can be added, by the word that stands in ENRICH.
+#: What can be added, by its word in ENRICH.
 PARTS = ("user_agent", "country", "referrer", "file_type", "url", "session", "email")
 
 
 @dataclass(frozen=True)
 class EnrichmentSettings:
-    """What is added to a line, and what is not kept of it."""
+    """What is added to a line, and what of it is not kept."""
 
     parts: frozenset[str]
     geoip_dir: Path | None

@@ -57,11 +57,11 @@ class Warehouse:
         self._agents.check()
 
     def store(self, batch: Sequence[Parsed]) -> Outcome:
-        """Commit the rows of a batch and return what it came to.
+        """Commit the rows of a batch and return the outcome.
 
         A line whose clean row the database refuses becomes a reject (`refused`), and so does one
-        at which anything unforeseen is raised (`crashed`). Raises Unavailable when the database is
-        away; then the same batch must be stored again.
+        that raises anything unforeseen (`crashed`). Raises Unavailable when the database is away;
+        then the same batch must be stored again.
         """
         outcomes = [
             store_by_halves(self._commit, by_key(part), halves, self._reject)
@@ -79,7 +79,7 @@ class Warehouse:
             raise
 
     def _commit_named(self, batch: Sequence[Parsed]) -> tuple[Sequence[Parsed], _Named]:
-        """Commit the streams and texts that are new; return the batch, naming them as stored."""
+        """Commit new streams and texts; return the batch with the keys they are stored under."""
         self._streams.ensure(parsed.slice.stream for parsed in batch)
         referrers = {k: v for parsed in batch for k, v in parsed.referrers.items()}
         agents = {k: v for parsed in batch for k, v in parsed.agents.items()}
@@ -94,7 +94,7 @@ class Warehouse:
         )
 
     def _commit_rows(self, batch: Sequence[Parsed], named: _Named) -> Outcome:
-        """Commit the rows in one transaction, where they are better than what is there."""
+        """Commit the rows in one transaction, where they are better than the stored ones."""
         # In the order of TABLES.
         rows: list[list[Row]] = [
             [row for parsed in batch for row in parsed.clean],
@@ -103,7 +103,7 @@ class Warehouse:
         ]
         lines = sum(map(len, rows))
         reformatted = _reformatted(batch)
-        if reformatted:  # one row a key, so that fewer new rows mean another consumer's
+        if reformatted:  # one row a key: then fewer new rows mean another consumer's
             rows = [list({key_of(row): row for row in part}.values()) for part in rows]
         with self._session.transaction() as transaction:
             self._streams.assert_there(transaction, (parsed.slice.stream for parsed in batch))
@@ -125,16 +125,16 @@ class Warehouse:
             missed = _in_two_tables(transaction, batch) - present.keys()
             if sum(new) < sum(map(len, rows)):
                 missed |= _outdated(rows_present(transaction, batch), chain(*rows)).keys()
-                missed |= reformatted  # whose rows are as good as those that are there now
+                missed |= reformatted  # their rows are as good as those stored now
             if missed:
-                # Of both consumers the one that looks last sees the rows of both, stores its
-                # batch again and so settles it.
+                # Of both consumers the one that looks last sees the rows of both, and settles it
+                # by storing its batch again.
                 raise Unavailable("another consumer has just stored the same lines", "lock")
         return Outcome(
             stored=Counter(
                 {table.name: count for table, count in zip(TABLES, new, strict=True) if count}
             ),
-            # By key, for a slice that is twice in the batch.
+            # By key: the batch may hold a slice twice.
             rejected=Counter(
                 {
                     key_of(row): row.reason for row in rows[-1] if isinstance(row, RejectedRow)
@@ -157,10 +157,10 @@ class Warehouse:
 
 
 def _in_turn(batch: Iterable[Parsed]) -> list[list[Parsed]]:
-    """Return the parts of a batch that are stored one after the other, for what comes later.
+    """Return the parts of a batch in the order of storing: later ones replace rows of earlier ones.
 
-    The beginning of a line first: the whole one, perhaps in the same batch, replaces it. Last the
-    slices whose format was chosen anew, each format by itself: the one that came last holds.
+    First the beginnings of lines: the whole line, perhaps in the same batch, replaces them. Last
+    the slices whose format was chosen anew, each format by itself: the one that came last holds.
     """
     others: list[list[Parsed]] = [[], []]
     reformatted: dict[tuple[int, str], list[Parsed]] = {}
@@ -183,7 +183,7 @@ def _reformatted(batch: Iterable[Parsed]) -> set[tuple[int, int]]:
     }
 
 
-#: What is there under a key: how good the row is, and the statement that removes it.
+#: What is stored under a key: how good the row is, and the statement that removes it.
 _Presence = dict[tuple[int, int], tuple[tuple[int, bool], LiteralString]]
 
 
@@ -202,7 +202,7 @@ def rows_present(transaction: Transaction, batch: Iterable[Parsed]) -> _Presence
 
 
 def _spans(batch: Iterable[Parsed]) -> Iterator[_Span]:
-    """Yield the keys of a batch in order, slices that follow on one another as one span."""
+    """Yield the keys of a batch in order, adjoining slices as one span."""
     span: _Span | None = None
     for parsed in batch:
         slice_ = parsed.slice
@@ -220,9 +220,9 @@ def _spans(batch: Iterable[Parsed]) -> Iterator[_Span]:
 def _outdated(
     present: _Presence, rows: Iterable[Row], reformatted: Container[tuple[int, int]] = ()
 ) -> dict[tuple[int, int], LiteralString]:
-    """Return the keys of the rows that are better than what is there, and how to remove that.
+    """Return the keys of the rows that are better than the stored ones, and how to remove those.
 
-    A row whose format was chosen anew is better already where it is as good.
+    A row whose format was chosen anew is better even where it is only as good.
     """
     outdated = {}
     for row in rows:
@@ -237,7 +237,7 @@ def _outdated(
 def _in_two_tables(transaction: Transaction, batch: Sequence[Parsed]) -> set[tuple[int, int]]:
     """Return the keys of the batch that have a row in two tables.
 
-    Two consumers that hold the same line, one its beginning or with a newer parser, may each find
+    Two consumers with the same line, one with its beginning or a newer parser, may each find
     nothing and then write to different tables.
     """
     return {

@@ -64,9 +64,9 @@ PRESENT = """
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
 
-#: The keys of one table's rows between two keys that another table has as well, rows that are about
-#: to be committed there included: it waits for those. It asks for them one by one and by key, so
-#: that it waits for no neighbour, which might wait for this one. Share mode needs SELECT alone.
+#: The keys of one table's rows between two keys that another table has as well, including rows that
+#: are about to be committed: it waits for those. It asks for one key at a time, and so waits for no
+#: neighbour, which might wait for this one. Share mode needs only SELECT.
 IN_BOTH = """
     SELECT other.stream_id, other.line_offset
     FROM (
@@ -80,7 +80,7 @@ IN_BOTH = """
 
 
 def _in_both(table: LiteralString, other: LiteralString) -> tuple[LiteralString, LiteralString]:
-    """Return the statements that look from either table into the other one."""
+    """Return the two statements, from either table to the other."""
     return (
         IN_BOTH.replace("{table}", table).replace("{other}", other),
         IN_BOTH.replace("{table}", other).replace("{other}", table),

@@ -25,8 +25,8 @@ STORED_LINES = """
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
 
-#: The line that is stored before a position, and where it ends, which is not known of a disguised
-#: one (flag 4).
+#: The end of the stored line before an offset; of a disguised one (flag 4), whose length is not
+#: known, its beginning.
 LINE_BEFORE = """
     SELECT line_offset + IF(flags & 4, 0, LENGTH(line)) FROM raw_log
     WHERE stream_id = %s AND line_offset < %s ORDER BY line_offset DESC LIMIT 1
@@ -49,7 +49,7 @@ class _Conflict(Exception):
 
 
 class Lake:
-    """Stores slices in raw_log; a line that is there already changes nothing."""
+    """Stores slices in raw_log; a line that is already there changes nothing."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -61,12 +61,12 @@ class Lake:
             transaction.select(STORED_LINES, (0, 0, 0))
 
     def store(self, slices: Sequence[Slice]) -> Outcome:
-        """Commit every line of the slices and return what it came to.
+        """Commit every line of the slices and return the outcome.
 
         What cannot be stored is returned as quarantined: a line that the database refuses
-        (`refused`) or at which anything unforeseen is raised (`crashed`), and a slice with a line
-        that differs from the one stored under its key (`identity_conflict`). Raises Unavailable
-        when the database is away; then the same slices must be stored again.
+        (`refused`) or that raises anything unforeseen (`crashed`), and a slice with a line that
+        differs from the one stored under its key (`identity_conflict`). Raises Unavailable when the
+        database is away; then the same slices must be stored again.
         """
         return store_by_halves(self._commit, sorted(slices, key=IN_KEY_ORDER), _halves, _quarantine)
 
@@ -102,9 +102,9 @@ class Lake:
 
 
 def _check_beginnings(transaction: Transaction, slices: Iterable[Slice]) -> None:
-    """Raise _Conflict for slices, in key order, that begin inside a line that is stored.
+    """Raise _Conflict for slices, in key order, that begin inside a stored line.
 
-    No key of theirs may be taken, and yet they are of another log that begins with the same line.
+    Even if none of their keys is taken, they are of another log that begins with the same line.
     """
     end: tuple[int, int] | None = None
     conflicts = []
@@ -122,10 +122,10 @@ def _check_beginnings(transaction: Transaction, slices: Iterable[Slice]) -> None
 def _compare(transaction: Transaction, slices: Iterable[Slice]) -> int:
     """Compare what is stored with what was sent; return how many lines were replaced.
 
-    Equal is a duplicate. A stored line that was only a beginning (no newline yet, or over a limit
-    that was lower then) is replaced by the one that goes on from it. A beginning of the stored
-    line is an older look at it. A line that differs in its disguise alone, as after a change of
-    the settings, is a duplicate: what is stored stays. Raises _Conflict for anything else.
+    An equal line is a duplicate. A stored line that was only a beginning (no newline yet, or over a
+    lower limit) is replaced by the line that continues it. A beginning of the stored line is an
+    older read of it. A line that differs only in its disguise, as after a change of the settings,
+    is a duplicate: what is stored stays. Raises _Conflict for anything else.
     """
     replaced = 0
     conflicts = []
@@ -154,7 +154,7 @@ def _compare(transaction: Transaction, slices: Iterable[Slice]) -> int:
 
 
 def _is_same(flags: int, stored: bytes, line: bytes) -> bool:
-    """Say whether two lines that differ are one line, of which either is disguised, or both are."""
+    """Return whether two different lines are the same line, one or both of them disguised."""
     return bool(flags & DISGUISED) and skeleton(stored) == skeleton(line)
 
 

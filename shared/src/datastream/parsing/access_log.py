@@ -42,7 +42,7 @@ class Destination(NamedTuple):
 
 
 class Misfit(NamedTuple):
-    """The offset in a line up to which it fits, and what should follow there."""
+    """The offset at which a line stops fitting, and what should follow there."""
 
     #: In characters.
     offset: int
@@ -70,7 +70,7 @@ class AccessFormat:
         self.parse: AccessParser = self._compiled()
 
     def careful(self, line: bytes) -> Event:
-        """Parse a line of any sort that the format allows. Raises Unparseable."""
+        """Parse any line that the format allows. Raises Unparseable."""
         text = line.decode("utf-8", "backslashreplace").removesuffix("\r")
         event = self._read(text)
         if event is None and text[-1:].isspace():
@@ -119,7 +119,7 @@ class AccessFormat:
     def _raw_match(self, text: str) -> re.Match[str] | None:
         """Return the match of a decoded line whose writer left quotes within values as they are.
 
-        Beside a rest that may be anything, such a quote cannot be told from the end of a field.
+        In a format with a free rest such a quote cannot be told from the end of a field.
         """
         if self.escape == "none" or "rest" in self.variables or '"' not in text:
             return None
@@ -145,7 +145,7 @@ class AccessFormat:
 
     @cached_property
     def _always_kept(self) -> frozenset[str]:
-        """The variables of which a dash is kept: without them a row would say nothing."""
+        """The variables whose dash is kept: without them a row would say nothing."""
         chosen = self.fields.chosen
         return frozenset(chosen[column] for column in ("client", "request") if column in chosen)
 

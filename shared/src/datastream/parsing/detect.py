@@ -1,4 +1,4 @@
-"""FORMAT=auto: which of the formats that have a name lines are in."""
+"""FORMAT=auto: which of the named formats lines are in."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from datastream.parsing.formats import LAST_RESORTS, NAMES, parser_for
 
 #: The setting that asks for this.
 AUTO = "auto"
-#: Fewer lines than these are too few to tell by.
+#: The fewest lines to tell by.
 FEWEST_LINES = 10
-#: More are not looked at.
+#: The most lines to look at.
 SAMPLE_LINES = 1_000
-#: From this share on a format is certain: a few odd lines are in every log.
+#: The share from which a format is certain: every log has a few odd lines.
 _CERTAIN = 0.98
 
 
@@ -54,7 +54,7 @@ class Detected(NamedTuple):
 
 
 def _share(part: int, whole: int) -> str:
-    """Return a share in words: all and none only where it is just that."""
+    """Return a share in words: `all` and `none` only where that is exact."""
     if not part:
         return "none"
     return "all" if part == whole else f"{part * 1000 // whole / 10:.1f} %"
@@ -63,9 +63,9 @@ def _share(part: int, whole: int) -> str:
 def detect(lines: Sequence[bytes]) -> Detected:
     """Return the format that most of the lines fit.
 
-    A line whose client is no address fits half-way: it may be another format's that is shifted by
-    a word. A last resort has only the lines that fit it better than all formats before it. Of
-    formats that fit alike the first of NAMES is returned, and is not sure.
+    A line whose client is no address fits half-way: it may be another format's, shifted by a word.
+    A last resort has only the lines that fit it better than all formats before it. Of formats that
+    fit equally the first of NAMES is returned, and is not sure.
     """
     lines = lines[:SAMPLE_LINES]
     fits = {name: [_fit(name, line) for line in lines] for name in NAMES}

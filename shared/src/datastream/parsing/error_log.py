@@ -123,14 +123,14 @@ _BEGINNINGS = (
 def _utc_time(text: str, local: tzinfo) -> str:
     """Turn `2000/10/10 13:55:36` of a zone into UTC. Raises Unparseable("time").
 
-    Where the clocks are set back and an hour comes twice, it is taken for the first one.
+    Where clocks are set back and an hour comes twice, it is taken as the first one.
     """
     try:
         moment: datetime | None = (
             datetime.strptime(text, "%Y/%m/%d %H:%M:%S").replace(tzinfo=local).astimezone(UTC)
         )
     except (ValueError, OverflowError):
-        moment = None  # raised below: these quote the line, and would go along as the context
+        moment = None  # raised below: these quote the line, and would be its context
     if moment is None or moment.year < 1000:
         raise Unparseable("time")
     return moment.strftime("%Y-%m-%d %H:%M:%S.000")
@@ -139,8 +139,8 @@ def _utc_time(text: str, local: tzinfo) -> str:
 def _fields(text: str) -> tuple[str, dict[str, str]]:
     """Return the message, and the fields after it that nginx's HTTP and mail modules write.
 
-    What a client sent is in the message, decoded, and in the fields; so where the fields
-    could begin at several offsets it is the last one, unless they do not fit there.
+    What a client sent is in the message, decoded, and in the fields; so of several offsets where
+    the fields could begin the last one counts, unless they do not fit there.
     """
     for start in (text.rfind(_CLIENT), text.find(_CLIENT)):
         if start < 0:
@@ -157,7 +157,7 @@ def _fields(text: str) -> tuple[str, dict[str, str]]:
 
 
 def _quoted(text: str, fields: dict[str, str]) -> str:
-    """Add the quoted fields of a text; return what of it is no such field."""
+    """Add the quoted fields of a text; return the rest of it."""
     starts: list[tuple[str, int, int]] = []
     known = -1
     for found in _FIELD.finditer(text):

@@ -1,4 +1,4 @@
-"""What a parser gives back: an Event, or an Unparseable with a reason from a bounded set."""
+"""What a parser gives: an Event, or an Unparseable with a reason from a bounded set."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-#: The version of the rules. It goes up whenever some line would give another event or reason than
-#: before. Rows carry it, so those of an older parser can be found and written anew.
+#: The version of the rules. It goes up whenever a line would give another event or reason than
+#: before. Rows carry it, so those of an older parser can be found and replaced.
 PARSER_VERSION: int = 3
 
 #: Why a line has no row in clean_log, and what each reason means. The parsers raise the first
-#: three; the others are for those who know where the line was cut, what the database said, and that
-#: a parser has a mistake.
+#: three; the consumer gives the others.
 REJECT_MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "empty": "the line holds nothing, or only white space",
@@ -50,7 +49,7 @@ EXTRA_LIMIT = 2048
 
 
 class Unparseable(Exception):
-    """The line will never parse under these rules. Reject it; trying again cannot help.
+    """The line does not parse under these rules. Reject it; trying again cannot help.
 
     Carries the reason, one of REJECT_REASONS, and nothing of the line.
     """
@@ -65,7 +64,7 @@ class Unparseable(Exception):
 class Event(NamedTuple):
     r"""One request, as a row of clean_log: each field is named after its column.
 
-    Texts are what the server had before it escaped them; bytes that are no UTF-8 are written as
+    Texts are as they were before the server escaped them; bytes that are not UTF-8 are written as
     `\xff`. Every text can be encoded to UTF-8 and keeps to LIMITS.
     """
 
@@ -97,7 +96,7 @@ class Event(NamedTuple):
     size: int | None
     #: In seconds: from the first byte of the request to the last of the response.
     request_time: float | None
-    #: In seconds: what all upstream servers that were tried took together.
+    #: In seconds: the sum over all upstream servers that were tried.
     upstream_time: float | None
     referrer: str | None
     user_agent: str | None

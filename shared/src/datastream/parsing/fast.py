@@ -1,10 +1,10 @@
 """The parser of a format's usual lines, as Python source.
 
-Most lines hold nothing odd. For those, one match and one expression for each column do: a fifth of
-the time that the careful parser takes, which is the patterns of pattern.py and Fields; `make
+Most lines hold nothing odd. For those, one match and one expression for each column are enough: a
+fifth of the time of the careful parser, which is the patterns of pattern.py and Fields; `make
 bench-parse` prints both. Every other line (an escape, an odd value, a list, a text over its limit)
-does not match or raises ValueError, and is read by that one. Whatever this parser returns, it
-returns too; the tests compare them.
+does not match or raises ValueError, and the careful parser reads it. Whatever this one returns, the
+careful one returns too; the tests compare them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _STATUSES = ("status", "upstream_status")
 _SECONDS = r"[0-9]{1,6}+\.[0-9]{3}"
 _VERSION = r"HTTP/([0-9]\.[0-9])"
 _LOCAL_TIME = "[^ ]{20} [+-][0-9]{4}"
-#: A user's name of several words, none of which could be the bracket that follows.
+#: A user's name of several words, none of them like the bracket that follows.
 _WORDS = r'-|[^ "]{0,255}+(?: [^ "\[][^ "]{0,255}+)*+'
 #: What a request target is split into, each None where it is not there.
 _PARTS = ("scheme", "authority", "path", "query")
@@ -44,7 +44,7 @@ _NUMBERS = {
     Kind.DECIMALS: _SECONDS,
     Kind.TIME_SECONDS: r"[0-9]{9,11}+\.[0-9]{3}",
 }
-#: A group that matches nothing at all: every line is read with care.
+#: A group that matches nothing: the careful parser reads every line.
 _NOTHING = "((?!))"
 #: The most characters of a path and of a query that make up the URL together.
 _PART_OF_URL = LIMITS["url"] // 2 - 1
@@ -70,7 +70,7 @@ if b"\\\\" in line:
 
 @dataclass
 class _Code:
-    """What the function is put together from."""
+    """What the function is built from."""
 
     #: The patterns of the line's parts.
     patterns: list[str] = field(default_factory=list)
@@ -178,7 +178,7 @@ class _Writer:
         return self._text(part, opener, limit, without=without, least=int(is_long))
 
     def _text(self, part: Part, opener: str, limit: int, *, without: str, least: int) -> str:
-        """Return the pattern of a text up to what follows it, without a character of that."""
+        """Return the pattern of a text up to what follows it, none of whose characters it holds."""
         ends = set(without) | set(part.after[:1] or "\r")
         if kind_of(part.variable) not in (Kind.TEXT, Kind.CHAIN, Kind.REQUEST, Kind.REST):
             ends |= set(opener[:1])

@@ -48,7 +48,7 @@ def _chain(text: str) -> list[str]:
 
 
 def _items(text: str, convert: Callable[[str], object]) -> list[object] | None:
-    """Return the items of an upstream list; None when one of them is of another kind.
+    """Return the converted items of an upstream list; None when one cannot be converted.
 
     An item that is `-` or empty is None.
     """

@@ -1,4 +1,4 @@
-"""Formats by what a person, or a slice, calls them.
+"""Formats, as a setting or a slice's header names or writes them.
 
     combined                                        a preset
     error Europe/Paris                              nginx's error log, and the zone of its times
@@ -6,7 +6,7 @@
     $remote_addr [$time_local] "$request" $status   the text of one
 
 After all but `error` there may be directives of nginx's realip module, `set_real_ip_from
-192.0.2.0/24;`, one for each trusted proxy: then `client` is who is behind them.
+192.0.2.0/24;`, one for each trusted proxy: then `client` is the address behind them.
 """
 
 from __future__ import annotations
@@ -69,14 +69,14 @@ NAMES = (*PRESETS, ERROR)
 _NAME = re.compile(r"(?!log_format\b) ([a-z_]+) (?: \s+ ([^;]*;.*) )?", re.VERBOSE | re.DOTALL)
 _ERROR = re.compile(rf"{ERROR}(?:\s+(\S+))?")
 _TRUSTED = "set_real_ip_from"
-#: Where a log_format begins. What else an nginx.conf holds, Lua say, need not be readable.
+#: Where a log_format begins. The rest of an nginx.conf, Lua say, need not be readable.
 _BEGINS = re.compile(r"^[ \t]*(?P<directive>log_format[ \t]+(?P<name>[^\s;{}]+))", re.MULTILINE)
 
 
 def parser_for(text: str) -> Parser:
     """Return the parser of a format, as it is written in a setting or in a slice's header.
 
-    A format is compiled once. Raises FormatError when the text is none.
+    Each format is compiled once. Raises FormatError when the text is none.
     """
     return compiled(text).parse
 
@@ -95,7 +95,7 @@ def compiled(text: str) -> AccessFormat | ErrorFormat:
 
 
 def canonical(text: str) -> str:
-    """Return the format as one line, by which parser_for() reads the same. Raises FormatError."""
+    """Return the format as one line that parser_for() reads as the same. Raises FormatError."""
     compiled(text)
     if _ERROR.fullmatch(text.strip()):
         return " ".join(text.split())
@@ -107,7 +107,7 @@ def canonical(text: str) -> str:
 def in_configuration(source: str, name: str) -> str:
     """Return the log_format of that name in the text of an nginx.conf, as its directive.
 
-    Of `combined`, which nginx knows without one, the name. Raises FormatError.
+    For `combined`, which nginx has built in, it is the name. Raises FormatError.
     """
     known = []
     for found in _BEGINS.finditer(source):

@@ -1,8 +1,8 @@
-"""Formats that are JSON objects: where in the object each variable stands.
+"""Formats that are JSON objects: where in the object each variable is.
 
-A line that nginx wrote is read by the format's pattern like any other, which also takes what is no
-JSON, such as a bare number that is missing. This here is for lines that hold the same object in
-another spelling: keys in another order, other spaces, keys that are new.
+The format's pattern reads what nginx wrote, like any other line, and also what is no JSON, such as
+a bare number that is missing. This module reads lines that write the same object differently: keys
+in another order, other spaces, new keys.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class JsonTemplate:
         self._leaves = leaves
 
     def values(self, line: str) -> dict[str, str | None] | None:
-        """Return the texts of the variables, of one that is absent None; None for no such object.
+        """Return the texts of the variables, or None when the line is no such object.
 
-        A key that is missing is absent, and so is null.
+        A variable whose key is missing or null has the text None.
         """
         try:
             found = json.loads(line, parse_int=str, parse_float=str, strict=False)
@@ -57,7 +57,7 @@ class JsonTemplate:
 
 
 def json_template(template: Template) -> JsonTemplate | None:
-    """Return the format as an object; None when it is none."""
+    """Return the format as a JSON object; None when it is none."""
     text, in_string = [template.before], _ends_in_string(template.before, is_in=False)
     for at, part in enumerate(template.parts):
         mark = f"{_MARK}{at}{_MARK}"

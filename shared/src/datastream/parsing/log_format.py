@@ -1,6 +1,6 @@
 """A log_format: the directive of nginx.conf, its words, and the variables of its template.
 
-An error knows the character of the source at which it is one, to show it there.
+An error knows its offset in the source, to mark it there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _SHOWN = 60
 
 
 class FormatError(ValueError):
-    """The text is no format that lines can be read by.
+    """The text is no format by which lines can be read.
 
     `str()` is one sentence; `marked` shows the text below it, with a caret under the offset.
     """
@@ -51,7 +51,7 @@ def marked(text: str, offset: int, shown: int = _SHOWN) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return the text with each character that has no width of one written as an escape."""
+    """Return the text with each character whose width is not one written as an escape."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
@@ -65,7 +65,7 @@ class Word(NamedTuple):
     """One argument of a directive, without its quotes."""
 
     text: str
-    #: For each character of the text, and for its end, where it stands in the source.
+    #: For each character of the text, and for its end, the offset in the source.
     offsets: tuple[int, ...]
 
 
@@ -96,7 +96,7 @@ _ESCAPED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
 def directives(source: str, at: int = 0) -> Iterator[list[Word]]:
     """Yield the words of each directive from an offset on, whatever block it stands in.
 
-    Raises FormatError where the text is none that nginx could read.
+    Raises FormatError where nginx could not read the text.
     """
     words: list[Word] = []
     while at < len(source):
@@ -116,7 +116,7 @@ def directives(source: str, at: int = 0) -> Iterator[list[Word]]:
 
 
 def _word(source: str, start: int, end: int) -> Word:
-    """Undo the escapes of nginx.conf, and keep where each character stands."""
+    """Undo the escapes of nginx.conf, and keep the offset of each character."""
     text: list[str] = []
     offsets: list[int] = []
     while start < end:
@@ -131,7 +131,7 @@ def _word(source: str, start: int, end: int) -> Word:
 def log_format(words: list[Word]) -> LogFormat:
     """Return the log_format that a directive is. Raises FormatError with the offset in its words.
 
-    The offset is in the text that the words came from, which the caller knows.
+    Only the caller knows the text that the offset is in.
     """
     if len(words) < 2:
         raise FormatError("log_format has no name", offset=words[0].offsets[-1])

@@ -1,14 +1,14 @@
 r"""From a template to the regular expression that finds the variables' texts in a line.
 
-Where a variable's text ends is told by the text that follows it in the format. When the variable's
-values can never hold the first character of that text, it simply ends there. Otherwise it ends at
-the first character from which what follows fits, up to the next variable of that sort: the rest of
-the line is looked at from there and never tried again.
+The text that follows a variable in the format tells where the variable's text ends. When the
+variable's values can never hold the first character of what follows, it simply ends there.
+Otherwise it grows: it ends at the first character from which what follows fits, up to the next
+variable that grows, and no other end is tried later.
 
-A match takes time in proportion to the line, be it hostile. Every repeat is possessive, but for the
-one that grows a text of the second sort; that stands in an atomic group together with what must
-follow, and what must follow fails, wherever it is tried, before the next character it could be
-tried at. tests/unit/parsing/test_linear.py counts it.
+A match takes time in proportion to the line, even a hostile one. Every repeat is possessive but the
+one that grows a text; that is in an atomic group with what must follow, which, wherever it is
+tried, fails before the next character it could be tried at. tests/unit/parsing/test_linear.py
+counts the steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from datastream.parsing.variables import NEVER_EMPTY, Kind, kind_of
 
 
 class Rules(NamedTuple):
-    """By which of the patterns of a format a line is read."""
+    """Which of a format's patterns reads a line."""
 
     #: The `escape=` of the format; "none" for values that may hold quotes.
     escape: str
@@ -40,7 +40,7 @@ _STRICT = {
     Kind.DECIMAL: r"[0-9]++(?:\.[0-9]*+)?+|-|",
     Kind.TIME_SECONDS: r"[0-9]++(?:\.[0-9]*+)?+",
 }
-#: What their values may hold. The empty text stands for the end of the line, which is in none.
+#: What their values may hold. The empty text means the end of the line, which is in none.
 _SPACE = (" ", "")
 _IN_NUMBERS = ("-", ".")
 _IN_WORDS = ".:-_/%"
@@ -49,7 +49,7 @@ _IN_LISTS = tuple(",:.-_/%")
 
 
 def line_pattern(template: Template, rules: Rules, parts: int | None = None) -> str:
-    """Return the pattern of a whole line, or of its beginning up to so many parts.
+    """Return the pattern of a whole line, or of its first `parts` parts.
 
     Its groups are the texts of the variables, in their order.
     """
@@ -86,8 +86,8 @@ def openers(template: Template, rules: Rules) -> list[str]:
 def closed_texts(parts: Sequence[Part], rules: Rules) -> list[str | None]:
     """Return the pattern of each text that cannot hold what follows it; None for those that grow.
 
-    What follows a text that grows is tried at every character it could begin at. So no text in
-    there holds the beginning of that, the opener: each try ends before the next begins.
+    What follows a text that grows is tried at every character it could begin at. So no text in it
+    holds its beginning, the opener: each try ends before the next begins.
     """
     texts: list[str | None] = []
     opener = ""

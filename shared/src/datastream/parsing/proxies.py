@@ -1,4 +1,4 @@
-"""Trusted proxies: whose word about the client's address is taken."""
+"""Trusted proxies: those believed about the client's address."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TrustedProxies:
         self._trusts = lru_cache(maxsize=4096)(self._is_trusted)
 
     def client(self, address: str, chain: str) -> str:
-        """Return who is behind `address`, which sent the X-Forwarded-For `chain`.
+        """Return the client behind `address`, which sent the X-Forwarded-For `chain`.
 
         From right to left, the first address that is no trusted proxy's; the leftmost when all are.
         """

@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 
 class Remembered(dict[str, T]):
-    """What a function made of the last few thousand texts; what raises is not kept.
+    """The results of a function for the last few thousand texts; an exception is not kept.
 
-    The function must refuse long texts, so that the memory this takes has a bound.
+    The function must refuse long texts, so that the memory used is bounded.
     """
 
     def __init__(self, convert: Callable[[str], T]) -> None:
@@ -70,8 +70,8 @@ IN_FAST_SOURCE: Mapping[str, object] = {
     "hosts": Remembered(remembered_host),
     "iso_times": Remembered(iso_time),
     "local_times": Remembered(utc_time),
-    # Lists of one, the same object each time: a new one for each line would cost the garbage
-    # collector more than all else that the line costs.
+    # Lists of one, the same object each time: a new one for each line would cost more in garbage
+    # collection than the rest of the line.
     "lists_of_decimal": Remembered(remembered_list_of_decimal),
     "lists_of_status": {str(status): [status] for status in range(100, 1000)},
     "lists_of_text": Remembered(remembered_list_of_text),

@@ -61,7 +61,7 @@ def split_request(text: str) -> RequestFields:
 def split_target(
     target: str, method: str | None = None
 ) -> tuple[str | None, str | None, str | None, str | None]:
-    """Split a request target into scheme, host, path and query; what it has not is None."""
+    """Split a request target into scheme, host, path and query; what is missing is None."""
     if target[:1] == "/":
         path, mark, query = target.partition("?")
         return None, None, path, query if mark else None

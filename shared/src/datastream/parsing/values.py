@@ -29,7 +29,7 @@ _NAMED = {
 def from_default(text: str) -> str:
     r"""Turn `\xHH` (nginx) and `\"`, `\\`, `\n` … (Apache) back into text.
 
-    Neighbouring `\xHH` are bytes of UTF-8; one that is no part of UTF-8 stays, in lower case.
+    Neighbouring `\xHH` are bytes of UTF-8; one that is not part of UTF-8 stays, in lower case.
     """
     return _HEX.sub(_from_hex, text) if "\\" in text else text
 
@@ -104,12 +104,12 @@ _EMAIL = re.compile(
 
 _DECIMAL = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
-# The digits of 2^63-1. int() is never asked about more: it refuses some thousands of them.
+# The digits of 2^63-1. int() is never given more: it refuses some thousands of them.
 _MOST_DIGITS = 19
 
 
-# A log repeats its seconds. What raises is not kept, so a text in the cache is 26 characters,
-# and up to 36 with a fraction.
+# A log repeats its seconds. Exceptions are not cached, so a cached text is 26 characters, and up to
+# 36 with a fraction.
 @lru_cache(maxsize=4096)
 def utc_time(text: str) -> str:
     """Turn `10/Oct/2000:13:55:36 -0700` into `2000-10-10 20:55:36.000`.
@@ -135,7 +135,7 @@ def utc_time(text: str) -> str:
             tzinfo=timezone(-offset if sign == "-" else offset),
         ).astimezone(UTC)
     except (KeyError, ValueError, OverflowError):
-        moment = None  # raised below: these quote the line, and would go along as the context
+        moment = None  # raised below: these quote the line, and would be its context
     if moment is None or moment.year < 1000:
         raise Unparseable("time")
     return f"{moment:%Y-%m-%d %H:%M:%S}.{_milliseconds(fraction)}"
@@ -181,7 +181,7 @@ def _epoch_second(seconds: str) -> str:
 
 def packed_address(text: str) -> bytes | None:
     """Return the 4 bytes of an IPv4 address or the 16 of an IPv6 one; None for any other text."""
-    # No cache: it would take as long as the conversion, and keep whatever a client makes up.
+    # No cache: it would take as long as the conversion, and keep any text that a client invents.
     try:
         return inet_pton(AF_INET6 if ":" in text else AF_INET, text)
     except (OSError, ValueError):
@@ -199,7 +199,7 @@ def email_domain(text: str) -> str | None:
 
 
 def number(text: str, most: int = 2**63 - 1) -> int | None:
-    """Return the number that decimal digits write; None for any other text, or more than `most`."""
+    """Return the number in decimal digits; None for any other text, or a number over `most`."""
     if len(text) > _MOST_DIGITS or not (text.isascii() and text.isdigit()):
         return None
     value = int(text)
@@ -207,11 +207,11 @@ def number(text: str, most: int = 2**63 - 1) -> int | None:
 
 
 def decimal(text: str) -> float | None:
-    """Return the number that digits write, with a point among them or none; None for others."""
+    """Return the number in digits, with or without a decimal point; None for any other text."""
     return float(text) if _DECIMAL.fullmatch(text) else None
 
 
 def decimal_total(values: Sequence[float | None]) -> float | None:
-    """Return the sum of what upstream servers took, in whole milliseconds; None without any."""
+    """Return the sum of upstream times, rounded to milliseconds; None when there is none."""
     known = [value for value in values if value is not None]
     return round(sum(known), 3) if known else None

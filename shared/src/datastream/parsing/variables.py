@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 
 class Kind(Enum):
-    """What the values of a variable are. A value that is none of that is kept as text."""
+    """What the values of a variable are. A value of another kind is kept as text."""
 
     #: Any text; it may hold any character.
     TEXT = "text"
@@ -77,7 +77,7 @@ _KINDS: dict[Kind, str] = {
 }
 
 #: The variables of nginx's modules core, log, proxy, upstream, ssl, gzip and realip (and some that
-#: stand beside them in logs) whose values are not simply text.
+#: are often logged beside them) whose values are not simply text.
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {name: kind for kind, names in _KINDS.items() for name in names.split()}
 )

@@ -1,6 +1,6 @@
 """The broker: a publisher that waits for every confirm, and a queue that hands out batches.
 
-Everything pika stays in here. One thread talks to the broker.
+Only this package imports pika. One thread talks to the broker.
 """
 
 from __future__ import annotations

@@ -25,9 +25,9 @@ def declare_topology(settings: RabbitSettings) -> None:
 
 
 def compare_topology(settings: RabbitSettings) -> dict[str, str]:
-    """Return each exchange and queue by name, with what is wrong with it, empty for nothing.
+    """Return what is wrong with each exchange and queue, by name; empty when nothing is.
 
-    Nothing is created. Raises Unavailable when there is no session.
+    Creates nothing. Raises Unavailable when there is no session.
     """
     found = {}
     with connect(settings, "datastream doctor") as connection:
@@ -40,17 +40,17 @@ def compare_topology(settings: RabbitSettings) -> dict[str, str]:
 
 
 def _fault(connection: Any, method: str, name: str, **declared: object) -> str:
-    """Return what the broker says where there is none of that name, or another one; else nothing.
+    """Return what the broker says where the name is missing or declared otherwise, else nothing.
 
     Raises Unavailable when the session is lost.
     """
     try:
         with translated():
-            # What the broker refuses ends the channel.
+            # A refusal by the broker ends the channel.
             channel = connection.channel()
             declare = getattr(channel, method)
             declare(name, passive=True)
-            # It is there, so that this compares and creates nothing.
+            # It exists, so this compares and creates nothing.
             declare(name, durable=True, **declared)
             channel.close()
     except Unavailable as error:

@@ -32,30 +32,30 @@ logger = logging.getLogger(__name__)
 
 #: Seconds after which a lock that is held is not a lost session's: more than two heartbeats.
 LOCK_PATIENCE = 25.0
-#: The code with which the broker refuses what another connection holds.
+#: The broker's code for refusing what another connection holds.
 RESOURCE_LOCKED = 405
 #: How long a look at a queue waits for its messages to be back there.
 PUT_BACK_TIMEOUT = 5
 
 
 class Locks:
-    """The logs that one producer at a time sends: an exclusive queue each, with all of a cluster.
+    """The logs that one producer at a time sends: an exclusive queue each, in the whole cluster.
 
-    At the beginning of a session it is one for each pattern by which logs are found, so that the
-    same list on another machine waits before it sends anything; then one for each log when its
-    first slice is sent, by which lists that differ and have a log in common exclude each other.
-    They end with the session. The broker gives up a session whose peer is gone after two
-    heartbeats, and so for that long it may be the one that was lost that holds a name.
+    A session begins by taking one for each pattern of logs, so that a producer with the same list
+    on another machine waits before it sends anything. It takes another for each log with its first
+    slice, so that different lists with a log in common exclude each other. The locks end with the
+    session. The broker gives up a session whose peer is gone after two heartbeats; until then the
+    lost session may still hold them.
     """
 
     def __init__(
         self, source: str, patterns: Iterable[str], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        # In one order: of two producers that begin at once, one has all.
+        # In one order: of two producers that begin at once, one gets all.
         self._patterns = sorted({path_text(os.path.abspath(one)) for one in patterns})  # noqa: PTH100
         self._source = source
         self._clock = clock
-        #: The paths, as patterns and of logs, that the session has.
+        #: The paths of logs, and the patterns, that the session has.
         self._taken: set[str] = set()
         #: Since when another session is known to hold a path.
         self._held_since: dict[str, float] = {}
@@ -71,12 +71,12 @@ class Locks:
         """Take the path of a log for a session, unless it has it.
 
         Raises Unavailable (reason `locked`) while another session holds it. An account that may
-        not declare the queue goes on without, which is told once.
+        not declare the queue goes on without, with one warning.
         """
         if path in self._taken:
             return
         name = topology.producer_lock(self._source, path)
-        arguments = {"x-queue-type": "classic"}  # whatever the virtual host's default is
+        arguments = {"x-queue-type": "classic"}  # not the virtual host's default
         try:
             with translated():
                 channel = connection.channel()
@@ -135,9 +135,9 @@ class Publisher:
     def publish(self, routing_key: str, slice_: Slice) -> None:
         """Publish one slice and wait for its confirm.
 
-        Raises Unavailable when the slice may not be kept: refused (reason `nack`), in no queue
-        (`returned`), or of a log that another producer sends (`locked`); the session goes on. Any
-        other reason: the session has ended.
+        Raises Unavailable when the slice may not be kept. The session goes on when the broker
+        refused it (reason `nack`), no queue takes it (`returned`), or another producer sends its
+        log (`locked`); with any other reason the session has ended.
         """
         if self._locks is not None:
             self._locks.take(self._connection, slice_.stream.path)
@@ -156,8 +156,8 @@ class Publisher:
 
     def wait(self, seconds: float) -> None:
         """Let the time pass while serving heartbeats. Raises Unavailable when the session ends."""
-        # The time is up early whenever the broker said something; that is no harm to a caller
-        # who waits in order to look at a file again.
+        # Returns early whenever the broker says something: no harm to a caller that waits to look
+        # at a file again.
         with translated():
             self._connection.process_data_events(time_limit=seconds)
 
@@ -165,17 +165,17 @@ class Publisher:
 class Box(Publisher):
     """Takes messages out of queues to look at; what is not removed goes back at the end.
 
-    A look is no consumer: nothing is delivered but what is asked for. What goes back is returned
-    in so many words, which RabbitMQ 4.3 does not count towards a delivery limit.
+    It is no consumer: it gets only the messages it asks for. What goes back is returned explicitly,
+    which RabbitMQ 4.3 does not count towards a delivery limit.
     """
 
     _taken = 0
 
     def take(self, queue: str) -> Iterator[tuple[int, Message, float | None]]:
-        """Yield as many messages of a queue as are in it now, then put back those that are left.
+        """Yield the messages that are in a queue now, then put back those that are left.
 
-        Each with a number, by which it can be removed, and when it was put there (Unix time), if
-        it says so. They are put back as well when the caller stops early. Raises Unavailable.
+        Each comes with a number, by which it can be removed, and the Unix time of its arrival, if
+        it has one. They are put back as well when the caller stops early. Raises Unavailable.
         """
         self._taken = 0
         try:

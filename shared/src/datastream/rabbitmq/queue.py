@@ -27,22 +27,22 @@ from datastream.rabbitmq.session import (
     translated,
 )
 
-#: Seconds after which RabbitMQ, as it comes, takes unacknowledged messages away from a consumer.
+#: Seconds after which RabbitMQ, by default, takes unacknowledged messages away from a consumer.
 CONSUMER_TIMEOUT = 30 * 60.0
 
-#: A batch is as much as has arrived, up to these.
+#: A batch is what has arrived, up to these.
 BATCH_LINES = 4000
 BATCH_BYTES = 1024**2
 
-#: Deliveries that a consumer holds unacknowledged: few enough that as many of the greatest slices
-#: stay in memory. AMQP knows no other limit, so where small slices make small batches it is
-#: doubled, up to two batches of a line each: the one that is being stored and the next. Their
-#: bodies take no more than this (bytes) by then; a message takes about 1.2 KB besides.
+#: Deliveries that a consumer holds unacknowledged: few enough to keep that many of the largest
+#: slices in memory. AMQP knows no other limit, so where small slices make small batches it is
+#: doubled, up to two batches of one-line slices: the one that is being stored and the next. Their
+#: bodies then take no more than this (bytes); a message takes about 1.2 KB besides.
 PREFETCH = 8
 GROWN_PREFETCH = 2 * BATCH_LINES
 GROWN_BYTES = 7 * 1024**2 // 2
-#: Where larger ones follow, and what is held is more than this (bytes), those on their way go back
-#: to the queue, and it goes on with a limit of so many: in all about PREFETCH of the greatest.
+#: Where larger ones follow, and those held are more than this (bytes), those on their way go back
+#: to the queue, and it goes on with this limit: in all about PREFETCH of the largest.
 MOST_HELD_BYTES = 5 * 1024**2
 PREFETCH_AFTER = 2
 
@@ -52,7 +52,7 @@ Prepared = TypeVar("Prepared")
 
 def _returned(method: Any, headers: dict[str, Any]) -> int:
     """Return how often a message was delivered before."""
-    # A publisher can write any header; the broker overwrites it from the second delivery on.
+    # A publisher can set any header; the broker overwrites it from the second delivery on.
     if not method.redelivered:
         return 0
     # Counted by quorum queues; the flag alone says no more than "at least once".
@@ -61,12 +61,12 @@ def _returned(method: Any, headers: dict[str, Any]) -> int:
 
 
 def _interned(headers: dict[Any, Any]) -> dict[Any, Any]:
-    """Return the headers with their texts once in memory: those of a stream's slices are alike."""
+    """Return the headers with each text once in memory: the slices of a stream repeat them."""
     return {_once(name): _once(value) for name, value in headers.items()}
 
 
 def _once(value: Any) -> Any:
-    # A foreign message may have anything there; a name that is not UTF-8 is bytes.
+    # A foreign message may have anything there; text that is not UTF-8 is bytes.
     return sys.intern(value) if type(value) is str else value
 
 
@@ -83,13 +83,12 @@ class Queue(Generic[Prepared]):
     """One consumer of one queue.
 
     A batch is whatever has arrived while the last one was stored, so batches are small when lines
-    are few and grow under load, and no line waits for a timer. Each slice is prepared as it is
-    taken; while a batch is being stored the next one is prepared. `beat` is called whenever this
-    thread has looked at the broker.
+    are few and grow under load, and no line waits for a timer. While a batch is being stored the
+    next one is prepared. `beat` is called whenever this thread has looked at the broker.
 
-    A session begins with care: one message at a time, until one comes that was never delivered
-    before. A message that crashes its consumer so comes back alone, and reaches the delivery
-    limit without its neighbours.
+    A session begins with one message at a time, until one comes that was never delivered before.
+    So a message that crashes its consumer comes back alone, and reaches the delivery limit without
+    its neighbours.
     """
 
     def __init__(
@@ -109,8 +108,8 @@ class Queue(Generic[Prepared]):
         self._cancelled = False
         self._dead_letters: Any = None
         self._careful = True
-        #: Deliveries that are not acknowledged, what they take, and how many of them came before
-        #: the prefetch was what it is now.
+        #: Deliveries that are not acknowledged, their size, and how many of them came before the
+        #: present prefetch was set.
         self._held = self._held_bytes = self._held_before = 0
         self._consumer = ""
         with translated():
@@ -155,8 +154,8 @@ class Queue(Generic[Prepared]):
         """Return the result of what runs on another thread.
 
         Meanwhile this thread serves the broker and prepares the next batch. Raises what the other
-        one raises, and Unavailable when the session ends, after the other has ended. The
-        connection is closed before: what this consumer holds is free for others at once.
+        one raises. When the session ends it closes the connection, so that others get what this
+        consumer holds at once, waits for the other thread, and raises Unavailable.
         """
         done.add_done_callback(self._wake)
         try:
@@ -174,7 +173,7 @@ class Queue(Generic[Prepared]):
     def ack(self, batch: list[Delivery[Prepared]]) -> None:
         """Acknowledge a batch, all at once. Raises Unavailable when the session has ended."""
         if self._is_held_up() and 2 * self._held_bytes <= GROWN_BYTES:
-            # Now: all that was allowed is here, so that nothing is on its way.
+            # Now: all that was allowed is here, so nothing is on its way.
             self._consume(min(2 * self._prefetch, GROWN_PREFETCH))
         with translated():
             self._channel.basic_ack(batch[-1].tag, multiple=True)
@@ -229,7 +228,7 @@ class Queue(Generic[Prepared]):
         return self._lines < BATCH_LINES and self._bytes < BATCH_BYTES
 
     def _on_message(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        # Of pika's objects, which take twice as much, nothing is kept.
+        # None of pika's objects is kept: they take twice as much.
         headers = properties.headers or {}
         message = Message(_interned(headers), body)
         returned = _returned(method, headers)
@@ -250,18 +249,18 @@ class Queue(Generic[Prepared]):
         with translated():
             self._connection.process_data_events(time_limit=LOOK)
         if self._cancelled:
-            # Without this a deleted queue, or a consumer timeout, looks like a queue that is idle.
+            # Without this a deleted queue, or a consumer timeout, looks like an idle queue.
             raise Unavailable(f"it cancelled the consumer of {self._name}", "cancelled")
         if self._channel.is_closed:
-            # A consumer timeout, for example. Here it would look like a queue that is idle as well;
-            # pika keeps the broker's words, and only shows them to calls that are not made here.
+            # A consumer timeout, for example: it would look like an idle queue as well. pika keeps
+            # the broker's words, and shows them only to calls that are not made here.
             with translated():
                 raise self._channel._closing_reason  # noqa: SLF001
         if self._held_bytes > MOST_HELD_BYTES and self._prefetch > PREFETCH:
             self._consume(PREFETCH_AFTER)
 
     def _fill_batch(self) -> bool:
-        """Take what has arrived into the next batch, while it has room; return whether any was."""
+        """Take what has arrived into the next batch, while it has room; return whether any has."""
         grown = False
         while self._arrived and self._has_room():
             delivery = self._delivery(self._arrived.popleft())

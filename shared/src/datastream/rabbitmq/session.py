@@ -22,19 +22,19 @@ from datastream.tls import Unusable
 
 #: Seconds. A dead peer is noticed after two heartbeats.
 HEARTBEAT = 10
-#: A broker in alarm (memory, disk) blocks publishers; after this long the session is given up and
-#: the publisher says what it waits for. Below the grace of a shutdown.
+#: Seconds. A broker in alarm (memory, disk) blocks publishers; after this long the publisher gives
+#: up the session and logs what it waits for. Below the grace of a shutdown.
 BLOCKED_TIMEOUT = 5
 CONNECT_TIMEOUT = 5
-#: How long one look at the socket lasts while there is nothing to do: the delay of a stop.
+#: Seconds that one look at the socket lasts while there is nothing to do: the delay of a stop.
 LOOK = 0.2
 
 
 class _Connection(pika.BlockingConnection):  # type: ignore[misc]  # pika has no types
-    """pika's, which tells the failure of the last of a name's addresses, whichever that is.
+    """Of several addresses of a name, pika raises the failure of the last one.
 
-    Here an address that answered goes before those that did not: a certificate that is refused is
-    not hidden by an address of the other IP version, to which there is no route.
+    This raises that of one that answered before any other: a refused certificate is not hidden by
+    an address of the other IP version, to which there is no route.
     """
 
     @staticmethod
@@ -97,7 +97,7 @@ def translated() -> Iterator[None]:
             "it refuses the account: check RABBIT_USER and RABBIT_PASSWORD", "refused"
         ) from error
     except pika.exceptions.ProbableAccessDeniedError as error:
-        # pika guesses at one cause of several: a limit of connections closes it at that stage too.
+        # pika guesses one cause of several: a limit of connections closes it at that stage too.
         refusal = refusals.within(str(error)) or (530, "access to vhost refused")
         raise Unavailable(refusals.told(*refusal), "refused") from error
     except pika.exceptions.ChannelClosedByBroker as error:
@@ -110,7 +110,7 @@ def translated() -> Iterator[None]:
 
 
 def _innermost(error: BaseException) -> str:
-    """Return what the operating system said, which pika wraps several times, or pika's words."""
+    """Return the operating system's words, which pika wraps several times, or pika's own."""
     for argument in getattr(error, "args", ()):
         cause = getattr(argument, "exception", argument)
         if isinstance(cause, BaseException):
@@ -119,7 +119,7 @@ def _innermost(error: BaseException) -> str:
 
 
 def _hint(error: BaseException | None, settings: RabbitSettings) -> str:
-    """Return what to look at when a broker hangs up before it has said a word of AMQP."""
+    """Return what to look at when a broker hangs up before any AMQP."""
     if not isinstance(error, pika.exceptions.IncompatibleProtocolError):
         return ""
     if settings.tls is None:
@@ -154,9 +154,9 @@ def publish(channel: Any, exchange: str, routing_key: str, body: bytes, properti
 
 
 def encodable(value: Any) -> Any:
-    """Return the value of a header, or its text where pika decodes such values but has no way back.
+    """Return the value of a header, or its text where pika can decode but not encode it.
 
-    Those are floats and integers above 63 bits: no header of a slice, but a foreign message's.
+    That is a float, or an integer above 63 bits: not in a slice's header, but in a foreign message.
     """
     try:
         pika.data.encode_value([], value)

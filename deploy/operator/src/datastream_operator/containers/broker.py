@@ -1,7 +1,7 @@
 """The broker's definitions: exchanges, queues, accounts, and what each account may do.
 
-A password is in there as a salted hash. A hash of the former definitions is kept while it still
-fits its password, so that the same passwords give the same text.
+They hold each password as a salted hash. A former hash is kept while it still fits its password, so
+that the same passwords give the same text.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ ACCOUNTS = {
     "clean": _consumer(topology.CLEAN_QUEUE),
     "operator": Rights(EVERYTHING, EVERYTHING, EVERYTHING, tags=("monitoring", "policymaker")),
 }
-#: The account that a person names in .env is the person's own. By the second tag `make deploy`
-#: finds the one that .env names no longer.
+#: The account that .env names is the person's own. By the second tag `make deploy` finds one that
+#: .env no longer names.
 OWNER = Rights(EVERYTHING, EVERYTHING, EVERYTHING, tags=("administrator", "datastream-owner"))
 
 
 def run(env: Environment) -> None:
     """Print the definitions for the passwords of the settings.
 
-    Raises ConfigError, for the database's accounts too: here nothing is changed yet.
+    Raises ConfigError, for the database's accounts too: nothing is changed yet.
     """
     database.schema(env)
     owner.read(env, "MYSQL", database.TAKEN)

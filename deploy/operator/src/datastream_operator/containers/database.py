@@ -1,4 +1,4 @@
-"""The database's accounts and what each may do. Every step may be taken again."""
+"""The database's accounts and what each may do. Every step may be repeated."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from datastream.errors import Unavailable
 from datastream_operator import migrate
 from datastream_operator.containers import owner
 
-#: What an account may do, and where: a table of the schema, all of it (`*`), or more (`*.*`).
+#: What an account may do, and on what: a table of the schema, all of it (`*`), or more (`*.*`).
 Grants = tuple[tuple[str, str], ...]
 
 MIGRATOR = (
     "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, LOCK TABLES,"
     " CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EXECUTE"
 )
-#: A row that is there stays as it is: INSERT … ON DUPLICATE KEY UPDATE key = key needs the right to
-#: update the key's column, and no other. So an account could move a line; not change its bytes.
+#: A stored row stays as it is: INSERT … ON DUPLICATE KEY UPDATE key = key needs the right to update
+#: the key's column, and no other. So an account could move a line, but not change its bytes.
 STREAMS = ("SELECT, INSERT, UPDATE (stream_id)", "log_stream")
 LINES = "SELECT, INSERT, UPDATE (line_offset)"
 
@@ -48,20 +48,20 @@ ACCOUNTS: dict[str, Grants] = {
     "operator": (
         ("SELECT, SHOW VIEW", "*"),
         ("PROCESS", "*.*"),
-        ("UPDATE (format)", "log_stream"),  # a format that a person chooses anew
+        ("UPDATE (format)", "log_stream"),  # when a person chooses another format
     ),
     "grafana": (("SELECT", "*"),),
     "exporter": (("PROCESS, REPLICATION CLIENT", "*.*"), ("SELECT", "performance_schema.*")),
 }
-#: Procedures, by the account that calls each. One that no migration has made is left out.
+#: Procedures by the account that calls them. One that no migration has made is left out.
 PROCEDURES = {"complete_line": "lake"}
 
-#: The account that a person names in .env is the person's own.
+#: The account that .env names is the person's own.
 OWNER: Grants = (("ALL PRIVILEGES", "*"),)
 
-#: What root is called, and the names that the server keeps for itself.
+#: The name of root, and the names that the server reserves.
 TAKEN = frozenset({*ACCOUNTS, "root", "mysql.sys", "mysql.session", "mysql.infoschema"})
-#: By this an account is known as made here, once .env or ACCOUNTS name it no longer.
+#: Marks an account as made here, for when .env or ACCOUNTS no longer name it.
 MADE_HERE = '{"made_by": "datastream"}'
 
 PRESENT_ACCOUNTS = """
@@ -81,7 +81,7 @@ PRESENT_GRANTS = """
     SELECT privilege_type, column_name, table_name FROM information_schema.column_privileges
     WHERE grantee = %(grantee)s AND table_schema = %(schema)s
 """
-#: Of a list of privileges: one, and the columns that it is for.
+#: One of a list of privileges, and the columns that it is for.
 PRIVILEGE = re.compile(r"([A-Z ]+[A-Z])(?: \(([^)]*)\))?(?:, |$)")
 PRESENT_PROCEDURES = """
     SELECT routine_name FROM information_schema.routines WHERE routine_schema = %s
@@ -100,8 +100,8 @@ def schema(env: Environment) -> str:
 def run(env: Environment) -> None:
     """Make the schema, the accounts, the tables and the grants of the settings.
 
-    An account that was made here and is wanted no longer is removed. Raises ConfigError,
-    Unavailable and Refused.
+    Removes accounts that were made here and are no longer named. Raises ConfigError, Unavailable
+    and Refused.
     """
     host, port = env.text("MYSQL_HOST"), env.number("MYSQL_PORT", 3306, 1, 65535)
     database = schema(env)
@@ -130,7 +130,7 @@ def run(env: Environment) -> None:
 
 @contextmanager
 def _root(settings: MysqlSettings) -> Iterator[Any]:
-    """Give a cursor of root's. Raises Unavailable."""
+    """Yield a cursor of root's. Raises Unavailable."""
     try:
         connection = pymysql.connect(
             host=settings.host,
@@ -170,7 +170,7 @@ def _grant(cursor: Cursor, schema: str, account: str, grants: Grants) -> None:
 
 
 def narrow(cursor: Cursor, schema: str, account: str, grants: Grants) -> None:
-    """Take from an account what it has of the schema and of the server beyond its grants."""
+    """Revoke what an account may do in the schema and on the server beyond its grants."""
     wanted = {
         (privilege, column.strip(" `") or None, where)
         for privileges, where in grants
@@ -198,7 +198,7 @@ def _remove_former(cursor: Cursor, grants: dict[str, Grants]) -> None:
 
 
 def _pattern(schema: str) -> str:
-    """Return what a whole schema's name is in a grant: a pattern, in which _ is any letter."""
+    """Return a whole schema's name for a grant: a pattern, in which _ is any letter."""
     return schema.replace("_", r"\_")
 
 

@@ -10,7 +10,7 @@ from datastream.config import ConfigError, Environment
 def read(env: Environment, server: str, taken: Container[str]) -> tuple[str, str] | None:
     """Return name and password of the person's account, or None where the settings name none.
 
-    `server` is the settings' prefix, RABBIT or MYSQL; `taken` are the names that are not to be had.
+    `server` is the settings' prefix, RABBIT or MYSQL; `taken` are the names it may not have.
     Raises ConfigError.
     """
     setting = f"{server}_USER"

@@ -1,4 +1,4 @@
-"""`make status`: rates, lag and queues, by the containers' own metrics."""
+"""`make status`: rates, lag and queues, from the containers' own metrics."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Container:
 
     @property
     def words(self) -> str:
-        """Its state in a word: running, healthy, restarting, exited (137)."""
+        """Its state in words: running, healthy, restarting, exited (137)."""
         if self.state == "running":
             return self.health or self.state
         return f"{self.state} ({self.exit_code})" if self.state == "exited" else self.state
@@ -49,7 +49,7 @@ Containers = Mapping[str, list[Container]]
 
 
 def containers(text: str) -> Containers:
-    """Read the output of `docker compose ps`: a line each, service, state, exit code, health."""
+    """Read the output of `docker compose ps`: lines of service, state, exit code and health."""
     found: dict[str, list[Container]] = defaultdict(list)
     for line in sorted(text.splitlines()):
         service, state, exit_code, *health = line.split()

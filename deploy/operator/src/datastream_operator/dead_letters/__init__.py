@@ -1,1 +1,1 @@
-"""The command `datastream dead-letters`: what waits there, why, and what becomes of it."""
+"""The command `datastream dead-letters`: what could not be stored, why, and what to do with it."""

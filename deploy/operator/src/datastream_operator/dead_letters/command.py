@@ -1,4 +1,4 @@
-"""The command `datastream dead-letters`: what is asked for, said and returned."""
+"""The command `datastream dead-letters`: its arguments, output and exit code."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ EX_FAILED, EX_NOINPUT = 1, 66
 
 DESCRIPTION = """\
 Messages that could not be stored wait on the dead-letter queues, with a reason. Looking changes
-nothing. `requeue` puts a message back into the queue that it came from, once the cause is mended:
-confirmed, and only then removed here, so that it is never lost; lines that are stored already
+nothing. `requeue` puts a message back into the queue that it came from, once the cause is fixed: it
+is removed here only once that is confirmed, so it is never lost; lines that are already stored
 change nothing. `requeue --as-new-stream` makes a log that was in conflict with another one a
-stream of its own. `purge` forgets messages for ever.
+stream of its own. `purge` removes messages permanently.
 
 The account is OPERATOR_RABBIT_* (or RABBIT_*); for --as-new-stream also OPERATOR_MYSQL_*.
 """
 
 EXIT_CODES = """\
-exit codes: 0 done; 1 not all could be done, or nothing was meant; 2 or 64 the command is wrong;
+exit codes: 0 done; 1 not all could be done, or it was not confirmed; 2 or 64 the command is wrong;
 66 no dead letter has this ID; 69 the broker or the database is away; 78 a setting is wrong
 """
 
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     action.set_defaults(run=requeue)
 
-    action = actions.add_parser("purge", help="remove messages for ever")
+    action = actions.add_parser("purge", help="remove messages permanently")
     _add_choice(action)
     action.add_argument("--yes", action="store_true", help="do not ask")
     action.set_defaults(run=purge)

@@ -1,4 +1,4 @@
-"""Dead letters: what each is, why it is there and since when; and those that wait."""
+"""Dead letters: what each is, why it is there and since when; and those on the broker."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from datastream_operator.text import printable
 class Letter:
     """One dead letter."""
 
-    #: A name for people: a hash of what it is. Equal messages share it.
+    #: A name for people: a hash of the message. Equal messages share it.
     id: str
     #: The queue that it came from, to which it can go back.
     queue: str
     reason: str
-    #: When it was put there; None when nobody wrote that down.
+    #: When it was put there; None when that is not known.
     since: datetime | None
     message: Message
-    #: The slice that it is; None when it is none.
+    #: The slice in the message; None when it holds none.
     slice: Slice | None
     #: Why it is no slice.
     fault: str = ""
@@ -55,7 +55,7 @@ def letter(queue: str, message: Message, put_at: float | None) -> Letter:
 
 
 def as_it_was(message: Message) -> Message:
-    """Return a message without what it got on its way to the dead-letter queue."""
+    """Return a message without the headers added on its way to the dead-letter queue."""
     return Message(own_headers(message.headers), message.body)
 
 
@@ -65,7 +65,7 @@ def own_headers(headers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _death(headers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the broker wrote when it put the message there by itself: at the limit."""
+    """Return the broker's header on a message that it dead-lettered itself, at the limit."""
     deaths = headers.get("x-death")
     return deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
 
@@ -79,7 +79,7 @@ def _id(queue: str, reason: str, message: Message) -> str:
     return digest.hexdigest()
 
 
-# --- those that wait on the broker
+# --- those on the broker
 
 IDENTITY_CONFLICT = "identity_conflict"
 
@@ -87,7 +87,7 @@ IDENTITY_CONFLICT = "identity_conflict"
 def letters_in(box: Box, *queues: str) -> Iterator[tuple[int, Letter]]:
     """Yield the dead letters of some queues, or all, each with the number to remove it by.
 
-    To be gone through to its end: then those that are left go back. Raises Unavailable.
+    Iterate to the end: then those that are left go back. Raises Unavailable.
     """
     for queue in queues or (LAKE_QUEUE, CLEAN_QUEUE):
         for number, message, put_at in box.take(dead_letter_queue(queue)):
@@ -95,7 +95,7 @@ def letters_in(box: Box, *queues: str) -> Iterator[tuple[int, Letter]]:
 
 
 def conflicts_in(box: Box) -> Iterator[tuple[int, Letter, Slice]]:
-    """Yield the identity conflicts, which the lake consumer alone can see. Raises Unavailable."""
+    """Yield the identity conflicts, which only the lake consumer finds. Raises Unavailable."""
     for number, found in letters_in(box, LAKE_QUEUE):
         if found.reason == IDENTITY_CONFLICT and found.slice is not None:
             yield number, found, found.slice

@@ -1,8 +1,8 @@
 """An identity conflict becomes a stream of its own: all lines of the log that came second.
 
-Two logs claimed one stream. Of the second one, the lake consumer put those slices aside that
-differ from what is stored, and stored those that do not touch it. So the second log is its dead
-letters, and between them rows of the stream that follow on one another: raw.chain().
+Two logs claimed one stream. Of the second one the lake consumer set aside the slices that differ
+from what is stored, and stored those that do not overlap it. So the second log is its dead letters,
+and between them adjoining rows of the stream: raw.chain().
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ IS_KNOWN = "SELECT 1 FROM log_stream WHERE stream_id = %s"
 
 @dataclass(slots=True)
 class Intruder:
-    """What is known of the log that came second, of one stream."""
+    """What is known of the log that came second to a stream."""
 
     #: The stream that it claims.
     claimed: Stream
-    #: Where each of its dead letters begins, and ends.
+    #: The offset of the beginning of each of its dead letters, and of the end.
     parts: set[tuple[int, int]] = field(default_factory=set)
-    #: The same place, and a hash of the line there: one log has one line at one place.
+    #: The same offset, and a hash of the line there: a log has one line at each offset.
     lines: set[tuple[int, int]] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
-    #: Its dead letter with the lowest position.
+    #: Its dead letter with the lowest offset.
     first: Slice | None = None
 
     def add(self, slice_: Slice) -> None:
@@ -46,7 +46,7 @@ class Intruder:
             self.first = slice_
 
     def gaps(self) -> Iterator[tuple[int, int]]:
-        """Yield what lies between the dead letters, from and to; the last one has no end."""
+        """Yield the gaps between the dead letters, as offsets; the last gap has no end."""
         at = 0
         for begin, end in sorted(self.parts):
             if begin > at:
@@ -56,7 +56,7 @@ class Intruder:
 
 
 def intruders(conflicts: Iterable[Slice]) -> dict[int, Intruder]:
-    """Return what there is of the logs that came second, by the stream that they claim."""
+    """Return the logs that came second, by the stream that they claim."""
     found: dict[int, Intruder] = {}
     for slice_ in conflicts:
         found.setdefault(slice_.stream.stream_id, Intruder(slice_.stream)).add(slice_)
@@ -88,7 +88,7 @@ def new_stream(session: Session, intruder: Intruder) -> Stream:
 
 
 def _is_free(session: Session, number: int, slice_: Slice) -> bool:
-    """Say whether no stream has a number, or the one that an earlier attempt has begun."""
+    """Return whether a number is free, or is that of a stream that an earlier attempt began."""
     key = number, slice_.position, slice_.end
     with session.transaction() as transaction:
         if not list(transaction.select(IS_KNOWN, (number,))):
@@ -102,7 +102,7 @@ def _is_free(session: Session, number: int, slice_: Slice) -> bool:
 def filled(session: Session, intruder: Intruder, stream: Stream) -> Iterator[Slice | str]:
     """Yield the slices of the new stream that are stored under the claimed one.
 
-    And words for each gap between dead letters that stored lines do not fill. Raises Unavailable.
+    Yields a text for each gap between dead letters that they do not fill. Raises Unavailable.
     """
     claimed = intruder.claimed.stream_id
     for begin, end in intruder.gaps():
@@ -114,14 +114,14 @@ def filled(session: Session, intruder: Intruder, stream: Stream) -> Iterator[Sli
                 continue
         for group in raw.groups(raw.chain(session, claimed, begin, end)):
             if group[0].flags & DISGUISED:
-                # Each ends where the next one begins, of whichever log that is.
+                # Each ends where the next one begins, which may be another log's.
                 yield f"whose the disguised lines from byte {group[0].offset:,} on are is not known"
                 break
             yield raw.slice_of(session, claimed, stream, group)
 
 
 def _arrives(session: Session, stream: int, begin: int, end: int) -> bool:
-    """Say whether the lines of a stream lead from one offset to another."""
+    """Return whether adjoining lines of a stream lead from one offset to another."""
     at, is_certain = begin, True
     for line in raw.chain(session, stream, begin, end):
         at = line.offset + line.length + 1
@@ -135,10 +135,10 @@ def _arrives(session: Session, stream: int, begin: int, end: int) -> bool:
 def send_as_new_streams(
     box: Box, session: Session, ids: Collection[str], say: Callable[[str], None]
 ) -> bool:
-    """Send every log that the messages of these IDs are of; return whether none has a gap.
+    """Send every log that has messages with these IDs; return whether none has a gap.
 
-    Nothing is removed before all that is stored of a log is sent, and each message only once it
-    is confirmed on both queues; doing it again changes no row. Raises Refused and Unavailable.
+    Nothing is removed before all stored lines of a log are sent, and each message only once it is
+    confirmed on both queues; repeating it changes no row. Raises Refused and Unavailable.
     """
     wanted: set[int] = set()
     slices = ((found.id, slice_) for _, found, slice_ in conflicts_in(box))
@@ -167,7 +167,7 @@ def send_as_new_streams(
 def _gather(
     box: Box, session: Session, log: Intruder, new: Stream, say: Callable[[str], None]
 ) -> bool:
-    """Send what is stored of a log under the stream it claimed; return whether that is all."""
+    """Send a log's lines stored under the stream it claimed; return whether none is missing."""
     claimed = f"stream {log.claimed.stream_id:016x}"
     lines, is_whole = 0, True
     for slice_ in filled(session, log, new):

@@ -1,4 +1,4 @@
-"""The broker: who is let in, the topology, what undoes it, and how its nodes are."""
+"""The broker: which accounts it lets in, the topology, what undoes that, and its nodes' health."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_BROKER = "no broker to ask"
 
 
 def examine(rabbit: RabbitSettings, management: Management) -> Report:
-    """Look at the broker with the operator's account; what cannot be reached is in the report."""
+    """Check the broker with the operator's account; what cannot be reached is in the report."""
     report = Report()
     _examine_over_amqp(report, rabbit)
     _examine_over_http(report, management)
@@ -35,7 +35,7 @@ def examine(rabbit: RabbitSettings, management: Management) -> Report:
 def examine_for_all(
     rabbit: Mapping[str, RabbitSettings], management: Management | None
 ) -> list[Check]:
-    """Return the rows of the broker, looked at with the accounts that there are, by service."""
+    """Return the rows of the broker, checked with the accounts given by service."""
     if not rabbit:
         report = Report()
         report.skip(
@@ -59,7 +59,7 @@ def examine_for_all(
 
 
 def policy_warnings(management: Management) -> list[str]:
-    """Return a line for each policy that breaks a promise, or why none can be looked for."""
+    """Return a line for each policy that breaks a promise, or why that cannot be checked."""
     report = Report()
     _examine_over_http(report, management)
     checks = {check.name: check for check in report.checks}
@@ -91,7 +91,7 @@ def _let_in(rabbit: RabbitSettings) -> Check:
 
 
 def _accounts(accounts: list[tuple[RabbitSettings, list[str]]]) -> Check:
-    """Return the row of every account; the first has been let in already."""
+    """Return the row of the accounts; the first has already been let in."""
     faults = []
     for rabbit, services in accounts[1:]:
         try:

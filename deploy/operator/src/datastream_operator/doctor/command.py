@@ -1,4 +1,4 @@
-"""The command `datastream doctor`: what is asked for, said and returned."""
+"""The command `datastream doctor`: its arguments, output and exit code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ settings, broker, database, TLS, what each account may do, exchanges, queues, bi
 the schema's version, clocks, disks, and whether logs can be read and the checkpoint written as the
 user that runs this. Nothing is changed.
 
-It looks at what there are settings for, with every account that they name: OPERATOR_*, MIGRATOR_*,
+It checks everything that has settings, with every account that they name: OPERATOR_*, MIGRATOR_*,
 PRODUCER_*, LAKE_*, CLEAN_*, and RABBIT_USER and MYSQL_USER, each the account of every service that
 has none of its own. On a web server's host name the producer's PRODUCER_RABBIT_USER. What has no
 settings, or may not be seen, is "not looked at". Policies, bindings and the broker's disk are seen
@@ -34,7 +34,7 @@ through the management API (RABBIT_MANAGEMENT_URL).
 
 EXIT_CODES = """\
 exit codes: 0 all that was looked at is well; 1 something is broken; 3 nothing is broken, but
-something wants attention; 78 a setting is wrong; the rest was looked at as far as that goes
+something needs attention; 78 a setting is wrong; the rest was looked at as far as possible
 """
 
 
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look once and print it, or watch; return the exit code. Raises ConfigError."""
+    """Check once and print the report, or watch; return the exit code. Raises ConfigError."""
     env = Environment.load()
     if arguments.watch:
         _watch(env)
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def examine(env: Environment) -> Report:
-    """Look at everything that there are settings for; what cannot be reached is in the report."""
+    """Check everything that has settings; what cannot be reached is in the report."""
     settings = Settings.read(env)
     return Report(
         [
@@ -93,7 +93,7 @@ def _watch(env: Environment) -> None:
 def watch(
     rabbit: RabbitSettings, management: Management, counts: metrics.DoctorMetrics, stop: Event
 ) -> None:
-    """Look at the broker again and again until `stop` is set."""
+    """Check the broker again and again until `stop` is set."""
     while not stop.is_set():
         report = broker.examine(rabbit, management)
         counts.examined(

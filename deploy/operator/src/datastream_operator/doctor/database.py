@@ -1,4 +1,4 @@
-"""The database: who is let in, what each may do, the schema, and the clock."""
+"""The database: which accounts it lets in, what each may do, the schema, and the clock."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class Account:
     has: set[Right]
 
     def may_see_the_version(self) -> bool:
-        """Say whether it may read which migrations are applied."""
+        """Whether it may read which migrations are applied."""
         noted = Right("SELECT", self.settings.database, migrate.NOTED_TABLE)
         return any(right.covers(noted) for right in self.has)
 
 
 def examine(mysql: Mapping[str, MysqlSettings]) -> list[Check]:
-    """Return the rows of the database, looked at with the accounts that there are, by service."""
+    """Return the rows of the database, checked with the accounts given by service."""
     report = Report()
     if not mysql:
         names = (DATABASE, TLS, GRANTS, SCHEMA, CLOCK, DISK)
@@ -91,7 +91,7 @@ def _let_in(
 
 def _account(transaction: Transaction, settings: MysqlSettings, services: list[str]) -> Account:
     ((user,),) = transaction.select("SELECT CURRENT_USER()")
-    # A role that is in force counts; FOR CURRENT_USER would leave it out on MariaDB.
+    # An active role counts; FOR CURRENT_USER would leave it out on MariaDB.
     lines = [line for (line,) in transaction.select("SHOW GRANTS")]
     name, _, host = user.rpartition("@")
     return Account(settings, services, f"`{name}`@`{host}`", grants.held(lines))
@@ -129,7 +129,7 @@ def _grants(accounts: list[Account]) -> Check:
         if lacking:
             missing.append(f"{whose} lacks {_list(lacking, schema)}")
             statement = statement or lacking[0].granted_to(account.name)
-        # Of root it is known.
+        # Root's are known.
         is_root = account.settings.user == "root" and account.services == ["MIGRATOR"]
         more = [] if is_root else grants.beyond(account.services, schema, account.has)
         if more:
@@ -164,7 +164,7 @@ def _schema(accounts: list[Account]) -> Check:
 
 
 def check_version(shipped: list[str], noted: set[str]) -> Check:
-    """Return the row of the schema: the migrations of this version, and those that are applied."""
+    """Return the row of the schema, from the migrations of this version and those applied."""
     missing = [name for name in shipped if name not in noted]
     newer = sorted(noted.difference(shipped))
     if missing:

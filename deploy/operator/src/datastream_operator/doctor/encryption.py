@@ -1,4 +1,4 @@
-"""TLS as a connection has it, and how long the server's certificate is still valid."""
+"""TLS as a connection uses it, and how long the server's certificate is still valid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from datastream.config import RabbitSettings
 from datastream.tls import TlsSettings, Unusable
 from datastream_operator.doctor.report import Check, State
 
-#: Days before the end of a certificate from which on it is told.
+#: Days before the end of a certificate from which on it is reported.
 RENEWAL = 21
 
 TIMEOUT = 5.0
@@ -24,15 +24,15 @@ class Encryption:
 
     version: str
     cipher: str
-    #: The last moment of the server's certificate as OpenSSL writes it; empty where not known.
+    #: The end of the server's certificate as OpenSSL writes it; empty where not known.
     ends: str
 
 
 def of_broker(rabbit: RabbitSettings, tls: TlsSettings) -> Encryption:
     """Return what a connection to the broker's TLS port agrees on.
 
-    The broker's client keeps that to itself, so this is a connection of its own, which ends
-    before a word of AMQP. Raises OSError and Unusable.
+    The broker's client does not tell, so this is a connection of its own, which ends before any
+    AMQP. Raises OSError and Unusable.
     """
     address = (rabbit.host, rabbit.port)
     with (
@@ -77,7 +77,7 @@ def check(name: str, tls: TlsSettings | None, found: Encryption) -> Check:
 
 
 def _days_left(ends: str) -> float | None:
-    """Return how long a certificate is still valid; None where that is not known."""
+    """Return for how many days a certificate is still valid; None where that is not known."""
     if not ends:
         return None
     return (ssl.cert_time_to_seconds(ends) - time.time()) // DAY

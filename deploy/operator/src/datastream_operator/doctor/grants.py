@@ -1,4 +1,4 @@
-"""What an account may do in the database, as the server says it, against what its services need."""
+"""What the server says an account may do in the database, against what its services need."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from datastream_operator.containers.database import ACCOUNTS, PROCEDURES
 
 EVERYTHING = "ALL PRIVILEGES"
 
-#: A line of SHOW GRANTS. One of a role, or of a proxy, has no such place.
+#: A line of SHOW GRANTS. One of a role, or of a proxy, names no table.
 _GRANT = re.compile(
     r"""
     GRANT\ (?P<privileges>.+?)\ ON\ (?:TABLE\ |(?P<kind>PROCEDURE|FUNCTION)\ )?
@@ -24,18 +24,18 @@ _PRIVILEGE = re.compile(r"([A-Z_ ]+[A-Z])(?: \(([^)]*)\))?(?:, |$)")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Right:
-    """One privilege, and where: all names may be `*`."""
+    """One privilege, and on what: all names may be `*`."""
 
     privilege: str
-    #: As a grant of a whole schema has it, a pattern; else the name.
+    #: A pattern where a whole schema is granted; else the name.
     schema: str
-    #: A table or a view; of a procedure with that word before its name.
+    #: A table or a view; a procedure has that word before its name.
     table: str
     #: Empty: every column.
     column: str = ""
 
     def covers(self, other: Right) -> bool:
-        """Say whether who has this has the other one too."""
+        """Return whether an account with this right has the other one too."""
         return (
             self.privilege in (EVERYTHING, other.privilege)
             and (self.schema == "*" or _fits(self.schema, other.schema))
@@ -44,7 +44,7 @@ class Right:
         )
 
     def told(self, schema: str) -> str:
-        """Return it in words; what is in this schema is told without its name."""
+        """Return it in words, without the name of this schema."""
         columns = f" ({self.column})" if self.column else ""
         place = self.table if self.schema == schema else f"{self.schema}.{self.table}"
         return f"{self.privilege}{columns} on {place}"
@@ -59,7 +59,7 @@ class Right:
 
 
 def _fits(pattern: str, schema: str) -> bool:
-    r"""Say whether a schema is meant by a grant, in which `_` is any letter and `\_` itself."""
+    r"""Return whether a grant is for a schema; in its pattern `_` is any letter and `\_` itself."""
     if pattern == schema:
         return True
     parts = re.findall(r"\\.|.", pattern, re.DOTALL)
@@ -69,7 +69,7 @@ def _fits(pattern: str, schema: str) -> bool:
 
 
 def held(lines: Iterable[str]) -> set[Right]:
-    """Return the rights that the lines of SHOW GRANTS say."""
+    """Return the rights in the lines of SHOW GRANTS."""
     rights = set()
     for line in lines:
         found = _GRANT.fullmatch(line)
@@ -85,7 +85,7 @@ def held(lines: Iterable[str]) -> set[Right]:
 
 
 def needed(services: Iterable[str], schema: str) -> set[Right]:
-    """Return the rights that services need in a schema, and what else they may well have."""
+    """Return the rights that services need in a schema, and others that they may have."""
     rights = set()
     for service in services:
         account = service.lower()
@@ -103,7 +103,7 @@ def needed(services: Iterable[str], schema: str) -> set[Right]:
 def missing(services: Sequence[str], schema: str, has: set[Right]) -> list[Right]:
     """Return what services need and an account has not.
 
-    What reaches beyond the schema is for the person who looks (PROCESS): no command needs it.
+    Rights beyond the schema are for a person who looks (PROCESS): no command needs them.
     """
     wanted = (right for right in needed(services, schema) if right.schema == schema)
     return sorted(right for right in wanted if not any(one.covers(right) for one in has))
@@ -112,12 +112,12 @@ def missing(services: Sequence[str], schema: str, has: set[Right]) -> list[Right
 def beyond(services: Sequence[str], schema: str, has: set[Right]) -> list[Right]:
     """Return what an account has and its services do not need.
 
-    An account that makes the tables, or serves several, has the schema for its own.
+    An account that makes the tables, or serves several, may do everything in the schema.
     """
     allowed = needed(services, schema)
     if "MIGRATOR" in services or len(services) > 1:
         allowed.add(Right(EVERYTHING, schema, "*"))
-    # A pattern that is this schema's name alone, as GRANT wants it.
+    # A pattern that fits only this schema, as GRANT wants it.
     named = (
         replace(right, schema=schema) if right.schema.replace(r"\_", "_") == schema else right
         for right in has

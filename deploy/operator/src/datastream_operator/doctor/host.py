@@ -1,4 +1,4 @@
-"""The machine: logs and checkpoint, as the account that asks may read and write them."""
+"""The machine: whether the account that asks may read the logs and write the checkpoint."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_log(env: Environment) -> Check:
 
 
 def _unlisted(pattern: str) -> Iterator[str]:
-    """Yield why the folder of a log cannot be listed, in which its rotated files are found."""
+    """Yield why the folder with a log's rotated files cannot be listed."""
     folder = Path(pattern).absolute().parent
     if glob.has_magic(str(folder)):
         return
@@ -53,7 +53,7 @@ def _unlisted(pattern: str) -> Iterator[str]:
         with os.scandir(folder):
             pass
     except FileNotFoundError:
-        return  # that is the log's to say: it is not there yet
+        return  # the check of the log says that it is missing
     except OSError as error:
         yield f"the folder {folder} cannot be listed: {error.strerror}"
 
@@ -82,7 +82,7 @@ def check_checkpoint(env: Environment) -> Check:
 
 
 def _whoever() -> str:
-    """Return what is to be said of an account for which every file is open."""
+    """Return a remark on an account that may read every file, or nothing."""
     return ", who may read all" if os.geteuid() == 0 else ""
 
 

@@ -1,4 +1,4 @@
-"""RabbitMQ's management API: what AMQP has no words for, policies, bindings and the node's disk."""
+"""RabbitMQ's management API, for what AMQP does not show: policies, bindings, the node's disk."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Management:
         return cls(env.text("RABBIT_MANAGEMENT_URL", default).rstrip("/"), rabbit)
 
     def of_vhost(self, what: str) -> list[dict[str, Any]]:
-        """Return what there is of a kind in the virtual host: policies, bindings.
+        """Return all of a kind in the virtual host: policies, bindings.
 
-        Raises Unavailable, with what to do.
+        Raises Unavailable, which says what to do.
         """
         return self._get(f"{what}/{urllib.parse.quote(self.rabbit.vhost, safe='')}")
 

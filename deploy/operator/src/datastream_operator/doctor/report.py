@@ -1,4 +1,4 @@
-"""What the doctor found: a row for each check, and what they come to together."""
+"""What the doctor found: a row for each check, and the exit code of them all."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ EX_OK, EX_BROKEN, EX_ATTENTION = 0, 1, 3
 #: The row whose faults have an exit code of their own.
 SETTINGS = "settings"
 
-#: Bytes: less room than this on a disk is told.
+#: Bytes: less room than this on a disk is reported.
 LOW_DISK = 1_000_000_000
 
 #: Characters of a row, and of its first two columns.
 WIDTH, NAME_WIDTH, STATE_WIDTH = 80, 14, 14
-#: Faults of one check that are shown.
+#: How many faults of one check are shown.
 SHOWN = 5
 
 
 class State(Enum):
-    """What a check came to; the value is its word in the report."""
+    """The result of a check; the value is its word in the report."""
 
     OK = "ok"
     #: All works, but a person should know of it.
     ATTENTION = "ATTENTION"
     BROKEN = "BROKEN"
-    #: There is no setting for it, no right to see it, or a row above says what is in the way.
+    #: It has no setting, may not be seen, or a row above says what is in the way.
     SKIPPED = "not looked at"
 
 
@@ -42,9 +42,9 @@ class Check:
 
     name: str
     state: State
-    #: What was found, a sentence each; of what is wrong in the server's words where it has any.
+    #: What was found, a sentence each; faults in the server's words where it has any.
     words: tuple[str, ...]
-    #: What to do, where the words do not say so themselves.
+    #: What to do, where the words do not say it.
     advice: str = ""
 
     @classmethod
@@ -84,12 +84,12 @@ class Check:
 
 @dataclass(slots=True)
 class Report:
-    """Everything that was looked at."""
+    """Everything that was checked."""
 
     checks: list[Check] = field(default_factory=list)
     #: What applies to each exchange and queue; empty when that is not known.
     policies: list[Applied] = field(default_factory=list)
-    #: Why each that was asked (rabbitmq, management) has not answered; empty where it has.
+    #: Why rabbitmq and management, if asked, have not answered; empty where they have.
     failures: dict[str, str] = field(default_factory=dict)
 
     def skip(self, names: Iterable[str], why: str) -> None:
@@ -98,7 +98,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """What the process ends with: that of the worst; a setting that is wrong goes first."""
+        """The exit code of the process: that of the worst; a wrong setting counts most."""
         if any(c.state is State.BROKEN and c.name == SETTINGS for c in self.checks):
             return EX_CONFIG
         states = {check.state for check in self.checks}

@@ -1,4 +1,4 @@
-"""The settings that there are, for whichever services: what has none is not looked at."""
+"""The settings that are set, for any services: what has none is not looked at."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from datastream.privacy_settings import PrivacySettings
 from datastream_operator.doctor.management import Management
 from datastream_operator.doctor.report import SETTINGS, Check
 
-#: Whose accounts there may be, those first that may see the most.
+#: The services that may have an account, those first that may see the most.
 RABBIT_SERVICES = ("OPERATOR", "PRODUCER", "LAKE", "CLEAN")
 MYSQL_SERVICES = ("OPERATOR", "MIGRATOR", "LAKE", "CLEAN")
 
@@ -47,7 +47,7 @@ class Settings:
             settings._account(env, settings.mysql, service, "MYSQL", MysqlSettings.read)
         with settings._collected():
             if not settings.rabbit and not settings.faults:
-                # Every service talks to the broker: to say so is the setting's own business.
+                # Every service talks to the broker, so its setting reports this.
                 RabbitSettings.read(env, "OPERATOR")
             if "OPERATOR" in settings.rabbit:
                 settings.management = Management.read(env, settings.rabbit["OPERATOR"])
@@ -87,7 +87,7 @@ class Settings:
 
     @contextmanager
     def _collected(self) -> Iterator[None]:
-        """Note what is wrong, once."""
+        """Note each fault once."""
         try:
             yield
         except ConfigError as error:
@@ -117,7 +117,7 @@ _CALLED = {
 
 
 def called(services: Iterable[str]) -> str:
-    """Return the names of services as a person knows them."""
+    """Return the names of services as people know them."""
     return ", ".join(_CALLED[service] for service in services)
 
 

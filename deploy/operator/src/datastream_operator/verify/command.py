@@ -1,4 +1,4 @@
-"""The command `datastream verify`: what is asked for, said and returned."""
+"""The command `datastream verify`: its arguments, output and exit code."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ DESCRIPTION = """\
 Compare logs with the tables: raw_log must hold each line once, byte for byte, in order, and
 clean_log and rejected_log together one row for each. Of a log that is being written to, what it
 held at the start is compared. Rotated files are streams of their own: 'access.log*' is a history.
-A stream that no file given is, and that holds the lines of one that a file is, is told as well.
+It also reports a stream that belongs to none of the files and holds the same lines as one of them.
 
-It reads SOURCE and the account OPERATOR_MYSQL_* (or MYSQL_*), which needs SELECT alone. The path
+It reads SOURCE and the account OPERATOR_MYSQL_* (or MYSQL_*), which needs only SELECT. The path
 must be the one under which the producer read the log. Where rotated files are in a folder of their
 own it needs ROTATED_DIR, and with PRIVACY_BEFORE=lake the producer's PRIVACY_*: lines are compared
 as they may be kept.
 """
 
 EXIT_CODES = """\
-exit codes: 0 exact; 1 there is a difference, the first of which is shown, or lines are stored
-twice; 66 a log cannot be read, or is packed in a way that is not: the others are compared; 75 try
-again: what is stored is exact, but lines at the end are not stored yet, or a file was rotated
-meanwhile; 69 the database is away; 78 a setting is wrong
+exit codes: 0 exact; 1 there are differences, of which the first is shown, or lines are stored
+twice; 66 a log cannot be read or unpacked: the others are compared; 75 try again: what is stored is
+exact, but lines at the end are not stored yet, or a file was rotated meanwhile; 69 the database is
+away; 78 a setting is wrong
 """
 
-#: Bytes shown of a line, and how many of them before the first that differs.
+#: Bytes shown of a line, and how many before the first that differs.
 SHOWN, SHOWN_BEFORE = 160, 40
-#: What a packed copy has behind the name of the file that it is made from.
+#: The suffixes of packed copies.
 _SUFFIXES = (".gz", ".xz", ".bz2", ".zst")
 
 
@@ -89,7 +89,7 @@ def _refuse(error: Unreadable) -> int:
 
 
 def _verify(session: Session, logs: Logs, log: Path, taken: set[StreamRow]) -> int:
-    """Compare one file, say what was found, and return the exit code."""
+    """Compare one file, print what was found, and return the exit code."""
     name = printable(str(log))
     look = Look.at(log)
     extent = look.extent
@@ -115,7 +115,7 @@ def _verify(session: Session, logs: Logs, log: Path, taken: set[StreamRow]) -> i
 
 
 def _tell(name: str, found: _Found, extent: Extent) -> int:
-    """Say what was found of one file, and return the exit code."""
+    """Print what was found of one file, and return the exit code."""
     if found.first is not None:
         _say(f"{name}: NOT exact")
         _show(found.first)
@@ -153,7 +153,7 @@ class _Found:
                 self.lag = self.lag or difference
                 continue
             self.others += 1
-            # Lines that are missing are told once the next one is there: others may come before.
+            # Missing lines are reported once the next one is found: others may come before.
             if self.first is None or difference.offset < self.first.offset:
                 self.first = difference
 
@@ -187,20 +187,20 @@ def _say(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """What the producer was told of its logs."""
+    """The producer's settings for its logs."""
 
     source: str
-    #: Where rotated files are, from the folder of each log on; empty: beside it.
+    #: The folder of rotated files, relative to that of each log; empty: the same.
     rotated_dir: str
-    #: What it did to the lines that are flagged so.
+    #: What it did to lines flagged as disguised.
     disguise: LineDisguise | None
 
 
 def files_of(patterns: Iterable[str], rotated_dir: str = "") -> list[Path]:
-    """Return the files that some paths and patterns stand for, of each log the oldest first.
+    """Return the files that paths and patterns stand for, the oldest of each log first.
 
-    Not the packed copy of one that is there as well. With ROTATED_DIR, logs of one name are sorted
-    together, in whichever folders they are. Raises Missing when there is none.
+    Leaves out the packed copy of a file that is there as well. With ROTATED_DIR, logs of one name
+    are sorted together, whatever their folders. Raises Missing when there is none.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
@@ -224,9 +224,9 @@ def stream_of(
     extent: Extent,
     taken: Container[StreamRow],
 ) -> StreamRow | None:
-    """Return the stream that a file is: of those that begin alike, the one that agrees furthest.
+    """Return the stream of a file: of those that begin alike, the one that agrees furthest.
 
-    A stream that another file is, which is in `taken`, it is not. Raises Unreadable, Unavailable.
+    Streams in `taken` belong to other files. Raises Unreadable, Unavailable.
     """
     with session.transaction() as transaction:
         found = find_streams(transaction, logs.source, log, logs.rotated_dir)
@@ -253,11 +253,11 @@ def _furthest(
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A file as it was when it was first looked at: which one, and what it held."""
+    """A file as it was at the first look: which one, and what it held."""
 
     log: Path
     extent: Extent
-    #: In bytes, as it is on disk.
+    #: Bytes on disk.
     size: int
     device: int
     inode: int
@@ -270,7 +270,7 @@ class Look:
         return cls(log, measure(log), status.st_size, status.st_dev, status.st_ino)
 
     def is_over(self) -> bool:
-        """Say whether another file is there by now, or less of this one."""
+        """Return whether the path now has another file, or less of this one."""
         with suppress(OSError):
             status = self.log.stat()
             is_shorter = status.st_size < self.size
@@ -279,6 +279,6 @@ class Look:
 
 
 def _modified_at(log: Path) -> float:
-    with suppress(OSError):  # what is wrong with it is told when it is read
+    with suppress(OSError):  # reading it reports what is wrong
         return log.stat().st_mtime
     return 0.0

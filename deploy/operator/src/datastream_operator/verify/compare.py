@@ -12,10 +12,10 @@ from datastream.slices import DISGUISED, INCOMPLETE, MOST_BYTES, TRUNCATED, UNTE
 from datastream_operator.lines import Extent, numbered_lines, plain_size
 from datastream_operator.verify.stored import PARSED_TABLES, Rows, Stored
 
-#: The most that is compared at once: what memory this takes, however long the log is.
+#: The most that is compared at once: this bounds the memory, however long the log is.
 BLOCK_LINES = 4_000
 BLOCK_BYTES = 4 * 1024**2
-#: Seconds, in all, that are given to rows on their way. A followed line takes some 0.1 s.
+#: Seconds, in all, to wait for rows on their way. A followed line takes some 0.1 s.
 PATIENCE = 3.0
 LOOK_EVERY = 0.1
 
@@ -28,7 +28,7 @@ class Difference:
     """Where a log and its rows differ: the words end the sentence "The line …"."""
 
     words: str
-    #: Which line of the file it is or is before; the first is 1. And its byte offset.
+    #: The number of the line at or before which it is, from 1; and its byte offset.
     line: int
     offset: int
     #: Bytes to look at, where there are any.
@@ -54,13 +54,13 @@ class _Block:
 
     @property
     def last(self) -> int:
-        """The last byte of the last line, or more: of a line over the limit not all is here."""
+        """The last byte of the last line, or more: a line over the limit is not all here."""
         offset = next(reversed(self.lines))
         return offset + len(self.lines[offset])
 
 
 class _Missing:
-    """Lines that follow on one another and have no row."""
+    """Consecutive lines without a row."""
 
     def __init__(self, table: str) -> None:
         self._table = table
@@ -73,7 +73,7 @@ class _Missing:
         self._count += 1
 
     def end(self, *, is_lag: bool) -> Iterator[Difference]:
-        """Yield what was missing up to here, if anything was."""
+        """Yield what was missing up to here, if anything."""
         if self._count:
             number, offset, line = self._first
             lines = "the line is" if self._count == 1 else f"{self._count:,} lines from here on are"
@@ -93,12 +93,12 @@ def differences(
     seen: Callable[[int], None] = lambda _offset: None,
     disguise: LineDisguise | None = None,
 ) -> Iterator[Difference]:
-    """Yield where a log and its rows differ; nothing when the tables hold the log, exactly.
+    """Yield where a log and its rows differ; nothing when the tables hold the log exactly.
 
-    What the log held at `extent` must be there. What was written to it since then may be or not;
-    what is must be equal. `patience` is how long (seconds, in all) is waited for rows that may be
-    on their way; `seen` is told the offset that was reached; `disguise` is what
-    the producer did to the lines that are flagged so. Raises Unreadable and Unavailable.
+    What the log held at `extent` must be stored. What was written to it since may be; if it is, it
+    must be equal. `patience` is how many seconds in all to wait for rows on their way; `seen` is
+    called with the offset that was reached; `disguise` is what the producer did to lines flagged
+    as disguised. Raises Unreadable and Unavailable.
     """
     raw, parsed = _Missing("raw_log"), _Missing(PARSED)
     end, number = -1, 1
@@ -117,7 +117,7 @@ def differences(
 
 def _blocks(log: Path) -> Iterator[_Block]:
     block, size = _Block(1, {}), 0
-    # A line over the limit is told from one that is as long by the byte more.
+    # One more byte tells a line over the limit from one just as long.
     for offset, line in numbered_lines(log, MOST_BYTES + 1):
         if len(block.lines) == BLOCK_LINES or size > BLOCK_BYTES:
             yield block
@@ -186,7 +186,7 @@ def _differing_tables(
 def _as_kept(
     line: bytes, row: tuple[int, bytes] | None, disguise: LineDisguise | None
 ) -> tuple[bytes, tuple[int, bytes] | None]:
-    """Return a line as its row may hold it, and the row: both disguised, if that one is."""
+    """Return a line and its row as they compare: both disguised if the row is."""
     if row is None or disguise is None or not row[0] & DISGUISED:
         return line, row
     kept = disguise(line, is_cut=row[0] & INCOMPLETE == UNTERMINATED)
@@ -194,7 +194,7 @@ def _as_kept(
 
 
 def _differing_words(row: tuple[int, bytes], line: bytes) -> str:
-    """Say how a row differs from a line that it does not hold."""
+    """Return in words how a row differs from a line that it does not hold."""
     flags, stored = row
     if flags & DISGUISED and skeleton(line) == skeleton(stored):
         return (
@@ -205,7 +205,7 @@ def _differing_words(row: tuple[int, bytes], line: bytes) -> str:
 
 
 def _is_beginning(row: tuple[int, bytes], line: bytes, offset: int, extent: Extent) -> bool:
-    """Say whether a row is the beginning alone of a line that was all there at `extent`."""
+    """Return whether a row is only the beginning of a line that was complete at `extent`."""
     flags, stored = row
     return (
         flags & INCOMPLETE == UNTERMINATED
@@ -216,10 +216,10 @@ def _is_beginning(row: tuple[int, bytes], line: bytes, offset: int, extent: Exte
 
 
 def _holds(row: tuple[int, bytes], line: bytes, offset: int, extent: Extent) -> bool:
-    """Say whether a row holds a line, which may have gone on since it was read, by whomever."""
+    """Return whether a row holds a line, which may have grown since either read it."""
     flags, stored = row
     if flags & TRUNCATED:
-        # Of a disguised line, what was cut off may be dropped all the same.
+        # A disguise may also drop the end of a cut line.
         is_longer = len(line) > len(stored) or flags & DISGUISED
         return bool(is_longer) and line.startswith(stored)
     if flags & UNTERMINATED:

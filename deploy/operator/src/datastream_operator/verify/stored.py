@@ -20,13 +20,13 @@ STREAMS = """
     SELECT stream_id, path, format, generation FROM log_stream
     WHERE source = %s AND SUBSTRING_INDEX(path, '/', -1) = %s ORDER BY generation
 """
-#: The streams of a path, with what tells at first glance which of them may be alike.
+#: The streams of a path, with the beginning of their first line, by which alike ones are found.
 BEGINNINGS = """
     SELECT LEFT(line, 1024), log_stream.stream_id, path, format, generation FROM log_stream
     JOIN raw_log ON raw_log.stream_id = log_stream.stream_id AND line_offset = 0
     WHERE source = %s AND path = %s ORDER BY generation
 """
-#: What is read at once of a stream, in bytes of its log.
+#: Bytes of its log that are read at once of a stream.
 BLOCK_BYTES = 4 * 1024**2
 
 FIRST_LINE = "SELECT flags, line FROM raw_log WHERE stream_id = %s AND line_offset = 0"
@@ -35,7 +35,7 @@ RAW_ROWS = """
     SELECT line_offset, flags, line FROM raw_log
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
-#: Not behind -1: MariaDB takes that for 0 in a search for the least unsigned number.
+#: Not after -1: MariaDB takes that as 0 in a search for the least unsigned number.
 RAW_FROM = "SELECT MIN(line_offset) FROM raw_log WHERE stream_id = %s AND line_offset >= %s"
 
 OFFSETS: LiteralString = """
@@ -48,7 +48,7 @@ BEHIND: LiteralString = """
 CLEAN_SIDE: tuple[LiteralString, ...] = ("clean_log", "error_log", "rejected_log")
 #: For each, the statement that finds its rows between two offsets.
 PARSED_TABLES = {table: OFFSETS.replace("{table}", table) for table in CLEAN_SIDE}
-#: For each table, the statement that finds its first row behind an offset.
+#: For each table, the statement that finds its first row after an offset.
 FIRST_BEHIND = {table: BEHIND.replace("{table}", table) for table in ("raw_log", *CLEAN_SIDE)}
 
 
@@ -67,9 +67,9 @@ def find_streams(
 ) -> list[StreamRow]:
     """Return the streams that begin as the file at `log` does, by their generation.
 
-    They are of the log that the file is, or is a rotated one of: in the same folder, or in the one
-    from which ROTATED_DIR leads here. None when the tables have nothing of it, or the file is
-    missing or empty. Raises Unreadable for one that is there.
+    They belong to the log that the file is, or was rotated from: in the same folder, or in the one
+    from which ROTATED_DIR leads here. Empty when the tables have nothing of it, or the file is
+    missing or empty. Raises Unreadable for a file that exists.
     """
     try:
         first = next(numbered_lines(log), None)
@@ -90,18 +90,18 @@ def find_streams(
 
 
 def _is_kept_in(folder: str, stream: StreamRow, rotated_dir: str) -> bool:
-    """Say whether files of a stream are in a folder: its log, or the rotated ones of that."""
+    """Return whether a folder has files of a stream: its log, or rotated ones."""
     of_log = str(PurePath(stream.path).parent)
     rotated = os.path.normpath(PurePath(of_log, rotated_dir))
     return path_text(folder) in {of_log, path_text(rotated)}
 
 
 def _begins_with(transaction: Transaction, stream: StreamRow, source: str, line: bytes) -> bool:
-    # That of a log that is disguised before it is published is made of the line's skeleton.
+    # The id of a log that is disguised before it is published is a hash of the line's skeleton.
     for named in (line, skeleton(line)):
         if stream.number == stream_id(source, stream.path, named, stream.generation):
             return True
-    # Its name was made of less: of a line without its newline yet, or over the limit.
+    # The id was made of less: of a line still without its newline, or over the limit.
     stored = next(transaction.select(FIRST_LINE, (stream.number,)), None)
     if stored is None:
         return False
@@ -126,7 +126,7 @@ def beginnings(transaction: Transaction, source: str, path: str) -> list[tuple[b
 
 
 def raw_rows(session: Session, stream: StreamRow, size: int | None = None) -> Iterator[RawRow]:
-    """Yield the rows of a stream by their offsets, or those below `size` bytes.
+    """Yield the rows of a stream in order of offset, all or those below `size` bytes.
 
     Raises Unavailable.
     """
@@ -173,7 +173,7 @@ class Stored:
         return rows
 
     def behind(self, offset: int) -> list[tuple[int, str]]:
-        """Return the first row behind an offset, and its table, of every table that has one."""
+        """Return the first row after an offset, and its table, for every table that has one."""
         with self._session.transaction() as transaction:
             return sorted(
                 (first, table)
@@ -183,15 +183,15 @@ class Stored:
             )
 
 
-# --- streams whose lines another stream of the same log holds as well: a file that was sent twice
+# --- streams whose lines another stream of the same log also holds: a file that was sent twice
 
-#: Bytes of each stream that are compared first, of those whose first lines are equal.
+#: Bytes that are compared first of streams whose first lines are equal.
 HEAD_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Double:
-    """A stream, all of whose lines another one holds, at the same offsets."""
+    """A stream whose lines another one also holds, at the same offsets."""
 
     stream: StreamRow
     other: StreamRow
@@ -199,11 +199,11 @@ class Double:
 
 
 def doubles(session: Session, source: str, streams: Iterable[StreamRow]) -> Iterator[Double]:
-    """Yield what is stored twice: a stream that is a file, and another one that is none.
+    """Yield what is stored twice: by a stream that has a file, and by another that has none.
 
-    `streams` are those that files account for. Of two streams the one with fewer lines is the
-    double; of two with as many, the one that is no file. Lines that are all alike tell nothing:
-    they may be of two files, such as those of a health check without a time. Raises Unavailable.
+    `streams` are those with files. Of two streams the one with fewer lines is the double; of two
+    with equally many, the one without a file. Lines that are all alike prove nothing: they may be
+    of two files, such as those of a health check without a time. Raises Unavailable.
     """
     found = {stream.number: stream for stream in streams}
     for path in sorted({stream.path for stream in found.values()}):
@@ -255,7 +255,7 @@ def _double(session: Session, file: StreamRow, other: StreamRow) -> Double | Non
 
 
 def _is_same(one: RawRow, other: RawRow) -> bool:
-    """Say whether two rows are the same line of one log; of either the beginning may be there."""
+    """Return whether two rows are the same line of one log; either may be only its beginning."""
     if one.offset != other.offset:
         return False
     short, long = sorted((one, other), key=lambda row: len(row.line))
