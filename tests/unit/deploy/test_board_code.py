@@ -93,6 +93,15 @@ def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
         assert panel["links"]
 
 
+def test_every_panel_of_the_traffic_is_on_the_page() -> None:
+    """docs/boards.md says which question each one answers."""
+    page = (ROOT / "docs" / "boards.md").read_text().partition("\n## Traffic")[2]
+    rows = re.findall(r"^\| ([^|]+) \|", page.partition("\n## ")[0], re.MULTILINE)
+    shown = [panel["title"] for panel in BOARDS["traffic.json"]["panels"] if panel["type"] != "row"]
+
+    assert sorted("; ".join(rows[1:]).split("; ")) == sorted(shown)
+
+
 @pytest.mark.parametrize("name", BOARDS)
 def test_panels_lie_side_by_side(name: str) -> None:
     """No panel covers another, and none leaves the grid of 24 columns."""

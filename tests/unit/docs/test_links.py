@@ -1,4 +1,4 @@
-"""Links between the project's pages lead somewhere."""
+"""Links between the project's pages lead somewhere, and the tests that these name are there."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+#: A test, by its file below tests/ and its name.
+TEST = re.compile(r"`(\w[\w/]*\.py)::(\w+)`")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -18,5 +20,19 @@ def test_links_lead_somewhere(page: Path) -> None:
     targets = LINK.findall(page.read_text(encoding="utf-8"))
 
     missing = [target for target in targets if not (page.parent / target).exists()]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_tests_are_there(page: Path) -> None:
+    """Who is sent to a test finds it under its name."""
+    named = TEST.findall(page.read_text(encoding="utf-8"))
+
+    missing = [
+        f"{file}::{test}"
+        for file, test in named
+        if f"\ndef {test}(" not in (ROOT / "tests" / file).read_text(encoding="utf-8")
+    ]
 
     assert missing == []

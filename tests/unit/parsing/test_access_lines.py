@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_type_hints
+
 import pytest
 
 from datastream.parsing import (
@@ -11,7 +13,7 @@ from datastream.parsing import (
     Event,
     Unparseable,
 )
-from parsed import access_parser
+from parsed import access_format, access_parser
 
 START = b'203.0.113.7 - - [10/Oct/2000:13:55:36 -0700] "GET /a?b=c HTTP/1.1" 200 512'
 LINES = {
@@ -302,6 +304,13 @@ def test_a_number_out_of_range_is_kept_as_text(
     assert (event.status, event.size, event.extra) == (status, size, extra)
 
 
+def test_every_text_has_a_limit() -> None:
+    """Its column holds no more."""
+    texts = {name for name, kind in get_type_hints(Event).items() if kind == str | None}
+
+    assert texts == LIMITS.keys()
+
+
 def test_a_text_at_its_limit_is_whole() -> None:
     """A limit is the most that fits."""
     event = parse_common(session="s" * 255, user="u" * 255, request=f"{'M' * 32} * HTTP/1.1")
@@ -319,14 +328,16 @@ def test_a_text_over_its_limit_is_cut_and_says_so() -> None:
         f"host {long} a@{long}.org [10/Oct/2000:13:55:36 -0700] "
         f'"{"M" * 33} {"s" * 17}://{long}/{long}?{long} HTTP/1.1" 200 1 "{long}" "{long}"'
     )
-    event = access_parser("combined")(line.encode())
+    form = access_format("combined")
+    event = form.parse(line.encode())
+    filled = {column for part in form.destinations() for column in part.columns}
+    cut = [column for column in LIMITS if column in filled - {"http_version"}]
 
     assert event.extra is not None
     assert event.extra["client"] == "host"
-    assert event.extra["cut"] == [column for column in LIMITS if column != "http_version"]
-    for column in LIMITS:
-        if column != "http_version":
-            assert len(getattr(event, column)) == LIMITS[column]
+    assert event.extra["cut"] == cut
+    for column in cut:
+        assert len(getattr(event, column)) == LIMITS[column]
     assert event.is_email
 
 

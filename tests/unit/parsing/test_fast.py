@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nginx
-from datastream.parsing import EXTRA_LIMIT, LIMITS, PRESETS, Unparseable
+from datastream.parsing import EXTRA_LIMIT, LIMITS, PRESETS, Event, Unparseable
 from datastream.parsing.access_log import AccessFormat
-from datastream.parsing.variables import Kind, kind_of
+from datastream.parsing.variables import COLUMNS, Kind, kind_of
 from datastream_playground import sample
 from parsed import access_format
 
@@ -107,6 +107,29 @@ def test_a_url_of_two_variables_keeps_to_its_limit(path: int, query: int) -> Non
     assert (event.path, event.query) == parts
     cut = (event.extra or {}).get("cut", [])
     assert cut == (["url"] if path + 1 + query > LIMITS["url"] else [])
+
+
+def alone(variable: str) -> AccessFormat:
+    """Return a format of a variable and a time."""
+    return access_format(f'$msec "${variable}"' if variable != "msec" else "$time_local $msec")
+
+
+@pytest.mark.parametrize("variable", [name for names in COLUMNS.values() for name in names])
+def test_both_fill_the_column_of_each_variable(variable: str) -> None:
+    """Whether or not any format of the tests has it."""
+    form = alone(variable)
+    values = [VALUES[kind_of(part.variable)][0] + part.after for part in form.template.parts]
+    line = (form.template.before + "".join(values)).encode()
+
+    assert outcome(form, line, carefully=False) == outcome(form, line, carefully=True)
+
+
+def test_every_column_has_a_variable() -> None:
+    """None is always NULL."""
+    variables = [name for names in COLUMNS.values() for name in names]
+    filled = {column for name in variables for column in alone(name).fields.columns_of(name)}
+
+    assert set(Event._fields) - filled == {"extra"}
 
 
 def test_both_say_the_same_where_a_digit_follows_a_number() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from datastream.slices import UNTERMINATED
 from datastream_operator.lines import Extent, measure, numbered_lines
 from datastream_operator.verify.stored import Rows
 from datastream_playground import sample
-from datastream_playground.demo.tables import LogTables, RowCounts
+from datastream_playground.demo.tables import CLEAN_ROW, LogTables, RowCounts
 from datastream_playground.demo.verify import Findings, verify
 
 LINES = 400
@@ -107,6 +108,13 @@ def findings(log: Path, tables: _Tables, extent: Extent | None = None) -> Findin
 def compared(log: Path, tables: _Tables, extent: Extent, *, is_sample: bool) -> Findings:
     """Compare the tables with a log."""
     return verify(cast(LogTables, tables), log, extent, is_sample=is_sample)
+
+
+def test_a_row_is_asked_for_field_by_field() -> None:
+    """What is compared with the truth are its fields, in their order."""
+    selected, _, _ = CLEAN_ROW.partition("FROM")
+
+    assert re.findall(r"\.(\w+)", selected) == list(Event._fields)
 
 
 def test_equal_is_exact(log: Path, tables: _Tables) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 class CleanRow(NamedTuple):
     """A row of clean_log: a request, and what is added to it.
 
-    From `time` to `upstream_time` it is the Event of its line, field by field.
+    From `time` on, and up to `referrer_id`, it is the Event of its line, field by field.
     """
 
     stream_id: int

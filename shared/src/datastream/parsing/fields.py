@@ -38,9 +38,6 @@ TIMES: Mapping[Kind, Callable[[str], str]] = MappingProxyType(
 _UPSTREAM_JOINTS = re.compile(r", | : ")
 _VERSION = re.compile(r"HTTP/([0-9](?:\.[0-9])?)")
 
-#: The columns that hold the value of one variable as text, as it is.
-_PLAIN_COLUMNS = ("session", "referrer", "user_agent")
-
 
 def _chain(text: str) -> list[str]:
     """Return the items of a list that commas join."""
