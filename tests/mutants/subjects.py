@@ -40,7 +40,7 @@ SUBJECTS = (
         "__init__ compiler event fields pattern remembered variables",
         "parsing/test_access_lines parsing/test_log_formats parsing/test_lines_of_other_origin",
     ),
-    parsers("fast", "parsing/test_fast"),
+    parsers("fast", "parsing/test_access_lines parsing/test_log_formats parsing/test_fast"),
     parsers("detect", "parsing/test_detect"),
     parsers("misfit", "operator/test_check parsing/test_any_format"),
     Subject(("shared/src/datastream/slices.py",), (f"{UNIT}/datastream/test_slices.py",)),
