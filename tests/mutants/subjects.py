@@ -30,7 +30,8 @@ def parsers(modules: str, tests: str) -> Subject:
 SUBJECTS = (
     parsers("error_log", "parsing/test_error_log"),
     parsers("request", "parsing/test_request_lines parsing/test_access_lines"),
-    parsers("values proxies", "parsing/test_line_values parsing/test_log_formats"),
+    parsers("values", "parsing/test_line_values parsing/test_log_formats"),
+    parsers("proxies", "parsing/test_proxies"),
     parsers("directive formats template presets errors", "parsing/test_log_formats"),
     parsers(
         "escapes json_lines",
