@@ -22,7 +22,7 @@ WORKERS ?= 2
 WORKING = --numprocesses '$(WORKERS)' --dist worksteal
 # The tool that makes mutants, beside the environment: nothing else needs it.
 MUTANTS := .run/mutants
-SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana tests
+SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana docs tests
 
 ##@ Use it
 
@@ -157,9 +157,13 @@ format: venv ## Format the code
 boards: venv ## Render Grafana's boards from their code
 	@$(BIN)/python deploy/grafana/render.py
 
+.PHONY: commands
+commands: venv ## Write docs/commands.md from the commands' own --help
+	@$(BIN)/python docs/render_commands.py
+
 .PHONY: lock
 lock: venv ## Renew the locked requirements, of images and for work
-	@for package in $(filter-out shared,$(PACKAGES)); do \
+	@for package in $(filter-out shared deploy/playground,$(PACKAGES)); do \
 	    echo "locking $$package"; \
 	    $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	        --no-header --no-annotate --no-emit-package datastream --no-emit-package datastream-operator \

@@ -33,7 +33,7 @@ hypothesis.settings.load_profile(
 )
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Give each of several workers free ports of its own: none takes what another has just found.
 
     A server that is stopped for a while finds its own port free again, too.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from datastream.parsing import Event, compiled
-from datastream.parsing.compiler import AccessFormat
+from datastream.parsing.access_log import AccessFormat
 
 
 def access_format(text: str) -> AccessFormat:

@@ -23,7 +23,7 @@ _Node: TypeAlias = Any
 @cache
 def _parsed(pattern: str, flags: int) -> _Node:
     """Return a pattern's nodes; to make them takes longer than most matches."""
-    return re._parser.parse(pattern, flags)
+    return re._parser.parse(pattern, flags)  # noqa: SLF001 - the only parser there is
 
 
 class Steps:

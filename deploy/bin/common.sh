@@ -1,8 +1,8 @@
 # shellcheck shell=sh
 # What the scripts of this folder share: words, settings, compose. Sourced by each.
 #
-# A setting is looked up in the environment and then in .env. Compose is given those that
-# docker-compose.yml names and nothing else: a password in .env never comes near it.
+# A setting is looked up in the environment and then in .env, which Compose reads. The containers
+# are given those that docker-compose.yml names and nothing else.
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
 compose_file=$root/deploy/docker-compose.yml
@@ -17,65 +17,8 @@ die() {
     exit 1
 }
 
-# setting NAME [DEFAULT]: prints its value, of the environment or of .env; the last line there counts.
-setting() {
-    eval "value=\${$1-}"
-    if [ -z "$value" ] && [ -f "$env_file" ]; then
-        value=$(awk -v name="$1" '
-            # Whether a directive of nginx.conf ends with this text: in a semicolon, outside quotes.
-            function ends(text,    i, char, quote, last) {
-                quote = last = ""
-                for (i = 1; i <= length(text); i++) {
-                    char = substr(text, i, 1)
-                    if (quote != "") {
-                        if (char == "\\") i++
-                        else if (char == quote) quote = ""
-                    } else if (char == "#" && (i == 1 || substr(text, i - 1, 1) ~ /[ \t\n]/)) {
-                        while (i < length(text) && substr(text, i + 1, 1) != "\n") i++
-                        continue
-                    } else if (char == "\"" || char == "\047") quote = char
-                    if (char !~ /[ \t\n]/) last = char
-                }
-                return quote == "" && last == ";"
-            }
-            {
-                sub(/\r$/, "")
-                if (is_directive) {
-                    value = value "\n" $0
-                    is_directive = !ends(value)
-                    next
-                }
-                sub(/^[ \t]*(export[ \t]+)?/, "")
-                rest = substr($0, length(name) + 1)
-                if (index($0, name) != 1 || rest !~ /^[ \t]*=/) next
-                sub(/^[ \t]*=[ \t]*/, "", rest)
-                if (rest ~ /^log_format[ \t]/) {
-                    value = rest
-                    is_directive = !ends(value)
-                    next
-                }
-                quote = substr(rest, 1, 1)
-                if (quote == "\"" || quote == "\047") {
-                    rest = substr(rest, 2)
-                    end = index(rest, quote)
-                    value = end ? substr(rest, 1, end - 1) : rest
-                } else {
-                    sub(/[ \t]*(^|[ \t])#.*$/, "", rest)
-                    sub(/[ \t]+$/, "", rest)
-                    value = rest
-                }
-            }
-            END { print value }' "$env_file")
-    fi
-    printf '%s\n' "${value:-${2-}}"
-}
-
-project=$(setting COMPOSE_PROJECT_NAME data-stream)
-SECRETS_DIR=$(setting SECRETS_DIR "$root/deploy/secrets")
-case $SECRETS_DIR in /*) ;; *) SECRETS_DIR=$root/$SECRETS_DIR ;; esac
-export SECRETS_DIR
-# What of a person's is left out.
-WITHOUT=$(setting WITHOUT)
+# setting NAME [DEFAULT]: prints its value.
+setting() { eval "printf '%s\\n' \"\${$1:-\${2-}}\""; }
 without() { case " $WITHOUT " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 
 # --- Docker
@@ -112,16 +55,93 @@ running() { compose ps --quiet "$@" 2>/dev/null | wc -l | tr -d ' '; }
 
 configuration() { cat "$@" | cksum | cut -d ' ' -f 1; } # FILE...: a number for what they say
 
+# variables: each variable of docker-compose.yml and its default. (Not of `compose config --variables`:
+# releases before 2.26 have no such option.)
+# shellcheck disable=SC2016  # the text of a file
+variables() { grep -o '\${[A-Z_]*:-[^}]*}' "$compose_file" | sed 's/..//; s/:-/ /; s/}$//' | sort -u; }
+names() {
+    variables | cut -d ' ' -f 1 | sort -u
+    printf '%s\n' COMPOSE_PROJECT_NAME COMPOSE_PROFILES WITHOUT \
+        RABBIT_PASSWORD MYSQL_PASSWORD MYSQL_ROOT_PASSWORD PRIVACY_KEY
+}
+
+# in_quotes: puts the directives of nginx.conf in .env, which stand there as they are, into Compose's quotes.
+in_quotes() {
+    LC_ALL=C awk '
+        NR == 1 { sub(/^\357\273\277/, "") } # a byte order mark
+        !is_directive && /^[ \t]*(export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*[ \t]*=[ \t]*log_format[ \t]/ {
+            start = index($0, "log_format")
+            printf "%s\"", substr($0, 1, start - 1)
+            $0 = substr($0, start)
+            is_directive = 1
+        }
+        is_directive {
+            gsub(/[\\"$]/, "\\\\&")
+            if (sub(/;[ \t]*(#.*)?\r?$/, ";\"")) is_directive = 0
+            sub(/\r$/, "")
+        }
+        { print }'
+}
+
+# read_settings: sets each setting to its value; to nothing where it has none.
+read_settings() {
+    if [ -f "$env_file" ]; then in_quotes <"$env_file"; fi >"$scratch/quoted.env"
+    printf '{name: data-stream, services: {settings: {image: none, environment: [%s]}}}' "$(names | paste -s -d , -)" |
+        docker compose --ansi never --env-file "$scratch/quoted.env" --file - config --format json \
+            >"$scratch/settings" 2>"$scratch/error" || refuse_settings
+    if grep -q 'variable is not set' "$scratch/error"; then refuse_settings; fi
+    for name in $(names); do eval "$name="; done
+    # A line for each in JSON, in which Compose doubles a dollar sign; then as printf reads it.
+    LC_ALL=C sed -n '
+        s/^ *"\([A-Z_]*\)": "\(.*\)",\{0,1\}$/\1=\2/
+        t found
+        d
+        :found
+        s/\\\\/\\0134/g; s/\\"/"/g; s/\$\$/$/g
+        s/\\u003c/</g; s/\\u003e/>/g; s/\\u0026/\&/g
+        p' "$scratch/settings" >"$scratch/values"
+    while IFS= read -r line; do
+        case $line in *'\u'*) die "$env_file: ${line%%=*} holds a control character, or is no UTF-8" ;; esac
+        value=$(printf '%b.' "${line#*=}") # the dot keeps a newline before it
+        eval "${line%%=*}=\${value%.}"
+    done <"$scratch/values"
+    project=$COMPOSE_PROJECT_NAME
+    SECRETS_DIR=${SECRETS_DIR:-$root/deploy/secrets}
+    case $SECRETS_DIR in /*) ;; *) SECRETS_DIR=$root/$SECRETS_DIR ;; esac
+    export SECRETS_DIR
+}
+
+# refuse_settings: says which line of .env is wrong, and why. Never a value: it may be a password.
+# shellcheck disable=SC2016  # what stands in a file
+refuse_settings() {
+    error=$scratch/error
+    dollar="a dollar sign is written "'$$, or stands in '"'...'"
+    if grep -q 'unterminated quoted value' "$error"; then # Compose's number is that of the last line
+        sed -n 's/.*unterminated quoted value //p' "$error" | head -n 1 >"$scratch/rest"
+        line=$(awk 'NR == FNR { rest = $0; next }
+            substr($0, length($0) - length(rest) + 1) == rest { print FNR; exit }' "$scratch/rest" "$scratch/quoted.env")
+        malformed "$line" 'a quote that begins there does not end'
+    fi
+    said=$(sed -n 's/^failed to read .*line \([0-9]*\): \([a-z ]*[a-z]\).*/\1 \2/p' "$error" | head -n 1)
+    if [ -n "$said" ]; then malformed "${said%% *}" "${said#* }"; fi
+    name=$(sed -n '
+        s/.*The [\\"]*\([A-Za-z0-9_]*\)[\\"]* variable is not set.*/\1/p
+        s/.*required variable \([^ ]*\) is missing a value.*/\1/p' "$error" | head -n 1)
+    if [ -n "$name" ]; then
+        malformed "$(first_line "[\$][{]?$name([^A-Za-z0-9_]|\$)")" "the variable $name is not set; $dollar"
+    fi
+    if grep -q 'Invalid template' "$error"; then
+        line=$(first_line '[$][{]([^A-Za-z_]|[A-Za-z0-9_]*([^A-Za-z0-9_:}?+-]|$)|[^}]*$)')
+        malformed "$line" '${ begins a variable that does not end; '"$dollar"
+    fi
+    die "$env_file cannot be read; docker compose says: $(tail -n 1 "$error")"
+}
+first_line() { grep -nE "$1" "$scratch/quoted.env" | grep -vE '^[0-9]+:[[:space:]]*#' | head -n 1 | cut -d : -f 1; }
+malformed() { die "$env_file cannot be read: line $1: $2"; }
+
 settings() {
-    # shellcheck disable=SC2013,SC2016  # names without blanks; the text of a file
-    for name in $(grep -o '\${[A-Z_]*' "$compose_file" | cut -c 3- | sort -u); do
-        case $name in
-            SECRETS_DIR) ;;
-            *)
-                value=$(setting "$name")
-                if [ -n "$value" ]; then export "$name=$value"; fi
-                ;;
-        esac
+    for name in $(variables | cut -d ' ' -f 1); do
+        if [ -n "$(setting "$name")" ]; then export "${name?}"; fi
     done
     # So that a container is made anew when what is mounted into it says something else.
     RABBITMQ_CONFIGURATION=$(configuration "$root"/deploy/rabbitmq/*)
@@ -139,7 +159,7 @@ settings() {
 
 demo=
 log_settings() { # sets LOG_PATH, absolute, and LOG_DIR, the folder that is mounted
-    case ,$(setting COMPOSE_PROFILES), in
+    case ,$COMPOSE_PROFILES, in
         *,demo,*)
             demo=yes
             LOG_DIR=$root/.run/$project/logs
@@ -171,6 +191,7 @@ group_of() { ls -ldnL "$1" | awk '{ print $4 }'; }
 
 deployed() { # what every script but deploy and destroy needs
     need_docker
+    read_settings
     settings
     [ -f "$SECRETS_DIR/rabbitmq_definitions" ] || die 'nothing is deployed from this checkout: make deploy'
 }

@@ -13,14 +13,14 @@ from pymysql.converters import escape_string
 
 from bench.guarded import slices
 from clean_consumer.rows import parse
-from clean_consumer.tables import ADD_CLEAN
+from clean_consumer.tables import INSERT_CLEAN
 from datastream.config import MysqlSettings
 from datastream.inserts import binaries
 from datastream.mysql import connect
 from datastream.slices import decode
 
 ROUNDS = 5
-_ROW = f"({','.join(['%s'] * len(ADD_CLEAN.columns))})"
+_ROW = f"({','.join(['%s'] * len(INSERT_CLEAN.columns))})"
 
 
 class Claim(NamedTuple):
@@ -34,15 +34,15 @@ class Claim(NamedTuple):
 
 def claims(log: Path, mysql: MysqlSettings) -> Iterator[Claim]:
     """Measure both ways of both claims, on the lines of a log."""
-    pieces = [decode(*message) for message in slices(log, 0)]
-    rows = [row for piece in pieces for row in parse(piece).clean]
+    sent = [decode(*message) for message in slices(log, 0)]
+    rows = [row for slice_ in sent for row in parse(slice_).clean]
     # The driver has no words for a JSON value: as text, which does it a favour.
     flat = [(*row[:-1], row[-1] and json.dumps(row[-1])) for row in rows]
-    lines = [line for piece in pieces for line in piece.body.split(b"\n")]
+    lines = [line for slice_ in sent for line in slice_.body.split(b"\n")]
     with closing(connect(mysql)) as connection, connection.cursor() as cursor:
         yield Claim(
             "parsed rows as SQL text",
-            _us(len(rows), lambda: [str(part).encode() for part in ADD_CLEAN.parts(rows)]),
+            _us(len(rows), lambda: [str(part).encode() for part in INSERT_CLEAN.statements(rows)]),
             "as the driver's executemany does",
             _us(len(rows), lambda: [cursor.mogrify(_ROW, row).encode() for row in flat]),
         )

@@ -66,9 +66,9 @@ class _Log:
             self._identify()
             before = self.readers
             for reader in before:
-                piece = self._next_of(reader)
-                if piece is not None:
-                    return piece
+                slice_ = self._next_of(reader)
+                if slice_ is not None:
+                    return slice_
         return None
 
     def _look(self) -> None:
@@ -89,12 +89,12 @@ class _Log:
 
     def _next_of(self, reader: _Reader) -> bytes | None:
         is_over = self._is_over(reader)
-        piece = reader.next(may_pause=True)
-        if piece is None and is_over and not reader.is_paused:
+        slice_ = reader.next(may_pause=True)
+        if slice_ is None and is_over and not reader.is_paused:
             raise ValueError(f"{self.path} was to be live")
-        if reader is self._live and piece is None and not reader.is_paused:
+        if reader is self._live and slice_ is None and not reader.is_paused:
             self._saw_all()
-        return piece
+        return slice_
 
     def _is_over(self, reader: _Reader) -> bool:
         is_quiet = time.monotonic() - reader.grew_at > ROTATED_QUIET

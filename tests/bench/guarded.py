@@ -66,9 +66,9 @@ def slices(log: Path, generation: int) -> list[tuple[dict[str, Any], bytes]]:
     position = 0
     for start in range(0, len(lines), SLICE_LINES):
         part = lines[start : start + SLICE_LINES]
-        piece = Slice(stream, position, b"\n".join(part), len(part), 0, read_at_ms=0)
-        messages.append((piece.headers(), piece.body))
-        position += len(piece.body) + 1
+        slice_ = Slice(stream, position, b"\n".join(part), len(part), 0, read_at_ms=0)
+        messages.append((slice_.headers(), slice_.body))
+        position += len(slice_.body) + 1
     return messages
 
 
@@ -111,10 +111,10 @@ def main() -> None:
             # A session that has been idle for long is opened anew; not within what is counted.
             lake.check()
             with begin(seconds, "lake"):
-                store(messages, lambda piece: piece, lake.add)
+                store(messages, lambda slice_: slice_, lake.store)
             warehouse.check()
             with begin(seconds, "clean"):
-                store(messages, partial(parse, enrichment=added), warehouse.add)
+                store(messages, partial(parse, enrichment=added), warehouse.store)
             if turn:
                 sys.stdout.write(json.dumps(seconds) + "\n")
 

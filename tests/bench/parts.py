@@ -27,8 +27,8 @@ from datastream.slices import Slice, decode
 from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, LAKE_KEY, LAKE_QUEUE, routing_key
 from deployment import Deployment
 from lake_consumer.store import Lake
-from producer.places import State
 from producer.settings import ProducerSettings
+from producer.state import State
 from producer.tailer import Tailer
 
 READING = "reading, comparing what was read before, cutting"
@@ -81,28 +81,28 @@ class Parts:
         # A session that has been idle for long is opened anew: not within what is counted.
         self._lake.check()
         self._warehouse.check()
-        pieces = [decode(*message) for message in slices(self._log.path, turn)]
+        sent = [decode(*message) for message in slices(self._log.path, turn)]
         clocks = {name: Clock() for name in ("producer", "lake", "clean")}
         for name, session in self._sessions.items():
             session.clock = clocks[name]
         servers: dict[str, Costs] = {"broker": {}, "database": {}}
         read(self._settings, clocks["producer"])
         with self._used(servers, "broker", "a line into both queues"):
-            publish(self._rabbit, pieces, clocks["producer"])
+            publish(self._rabbit, sent, clocks["producer"])
         with self._used(servers, "broker", "a line out of both queues"):
             for queue, name in ((LAKE_QUEUE, "lake"), (CLEAN_QUEUE, "clean")):
-                take(self._rabbit, queue, len(pieces), clocks[name])
+                take(self._rabbit, queue, len(sent), clocks[name])
         with self._used(servers, "database", "a raw row by INSERT"):
-            for batch in _batches(pieces):
+            for batch in _batches(sent):
                 with clocks["lake"].part(LAKE_ROWS):
-                    self._lake.add(batch)
-        parse_alone(pieces, self._enrichment, clocks["clean"])
+                    self._lake.store(batch)
+        parse_alone(sent, self._enrichment, clocks["clean"])
         with self._used(servers, "database", "a parsed row by INSERT"):
-            for batch in _batches(pieces):
+            for batch in _batches(sent):
                 with clocks["clean"].part(BETWEEN):
-                    parsed = [parse(piece, self._enrichment) for piece in batch]
+                    parsed = [parse(slice_, self._enrichment) for slice_ in batch]
                 with clocks["clean"].part(BATCH):
-                    self._warehouse.add(parsed)
+                    self._warehouse.store(parsed)
         return {
             name: {part: seconds / self._log.lines * 1e6 for part, seconds in clock.seconds.items()}
             for name, clock in clocks.items()
@@ -127,9 +127,9 @@ def _watch(session: WatchedSession, keeper: Any) -> None:  # noqa: ANN401 - any 
     keeper.ensure = watched
 
 
-def _batches(pieces: Sequence[Slice]) -> Iterator[list[Slice]]:
-    for start in range(0, len(pieces), BATCH_SLICES):
-        yield list(pieces[start : start + BATCH_SLICES])
+def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
+    for start in range(0, len(slices), BATCH_SLICES):
+        yield list(slices[start : start + BATCH_SLICES])
 
 
 def read(settings: ProducerSettings, clock: Clock) -> None:
@@ -140,15 +140,15 @@ def read(settings: ProducerSettings, clock: Clock) -> None:
             tailer.confirm()
 
 
-def publish(rabbit: RabbitSettings, pieces: Iterable[Slice], clock: Clock) -> None:
+def publish(rabbit: RabbitSettings, slices: Iterable[Slice], clock: Clock) -> None:
     """Publish slices on both keys, each with its confirm."""
     with Publisher.open(rabbit) as publisher, clock.part(PUBLISHING):
-        for piece in pieces:
+        for slice_ in slices:
             for side in (LAKE_KEY, CLEAN_KEY):
-                publisher.publish(routing_key(side, piece.stream.source), piece)
+                publisher.publish(routing_key(side, slice_.stream.source), slice_)
 
 
-AS_IT_IS: Preparation[Slice] = Preparation(lambda piece: piece)
+AS_IT_IS: Preparation[Slice] = Preparation(lambda slice_: slice_)
 
 
 def take(rabbit: RabbitSettings, queue: str, count: int, clock: Clock) -> None:
@@ -169,32 +169,32 @@ def take(rabbit: RabbitSettings, queue: str, count: int, clock: Clock) -> None:
             decode(delivery.message.headers, delivery.message.body)
 
 
-def parse_alone(pieces: Sequence[Slice], added: Enrichment, clock: Clock) -> None:
+def parse_alone(slices: Sequence[Slice], added: Enrichment, clock: Clock) -> None:
     """Parse lines to events; to rows, nothing added; enriched; and each with another address."""
-    parse_line = parser_for(pieces[0].stream.format)
+    parse_line = parser_for(slices[0].stream.format)
     with clock.part(LINE):
-        for piece in pieces:
-            for line in piece.body.split(b"\n"):
+        for slice_ in slices:
+            for line in slice_.body.split(b"\n"):
                 with suppress(Unparseable):
                     parse_line(line)
-    for piece in pieces:
+    for slice_ in slices:
         with clock.part(ROW):
-            parse(piece)
-    for piece in pieces:
+            parse(slice_)
+    for slice_ in slices:
         with clock.part(ENRICHMENT):
-            parse(piece, added)
-    for piece in elsewhere(pieces):
+            parse(slice_, added)
+    for slice_ in elsewhere(slices):
         with clock.part(OWN_ADDRESSES):
-            parse(piece, added)
+            parse(slice_, added)
 
 
-def elsewhere(pieces: Iterable[Slice]) -> Iterator[Slice]:
+def elsewhere(slices: Iterable[Slice]) -> Iterator[Slice]:
     """Yield the slices with another public address in each line, the same ones in every run."""
     chance = random.Random(SEED)  # noqa: S311 - the same addresses in every run
-    for piece in pieces:
-        lines = [line.partition(b" ")[2] for line in piece.body.split(b"\n")]
+    for slice_ in slices:
+        lines = [line.partition(b" ")[2] for line in slice_.body.split(b"\n")]
         body = b"\n".join(b"%s %s" % (_address(chance), line) for line in lines)
-        yield replace(piece, body=body)
+        yield replace(slice_, body=body)
 
 
 def _address(chance: random.Random) -> bytes:

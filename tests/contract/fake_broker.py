@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
@@ -16,7 +17,7 @@ from datastream.slices import Slice
 from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, DELIVERY_LIMIT, LAKE_KEY, LAKE_QUEUE
 
 T = TypeVar("T")
-AS_IT_IS: Preparation[Any] = Preparation(lambda piece: piece)
+AS_IT_IS: Preparation[Any] = Preparation(lambda slice_: slice_)
 QUEUE_OF = {LAKE_KEY: LAKE_QUEUE, CLEAN_KEY: CLEAN_QUEUE}
 
 
@@ -98,14 +99,14 @@ class FakePublisher:
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
 
-    def publish(self, routing_key: str, piece: Slice) -> None:
+    def publish(self, routing_key: str, slice_: Slice) -> None:
         """Put a slice into the queue of its side."""
         queue = QUEUE_OF[routing_key.partition(".")[0]]
         if self._broker.contents(queue) is None:
             raise Unavailable(f"no queue is bound for {routing_key}", "returned")
-        if self._broker.is_full(queue, len(piece.body)):
+        if self._broker.is_full(queue, len(slice_.body)):
             raise Unavailable(f"the queue behind {routing_key} refuses: it is full", "nack")
-        self._broker.put(queue, Message(piece.headers(), piece.body))
+        self._broker.put(queue, Message(slice_.headers(), slice_.body))
 
     def wait(self, seconds: float) -> None:
         """Let no time pass."""
@@ -141,9 +142,9 @@ class FakeQueue:
             else:
                 stop.wait(0.001)
 
-    def work(self, function: Callable[..., T], *arguments: object) -> T:
-        """Return function(*arguments)."""
-        return function(*arguments)
+    def serve_until(self, done: Future[T]) -> T:
+        """Return the result of what runs on another thread."""
+        return done.result()
 
     def ack(self, batch: list[Delivery[Any]]) -> None:
         """Forget a batch and all that was delivered before it."""
@@ -165,7 +166,7 @@ class FakeQueue:
             self._careful = False
         self._last_tag += 1
         self._unacked[self._last_tag] = stored
-        return self._preparation.take(self._last_tag, stored.message, stored.returned)
+        return self._preparation.delivery(self._last_tag, stored.message, stored.returned)
 
     def _may_hold_more(self) -> bool:
         held = len(self._unacked)

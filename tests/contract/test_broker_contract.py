@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import islice
 from threading import Event
@@ -122,15 +123,15 @@ def broker(request: pytest.FixtureRequest) -> Broker:
     return RealBroker(deployment.rabbit)
 
 
-def piece(body: bytes = b"one\ntwo", position: int = 0, flags: int = 0) -> Slice:
+def slice_of(body: bytes = b"one\ntwo", position: int = 0, flags: int = 0) -> Slice:
     """Return a slice with this body."""
     return Slice(STREAM, position, body, body.count(b"\n") + 1, flags, read_at_ms=1_700_000_000_000)
 
 
-def publish(broker: Broker, *pieces: Slice, side: str = "lake") -> None:
+def publish(broker: Broker, *slices: Slice, side: str = "lake") -> None:
     """Publish slices to one side."""
     with broker.open_publisher() as publisher:
-        for one in pieces:
+        for one in slices:
             publisher.publish(f"{side}.test", one)
 
 
@@ -141,9 +142,9 @@ def deliveries(queue: consuming.Queue[Any], number: int) -> Iterator[Delivery[An
 
 def test_a_published_slice_is_in_the_queue_of_its_side(broker: Broker) -> None:
     """Each key leads to one queue, and every byte and header arrives."""
-    sent = piece(ALL_BYTES, position=2**62, flags=UNTERMINATED)
+    sent = slice_of(ALL_BYTES, position=2**62, flags=UNTERMINATED)
     publish(broker, sent, side="lake")
-    publish(broker, piece(b"for the other side"), side="clean")
+    publish(broker, slice_of(b"for the other side"), side="clean")
 
     with broker.open_queue(LAKE_QUEUE) as queue:
         (received,) = deliveries(queue, 1)
@@ -158,8 +159,8 @@ def test_a_published_slice_is_in_the_queue_of_its_side(broker: Broker) -> None:
 
 def test_a_slice_for_both_sides_is_in_each_queue_once(broker: Broker) -> None:
     """Nothing but the slice is there before what was published after it."""
-    publish(broker, piece(b"shared"), piece(b"after"), side="lake")
-    publish(broker, piece(b"shared"), piece(b"after"), side="clean")
+    publish(broker, slice_of(b"shared"), slice_of(b"after"), side="lake")
+    publish(broker, slice_of(b"shared"), slice_of(b"after"), side="clean")
 
     for name in (LAKE_QUEUE, CLEAN_QUEUE):
         with broker.open_queue(name) as queue:
@@ -169,7 +170,7 @@ def test_a_slice_for_both_sides_is_in_each_queue_once(broker: Broker) -> None:
 
 def test_slices_arrive_in_the_order_they_were_published_in(broker: Broker) -> None:
     """What one producer publishes keeps its order."""
-    publish(broker, *(piece(b"%d" % n, position=n) for n in range(PREFETCH)))
+    publish(broker, *(slice_of(b"%d" % n, position=n) for n in range(PREFETCH)))
 
     with broker.open_queue(LAKE_QUEUE) as queue:
         bodies = [one.message.body for one in deliveries(queue, PREFETCH)]
@@ -179,7 +180,7 @@ def test_slices_arrive_in_the_order_they_were_published_in(broker: Broker) -> No
 
 def test_what_is_not_acknowledged_comes_back(broker: Broker) -> None:
     """To whoever consumes next, and it says that it was delivered before."""
-    publish(broker, piece(b"a"), piece(b"b"))
+    publish(broker, slice_of(b"a"), slice_of(b"b"))
     with broker.open_queue(LAKE_QUEUE) as queue:
         list(deliveries(queue, 2))
 
@@ -195,10 +196,10 @@ def test_what_is_not_acknowledged_comes_back(broker: Broker) -> None:
 
 def test_what_was_returned_is_taken_alone(broker: Broker) -> None:
     """Until something untried comes: what crashes a consumer must not take others with it."""
-    publish(broker, piece(b"a"), piece(b"b"), piece(b"c"))
+    publish(broker, slice_of(b"a"), slice_of(b"b"), slice_of(b"c"))
     with broker.open_queue(LAKE_QUEUE) as queue:
         list(deliveries(queue, 3))
-    publish(broker, piece(b"untried"), *(piece(b"%d" % n) for n in range(2 * PREFETCH)))
+    publish(broker, slice_of(b"untried"), *(slice_of(b"%d" % n) for n in range(2 * PREFETCH)))
 
     with broker.open_queue(LAKE_QUEUE) as queue:
         batches = queue.batches(Event())
@@ -216,7 +217,7 @@ def test_what_was_returned_is_taken_alone(broker: Broker) -> None:
 
 def test_only_what_is_being_tried_is_returned_again(broker: Broker) -> None:
     """A crash on one that was returned counts against none of the others."""
-    publish(broker, piece(b"a"), piece(b"b"), piece(b"c"))
+    publish(broker, slice_of(b"a"), slice_of(b"b"), slice_of(b"c"))
     with broker.open_queue(LAKE_QUEUE) as queue:
         list(deliveries(queue, 3))
     for _ in range(2):
@@ -236,7 +237,7 @@ def test_what_crashes_its_consumers_ends_up_alone(broker: Broker) -> None:
     """It becomes a dead letter at the delivery limit; the messages around it are consumed."""
     limit, innocent = 4, [b"%d" % number for number in range(6)]
     broker.limit_deliveries(LAKE_QUEUE, limit)
-    publish(broker, *(piece(body) for body in [*innocent[:3], b"guilty", *innocent[3:]]))
+    publish(broker, *(slice_of(body) for body in [*innocent[:3], b"guilty", *innocent[3:]]))
     stop, stored = Event(), list[bytes]()
 
     def crash() -> None:
@@ -266,7 +267,7 @@ def test_what_crashes_its_consumers_ends_up_alone(broker: Broker) -> None:
 
 def test_a_batch_that_is_acknowledged_is_gone(broker: Broker) -> None:
     """All of it at once, and nothing that came after it."""
-    publish(broker, piece(b"a"), piece(b"b"), piece(b"c"))
+    publish(broker, slice_of(b"a"), slice_of(b"b"), slice_of(b"c"))
     with broker.open_queue(LAKE_QUEUE) as queue:
         taken = list(deliveries(queue, 3))
         queue.ack(taken[:2])
@@ -280,7 +281,7 @@ def test_a_batch_that_is_acknowledged_is_gone(broker: Broker) -> None:
 
 def test_a_batch_is_bounded(broker: Broker) -> None:
     """However much waits, a batch ends with the slice that fills it."""
-    many = piece(b"\n".join([b"x"] * (BATCH_LINES // 2)))
+    many = slice_of(b"\n".join([b"x"] * (BATCH_LINES // 2)))
     publish(broker, many, many, many, many, many)
 
     with broker.open_queue(LAKE_QUEUE) as queue:
@@ -295,7 +296,7 @@ def test_a_batch_is_bounded(broker: Broker) -> None:
 
 def test_a_batch_is_bounded_in_bytes(broker: Broker) -> None:
     """Few long lines fill it as many short ones do."""
-    half = piece(b"x" * (BATCH_BYTES // 2))
+    half = slice_of(b"x" * (BATCH_BYTES // 2))
     publish(broker, half, half, half, half, half)
 
     with broker.open_queue(LAKE_QUEUE) as queue:
@@ -310,7 +311,7 @@ def test_a_batch_is_bounded_in_bytes(broker: Broker) -> None:
 
 def test_more_arrives_than_is_held_at_once(broker: Broker) -> None:
     """Acknowledging makes room for what waits."""
-    publish(broker, *(piece(b"%d" % n) for n in range(2 * PREFETCH + 1)))
+    publish(broker, *(slice_of(b"%d" % n) for n in range(2 * PREFETCH + 1)))
     bodies: list[bytes] = []
 
     with broker.open_queue(LAKE_QUEUE) as queue:
@@ -331,7 +332,7 @@ def test_what_crashes_its_preparing_is_delivered_all_the_same(broker: Broker) ->
             raise ZeroDivisionError
         return one
 
-    publish(broker, piece(b"good\nbad\nbetter"), piece(b"last", position=20))
+    publish(broker, slice_of(b"good\nbad\nbetter"), slice_of(b"last", position=20))
     preparation = Preparation(prepare, lambda one: f"instead of {one.body.decode()}")
     with broker.open_queue(LAKE_QUEUE, preparation) as queue:
         crashed, last = deliveries(queue, 2)
@@ -342,19 +343,19 @@ def test_what_crashes_its_preparing_is_delivered_all_the_same(broker: Broker) ->
         "instead of bad",
         "b'better'",
     ]
-    assert (last.crash, list(last.prepared)) == (None, [piece(b"last", position=20)])
+    assert (last.crash, list(last.prepared)) == (None, [slice_of(b"last", position=20)])
 
 
 def test_a_dead_letter_keeps_the_message_and_the_reason(broker: Broker) -> None:
     """Body and headers are as they were, so that it can be put back."""
-    message = Message(piece(ALL_BYTES).headers(), ALL_BYTES)
+    message = Message(slice_of(ALL_BYTES).headers(), ALL_BYTES)
     with broker.open_queue(LAKE_QUEUE) as queue:
         queue.dead_letter(message, "refused")
 
     ((kept, reason),) = broker.dead_letters(LAKE_QUEUE)
 
     assert reason == "refused"
-    assert decode(kept.headers, kept.body) == piece(ALL_BYTES)
+    assert decode(kept.headers, kept.body) == slice_of(ALL_BYTES)
 
 
 def test_a_dead_letter_keeps_headers_of_any_kind(broker: Broker) -> None:
@@ -383,8 +384,8 @@ def test_a_slice_that_no_queue_takes_is_refused(broker: Broker) -> None:
 
     with broker.open_publisher() as publisher:
         with pytest.raises(Unavailable) as raised:
-            publisher.publish("lake.test", piece())
-        publisher.publish("clean.test", piece())
+            publisher.publish("lake.test", slice_of())
+        publisher.publish("clean.test", slice_of())
         publisher.wait(0.01)
 
     assert raised.value.reason == "returned"
@@ -398,14 +399,14 @@ def test_a_full_queue_refuses(broker: Broker) -> None:
         published = 0
         with pytest.raises(Unavailable) as raised:
             while published < 1000:
-                publisher.publish("lake.test", piece(b"x" * 1000, position=published))
+                publisher.publish("lake.test", slice_of(b"x" * 1000, position=published))
                 published += 1
-        publisher.publish("clean.test", piece())
+        publisher.publish("clean.test", slice_of())
 
     assert raised.value.reason == "nack"
     with broker.open_queue(LAKE_QUEUE) as queue:
         (first,) = deliveries(queue, 1)
-    assert list(first.prepared) == [piece(b"x" * 1000, position=0)]
+    assert list(first.prepared) == [slice_of(b"x" * 1000, position=0)]
 
 
 def test_a_queue_that_is_not_there_cannot_be_consumed(broker: Broker) -> None:
@@ -435,20 +436,20 @@ def test_a_consumer_whose_queue_is_deleted_notices(broker: Broker) -> None:
 def test_a_message_that_is_no_slice_is_delivered_with_its_fault(broker: Broker) -> None:
     """The consumer decides what becomes of it; the slices beside it are as ever."""
     broker.put(LAKE_QUEUE, Message({"version": 1}, b"hello"))
-    publish(broker, piece(b"good"))
+    publish(broker, slice_of(b"good"))
 
     with broker.open_queue(LAKE_QUEUE) as queue:
         bad, good = deliveries(queue, 2)
 
     assert bad.fault
     assert (len(bad.prepared), bad.message.body, bad.lines) == (0, b"hello", 1)
-    assert list(good.prepared) == [piece(b"good")]
+    assert list(good.prepared) == [slice_of(b"good")]
 
 
 @pytest.mark.parametrize("count", ["many", 7, -1, None, True, [1]], ids=str)
 def test_a_foreign_delivery_count_is_not_believed(broker: Broker, count: object) -> None:
     """Whoever publishes can write any header; the slice is consumed all the same."""
-    sent = piece()
+    sent = slice_of()
     broker.put(LAKE_QUEUE, Message(sent.headers() | {"x-delivery-count": count}, sent.body))
 
     with broker.open_queue(LAKE_QUEUE) as queue:
@@ -468,9 +469,9 @@ def test_work_ends_before_the_session_does(broker: Broker) -> None:
             broker.dead_letters(LAKE_QUEUE)
         ended.append(True)
 
-    with broker.open_queue(LAKE_QUEUE) as queue:
+    with ThreadPoolExecutor(1) as other, broker.open_queue(LAKE_QUEUE) as queue:
         with pytest.raises(Unavailable):
-            queue.work(delete_and_finish)
+            queue.serve_until(other.submit(delete_and_finish))
             next(queue.batches(Event()))
         assert ended == [True]
 
@@ -481,10 +482,10 @@ def test_work_returns_what_the_function_does(broker: Broker) -> None:
     def fail() -> None:
         raise ZeroDivisionError
 
-    with broker.open_queue(LAKE_QUEUE) as queue:
-        result = queue.work(divmod, 17, 5)
+    with ThreadPoolExecutor(1) as other, broker.open_queue(LAKE_QUEUE) as queue:
+        result = queue.serve_until(other.submit(divmod, 17, 5))
         with pytest.raises(ZeroDivisionError):
-            queue.work(fail)
+            queue.serve_until(other.submit(fail))
 
     assert result == (3, 2)
 
@@ -493,7 +494,7 @@ def test_batches_end_when_asked(broker: Broker) -> None:
     """A stop ends the loop, and what is in the queue stays there."""
     stop = Event()
     stop.set()
-    publish(broker, piece(b"later"))
+    publish(broker, slice_of(b"later"))
 
     with broker.open_queue(LAKE_QUEUE) as queue:
         none = list(queue.batches(stop))

@@ -14,12 +14,12 @@ from deploy.stack import Stack, image_settings
 
 #: Lines in the log before anything runs.
 FIRST_LINES = 2_000
-#: A person's own accounts, as the .env of old has them; the passwords are awkward on purpose.
+#: A person's own accounts, as .env has them; the passwords are awkward on purpose.
 OWNER = {
     "RABBIT_USER": "alice",
     "RABBIT_PASSWORD": "'it is a $ecret: #1, \"really\"'",
     "MYSQL_USER": "bob",
-    "MYSQL_PASSWORD": '"it\'s a $ecret too; #2 %s"',
+    "MYSQL_PASSWORD": '"it\'s a $$ecret too; #2 %s"',
 }
 
 
@@ -31,7 +31,7 @@ def engine() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def images(engine: None) -> dict[str, str]:
+def images(engine: None) -> dict[str, str]:  # noqa: ARG001 - an engine is what builds them
     """The image for each setting; Grafana's may be missing."""
     return images_of.choose(image_settings())
 

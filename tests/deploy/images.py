@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deploy.stack import run
+from deploy.stack import docker, run
 from deployment import eventually
 
 HERE = Path(__file__).parent
@@ -66,6 +66,13 @@ def choose(defaults: dict[str, str]) -> dict[str, str]:
     if to_build:
         subprocess.run([HERE / "stand_ins" / "build", *to_build], check=True)
     return chosen
+
+
+def assert_small_and_labelled(image: str) -> None:
+    """Assert that an image of ours is under 200 MB and says of which revision it is."""
+    assert int(docker("image", "inspect", "--format", "{{.Size}}", image)) < 200_000_000
+    labels = docker("image", "inspect", "--format", "{{json .Config.Labels}}", image)
+    assert "org.opencontainers.image.revision" in labels
 
 
 def _present(image: str) -> bool:

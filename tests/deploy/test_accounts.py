@@ -126,7 +126,7 @@ def test_the_exporter_s_account_sees_no_row(stack: Stack) -> None:
 
 
 def test_the_accounts_that_a_person_names_are_the_person_s(stack: Stack) -> None:
-    """RABBIT_USER, MYSQL_USER and their awkward passwords, as in the .env of old, work."""
+    """RABBIT_USER, MYSQL_USER and their awkward passwords, as .env has them, work."""
     password = "it's a $ecret too; #2 %s"
     with stack.connect("bob", password) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM raw_log")

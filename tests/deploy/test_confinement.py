@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from deploy.images import assert_small_and_labelled
 from deploy.stack import Stack, docker, run
 
 pytestmark = pytest.mark.timeout(600)
@@ -41,11 +42,8 @@ def test_every_port_is_this_machine_s_alone(stack: Stack) -> None:
 
 def test_the_images_are_small_and_say_what_they_are(stack: Stack) -> None:
     """Each is well under 200 MB and has the labels of the Open Container Initiative."""
-    for name in ("producer", "lake-consumer", "clean-consumer"):
-        image = f"{stack.project}/{name}"
-        assert int(docker("image", "inspect", "--format", "{{.Size}}", image)) < 200_000_000
-        labels = docker("image", "inspect", "--format", "{{json .Config.Labels}}", image)
-        assert "org.opencontainers.image.revision" in labels
+    for name in ("producer", "lake-consumer", "clean-consumer", "operator"):
+        assert_small_and_labelled(f"{stack.project}/{name}")
 
 
 def test_the_operator_s_image_has_no_playground(stack: Stack) -> None:

@@ -9,6 +9,7 @@ import expressions
 import pytest
 
 from datastream_playground import sample
+from deploy.images import assert_small_and_labelled
 from deploy.stack import PATIENCE, Stack, docker, growing
 from deployment import eventually, lines_of
 
@@ -138,6 +139,7 @@ def test_the_demo_s_web_server_is_followed(
             assert demo.count("clean_log") > 100
 
         eventually(parsed, PATIENCE)
+        assert_small_and_labelled(f"{demo.project}/playground")
     finally:
         demo.destroy()
 

@@ -66,6 +66,29 @@ def test_a_second_deploy_changes_no_container_and_no_password(stack: Stack) -> N
     assert {path.name: path.read_text() for path in stack.secrets.iterdir()} == secrets
 
 
+def test_deploy_ends_with_the_doctor(stack: Stack) -> None:
+    """Where all is well it looked at all that its container sees; what is broken fails it."""
+    unseen = {
+        "database disk": "not looked at",  # SQL does not show it
+        "checkpoint": "not looked at",  # the volume is the producer's
+    }
+    said = stack.script("deploy")
+    rows = said[said.index("\nsettings ") :].splitlines()
+    states = {row[:14].strip(): row[14:28].strip() for row in rows if row[:14].strip()}
+    assert {name: state for name, state in states.items() if state != "ok"} == unseen, said
+
+    with stack.broker("operator") as connection:
+        connection.channel().queue_unbind("queue-data-lake", "logs", "lake.#")
+    try:
+        ended = stack.try_script("deploy")
+    finally:
+        with stack.broker("operator") as connection:
+            connection.channel().queue_bind("queue-data-lake", "logs", "lake.#")
+    assert ended.returncode == 1, ended.stdout
+    assert "queue-data-lake is not bound to logs by lake.#" in " ".join(ended.stdout.split())
+    assert "all is up, and something is broken" in ended.stderr
+
+
 def test_a_changed_rule_is_loaded_by_the_next_deploy(stack: Stack) -> None:
     """What is mounted into a container is in force after `make deploy`, and all else stays."""
     others = [stack.containers(name) for name in ("rabbitmq", "mysql", "producer")]

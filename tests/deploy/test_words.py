@@ -1,4 +1,7 @@
-"""What the scripts say where Docker is not as it should be; a stand-in for docker says so."""
+"""What the scripts say where Docker is not as it should be; a stand-in for docker says so.
+
+But for one thing: `.env` is read by the real Docker Compose.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from datastream.config import Environment
 from deploy.stack import COMPOSE_FILE, ROOT, run
+from env_files import READ
+
+pytestmark = pytest.mark.usefixtures("engine")
 
 #: A docker that answers each command as a file says.
 DOCKER = """#!/bin/sh
 case "$*" in
+    *' --file - config '*) exec {docker} "$@" ;;
 {cases}
 esac
 """
@@ -28,16 +36,19 @@ def deploy(folder: Path, cases: dict[str, str], **settings: str) -> str:
 
 
 def run_script(
-    folder: Path, cases: dict[str, str], *command: str, **settings: str
+    folder: Path, cases: dict[str, str], *command: str, **settings: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a script of deploy/bin to its end, with a docker that answers so."""
+    """Run a script of deploy/bin to its end, with a docker that answers so.
+
+    A setting of None is left out.
+    """
     programs = folder / "bin"
     shutil.rmtree(programs, ignore_errors=True)
     programs.mkdir()
     if cases:
         body = "\n".join(f"    {pattern}) {answer} ;;" for pattern, answer in cases.items())
         docker = programs / "docker"
-        docker.write_text(DOCKER.format(cases=body))
+        docker.write_text(DOCKER.format(cases=body, docker=shutil.which("docker")))
         docker.chmod(0o755)
     for name in ("sh", "awk", "sed", "cat", "mktemp", "rm", "dirname", "head", "uname", "cut", "tr",
                  "id", "grep", "sort", "tail", "ls", "paste", "mkdir", "chmod", "cmp", "cp", "mv",
@@ -55,7 +66,7 @@ def run_script(
     script, *arguments = command
     return subprocess.run(
         [ROOT / "deploy" / "bin" / script, *arguments],
-        env=env,
+        env={name: value for name, value in env.items() if value is not None},
         capture_output=True,
         text=True,
         check=False,
@@ -134,6 +145,32 @@ def test_a_port_that_is_taken_is_named_with_its_setting(
     assert words in said.split()
 
 
+@pytest.mark.parametrize(
+    ("code", "ended", "words"),
+    [
+        (0, 0, ""),
+        (3, 0, ""),
+        (1, 1, "all is up, and something is broken: see above"),
+        (78, 1, "all is up, and something is broken: see above"),
+        (125, 1, "datastream doctor does not run: no such image"),
+    ],
+)
+def test_it_ends_with_the_doctor(tmp_path: Path, code: int, ended: int, words: str) -> None:
+    """Its report is shown; what is broken fails, and what only wants attention does not."""
+    (tmp_path / "access.log").touch()
+    doctor = f"echo 'queues as the doctor says'; echo no such image >&2; exit {code}"
+    done = run_script(
+        tmp_path,
+        up({"*' run '*' operator doctor'*": doctor}),
+        "deploy",
+        LOG=str(tmp_path / "access.log"),
+    )
+
+    assert done.returncode == ended, done.stderr
+    assert done.stdout.endswith("queues as the doctor says\n")
+    assert words in done.stderr
+
+
 @pytest.mark.parametrize("port", ["http", "0", "65536", "808080"])
 def test_a_port_that_is_none_is_named(tmp_path: Path, port: str) -> None:
     """Compose's own words would name no setting."""
@@ -208,6 +245,64 @@ def test_a_log_is_written_down_once_it_can_be_read(tmp_path: Path) -> None:
     assert [line for line in page if len(line) > 80] == []
 
 
+def test_what_is_written_down_is_read_back(tmp_path: Path) -> None:
+    """A path may hold what has a meaning in `.env`: the next deploy and a service read the same."""
+    folder = tmp_path / "it's $HOME #1"
+    folder.mkdir()
+    log = folder / 'a "b"\\n ${c}.log'
+    log.touch()
+
+    first = run_script(tmp_path, UP, "deploy", LOG=str(log))
+    second = run_script(tmp_path, UP, "deploy")
+
+    assert first.returncode == 0, first.stderr
+    assert f"follows {log} as" in second.stdout, second.stderr
+    assert Environment.load(tmp_path / "env").text("LOG_PATH") == str(log)
+
+
+@pytest.mark.parametrize("setting", ["RABBIT_PASSWORD", "MYSQL_PASSWORD", "PRIVACY_KEY"])
+@pytest.mark.parametrize(
+    "quoting", ["what can be typed, in double quotes", "what can be typed, in single quotes"]
+)
+def test_a_password_reaches_the_services_as_it_is_meant(
+    tmp_path: Path, setting: str, quoting: str
+) -> None:
+    """Every character that can be typed may be part of it; deploy writes it to its secret."""
+    text, password, _ = READ[quoting]
+    (tmp_path / "env").write_text(f"{setting}{text[1:]}")
+
+    ended = run_script(tmp_path, UP, "deploy", LOG_DIR=str(tmp_path))
+
+    assert ended.returncode == 0, ended.stderr
+    secret = tmp_path / "secrets" / setting.lower()
+    assert secret.read_text() == password
+    assert Environment({f"{setting}_FILE": str(secret)}).text(setting) == password
+
+
+def test_an_env_file_that_cannot_be_read_is_said_in_words(tmp_path: Path) -> None:
+    """Nothing is made or changed; the line is named, and no value."""
+    settings = tmp_path / "env"
+    settings.write_text("SOURCE=shop\nMYSQL_PASSWORD=se$cret\n")
+
+    said = deploy(tmp_path, UP, LOG_DIR=str(tmp_path))
+
+    assert f"make deploy: {settings} cannot be read: line 2: the variable cret is not set" in said
+    assert "se$" not in said
+    assert settings.read_text() == "SOURCE=shop\nMYSQL_PASSWORD=se$cret\n"
+    assert not (tmp_path / "secrets").exists()
+
+
+def test_an_empty_source_in_the_environment_does_not_rename_the_log(tmp_path: Path) -> None:
+    """The one in `.env` is for ever."""
+    settings = tmp_path / "env"
+    settings.write_text("SOURCE=shop\n")
+
+    ended = run_script(tmp_path, UP, "deploy", LOG_DIR=str(tmp_path), SOURCE="")
+
+    assert ended.returncode == 0, ended.stderr
+    assert settings.read_text() == "SOURCE=shop\n"
+
+
 @pytest.mark.parametrize(
     "script", ["status", "logs", "mysql", "scale", "migrate", "datastream", "down"]
 )
@@ -237,7 +332,7 @@ def test_what_names_the_deployment_may_stand_in_env(tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     cases = {"*' config '*": "echo mysql; echo grafana", "*' up '*": f'echo "$*" >{asked}'}
 
-    ended = run_script(tmp_path, up(cases), "deploy", LOG_DIR=str(tmp_path), SECRETS_DIR="")
+    ended = run_script(tmp_path, up(cases), "deploy", LOG_DIR=str(tmp_path), SECRETS_DIR=None)
 
     assert ended.returncode == 0, ended.stderr
     assert "--project-name shop" in asked.read_text()

@@ -108,11 +108,11 @@ class Writer:
             self._write(self._data.index(b"\n", self._at) + 1)
 
     def _write(self, end: int) -> None:
-        piece = self._data[self._at : end]
-        assert piece, "the data of this writer is used up"
+        part = self._data[self._at : end]
+        assert part, "the data of this writer is used up"
         self._at = end
-        self._file.write(piece)
-        self.streams[-1] += piece
+        self._file.write(part)
+        self.streams[-1] += part
 
 
 def start_code(deployment: Deployment, module: str, code: str, **changes: str) -> Service:
@@ -168,10 +168,10 @@ def rabbitmqctl(broker: Broker, *arguments: str) -> str:
     """Run rabbitmqctl on a private broker and return what it says."""
     if isinstance(broker, ContainerBroker):
         return broker.execute("rabbitmqctl", "--quiet", *arguments)
-    program = broker._programs.rabbitmq_server.with_name("rabbitmqctl")
+    program = broker.programs.rabbitmq_server.with_name("rabbitmqctl")
     done = subprocess.run(
         [program, "--quiet", *arguments],
-        env=broker._environment(),
+        env=broker.environment(),
         cwd=broker.folder,
         capture_output=True,
         text=True,

@@ -125,17 +125,17 @@ class Proxy:
             link.hang()
 
     def on_sending(self, look: Look | None) -> None:
-        """Show `look` each piece that a client sends; what it returns is passed on."""
+        """Show `look` each chunk that a client sends; what it returns is passed on."""
         self._sent = look
 
     def on_answer(self, look: Look | None) -> None:
-        """Show `look` each piece that the server sends; what it returns is passed on."""
+        """Show `look` each chunk that the server sends; what it returns is passed on."""
         self._answered = look
 
     def cut_within(
         self, length: int, *, of_answer: bool = False, for_good: bool = False
     ) -> threading.Event:
-        """Break the next connection in the middle of a piece of at least `length` bytes.
+        """Break the next connection in the middle of a chunk of at least `length` bytes.
 
         For good: let none be made afterwards, until `accept`.
 

@@ -37,14 +37,13 @@ class Sabotage(NamedTuple):
 CONSUMING = "shared/src/datastream/consuming.py"
 PIPELINE = "services/producer/src/producer/pipeline.py"
 LAKE_STORE = "services/lake_consumer/src/lake_consumer/store.py"
-RABBITMQ = "shared/src/datastream/rabbitmq.py"
+QUEUE = "shared/src/datastream/rabbitmq/queue.py"
 STREAMS = "shared/src/datastream/streams.py"
 FILES = "services/producer/src/producer/files.py"
 HISTORY = "services/producer/src/producer/history.py"
-KNOWN = "services/producer/src/producer/known.py"
-LOG = "services/producer/src/producer/log.py"
+STATE = "services/producer/src/producer/state.py"
+OPEN_FILES = "services/producer/src/producer/open_files.py"
 READER = "services/producer/src/producer/reader.py"
-PLACES = "services/producer/src/producer/places.py"
 IDENTITY = "tests/unit/producer/test_log_identity.py"
 
 SABOTAGES = (
@@ -52,11 +51,11 @@ SABOTAGES = (
         "acknowledge before the commit",
         "tests/faults/test_database.py::test_consumer_killed_before_its_commit",
         (
-            Change(CONSUMING, "        queue.ack(batch)\n", ""),
+            Change(CONSUMING, "            queue.ack(batch)\n", ""),
             Change(
                 CONSUMING,
-                "        prepared = [item for",
-                "        queue.ack(batch)\n        prepared = [item for",
+                "            prepared = [item for",
+                "            queue.ack(batch)\n            prepared = [item for",
             ),
         ),
     ),
@@ -67,10 +66,10 @@ SABOTAGES = (
             Change(PIPELINE, "                tailer.confirm()\n", ""),
             Change(
                 PIPELINE,
-                "                _publish(publisher, piece.stream.source, prepare(piece))\n",
+                "                _publish(publisher, slice_.stream.source, parts)\n",
                 "                tailer.confirm()\n"
                 "                checkpoint.save(tailer.state())\n"
-                "                _publish(publisher, piece.stream.source, prepare(piece))\n",
+                "                _publish(publisher, slice_.stream.source, parts)\n",
             ),
         ),
     ),
@@ -83,8 +82,8 @@ SABOTAGES = (
         "automatic acknowledgement",
         "tests/faults/test_killed.py::test_consumer_killed",
         (
-            Change(RABBITMQ, "self._on_message)\n", "self._on_message, auto_ack=True)\n"),
-            Change(RABBITMQ, "self._channel.basic_ack(batch[-1].tag, multiple=True)", "pass"),
+            Change(QUEUE, "self._on_message)\n", "self._on_message, auto_ack=True)\n"),
+            Change(QUEUE, "self._channel.basic_ack(batch[-1].tag, multiple=True)", "pass"),
         ),
     ),
     Sabotage(
@@ -108,21 +107,21 @@ SABOTAGES = (
         "tests/faults/test_tailing.py::test_another_file_in_its_place",
         (
             Change(
-                PLACES,
+                STATE,
                 "return fingerprint(head[: self.prefix_length]) == self.prefix",
                 "return True",
             ),
             Change(
                 FILES,
-                "HOLDS if fingerprint(before) == place.marker else",
-                "HOLDS if self.identity == place.identity else",
+                "HOLDS if fingerprint(before) == entry.marker else",
+                "HOLDS if self.identity == entry.identity else",
             ),
             Change(
-                KNOWN,
-                "alike += [place for place in places if place.prefix == prefix]",
-                "alike += [place for place in places if prefix]",
+                STATE,
+                "alike += [entry for entry in entries if entry.prefix == prefix]",
+                "alike += [entry for entry in entries if prefix]",
             ),
-            Change(READER, "if fingerprint(self._marker) != place.marker:", "if False:"),
+            Change(READER, "if fingerprint(self._marker) != entry.marker:", "if False:"),
         ),
     ),
     Sabotage(
@@ -132,7 +131,7 @@ SABOTAGES = (
             Change(
                 HISTORY,
                 "for stream in file.holds if stream not in taken)",
-                "for stream in file.holds if places[stream].path == file.path)",
+                "for stream in file.holds if entries[stream].path == file.path)",
             ),
         ),
     ),
@@ -141,11 +140,11 @@ SABOTAGES = (
         f"{IDENTITY}::test_a_clock_that_steps_while_the_producer_is_down",
         (
             Change(
-                LOG,
-                "        if self.is_sighted or path in self._asked:\n",
+                OPEN_FILES,
+                "        if self.is_sighted or path in self._looker.asked:\n",
                 "        if self.is_sighted:\n"
                 "            return status.st_mtime > time.time() - 86_400\n"
-                "        if path in self._asked:\n",
+                "        if path in self._looker.asked:\n",
             ),
         ),
     ),
@@ -154,7 +153,7 @@ SABOTAGES = (
         f"{IDENTITY}::test_generations_never_return",
         (
             Change(
-                KNOWN,
+                STATE,
                 "highest = self._generations.highest.get(first, -1)",
                 "highest = -1",
             ),

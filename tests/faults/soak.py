@@ -234,7 +234,7 @@ class Soak:
         """Return how many bytes of the log wait to be published, and of messages in each queue."""
         behind = self.services["producer"].metric("datastream_behind_bytes")
         broker, vhost = self.deployment.broker, self.deployment.rabbit.vhost
-        queues = {queue: broker._api("GET", f"queues/{vhost}/{queue}") for queue in QUEUES}
+        queues = {queue: broker.api("GET", f"queues/{vhost}/{queue}") for queue in QUEUES}
         # A queue that was not used yet tells no size; else it tells that of some seconds ago.
         sizes = {queue: told.get("message_bytes", 0) for queue, told in queues.items()}
         return {"the log": int(behind)} | sizes
@@ -340,13 +340,13 @@ def test_memory_through_an_outage(
 ) -> None:
     """It stays flat, however long the outage is: what waits is in the log, or in the queues."""
     proxy = soak.to_broker if side == "broker" else soak.to_database
-    piece = b"".join(lines.splitlines(keepends=True)[: RATE // 10])
+    part = b"".join(lines.splitlines(keepends=True)[: RATE // 10])
 
     def write(seconds: float) -> None:
         end = time.monotonic() + seconds
         with soak.log.open("ab") as file:
             while (left := end - time.monotonic()) > 0:
-                file.write(piece)
+                file.write(part)
                 file.flush()
                 time.sleep(min(left, 0.1))  # the rate, and not a wait for anything
 

@@ -207,7 +207,7 @@ def test_broker_in_alarm(
 
 def test_queue_full(deployment: Deployment, writer: Writer) -> None:
     """A full queue refuses, the producer waits with the slice, and the other queue gets no copy."""
-    deployment.broker._api(
+    deployment.broker.api(
         "PUT",
         f"policies/{deployment.rabbit.vhost}/small",
         {"pattern": "^queue-data-lake$", "definition": {"max-length-bytes": 200_000}},
@@ -244,7 +244,7 @@ def test_queue_deleted(deployment: Deployment, writer: Writer, side: str) -> Non
         writer.burst(5_000)
         await_queued(deployment, queue)
         await_metric(producer, "datastream_lines_published_total", 7_000)
-        deployment.broker._api("DELETE", f"queues/{deployment.rabbit.vhost}/{queue}")
+        deployment.broker.api("DELETE", f"queues/{deployment.rabbit.vhost}/{queue}")
     writer.burst(1_000)
     await_metric(producer, RETRIES, dependency="rabbitmq", reason="returned")
     await_behind(producer)
@@ -280,7 +280,7 @@ def test_exchange_deleted(deployment: Deployment, writer: Writer) -> None:
     """The producer stops and says what to do; nothing is lost with an exchange."""
     producer, lake, clean = start_all(deployment, writer.path)
     await_stored(deployment, writer.path, 2_000)
-    deployment.broker._api("DELETE", f"exchanges/{deployment.rabbit.vhost}/logs")
+    deployment.broker.api("DELETE", f"exchanges/{deployment.rabbit.vhost}/logs")
     writer.burst(1_000)
     await_metric(producer, RETRIES, dependency="rabbitmq", reason="channel")
     await_behind(producer)
@@ -352,8 +352,8 @@ def test_password_changed(
     user = deployment.rabbit.vhost
     broker = deployment.broker
     rights = {"configure": "", "write": ".*", "read": ".*"}
-    broker._api("PUT", f"users/{user}", {"password": "old", "tags": ""})
-    broker._api("PUT", f"permissions/{user}/{user}", rights)
+    broker.api("PUT", f"users/{user}", {"password": "old", "tags": ""})
+    broker.api("PUT", f"permissions/{user}/{user}", rights)
     file = tmp_path / "password"
     file.write_text("old\n")
     env = {
@@ -369,7 +369,7 @@ def test_password_changed(
     ]
     writer.start()
     await_stored(deployment, writer.path, 2_000)
-    broker._api("PUT", f"users/{user}", {"password": "new", "tags": ""})
+    broker.api("PUT", f"users/{user}", {"password": "new", "tags": ""})
     to_broker.cut()
     for service in services:
         await_metric(service, RETRIES, dependency="rabbitmq", reason="refused")
@@ -388,7 +388,7 @@ def test_password_changed(
     producer, lake, clean = services
     assert_stored(deployment, writer.path)
     assert_told(writer.lines, producer=producer, lake=lake, clean=clean)
-    broker._api("DELETE", f"users/{user}")
+    broker.api("DELETE", f"users/{user}")
 
 
 def test_producer_killed_while_the_broker_is_away(

@@ -327,10 +327,10 @@ def test_consumers_that_overlap_never_deadlock(deployment: Deployment) -> None:
             lake = Lake(session)
             for number in range(30):
                 streamed = replace(stream, stream_id=number)
-                batch = [replace(piece, stream=streamed) for piece in order]
+                batch = [replace(slice_, stream=streamed) for slice_ in order]
                 at_once.wait(PATIENCE)
                 try:
-                    lake.add(batch)
+                    lake.store(batch)
                 except Unavailable as error:
                     failures.append(str(error))
         return failures
@@ -410,7 +410,7 @@ def on_small_database(
     if isinstance(shared, ContainerDatabase):
         small = SmallContainerDatabase(tmp_path / "database", shared.image)
     else:
-        small = SmallDatabase(tmp_path / "database", broker._programs)
+        small = SmallDatabase(tmp_path / "database", broker.programs)
     with small as database, closing(Deployment("t_disk_full", broker, database, tmp_path)) as made:
         yield made, database
 

@@ -86,8 +86,8 @@ def test_the_room_of_deleted_files_is_given_back(
     producer = start_code(
         deployment,
         "producer",
-        "import producer.log, producer.tailer\n"
-        "producer.log.ROTATED_QUIET = 0.5\n"
+        "import producer.open_files, producer.tailer\n"
+        "producer.open_files.ROTATED_QUIET = 0.5\n"
         "producer.tailer.OPEN_AT_MOST = 3",
         LOG_PATH=str(writer.path),
         RABBIT_PORT=str(to_broker.port),

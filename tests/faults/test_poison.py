@@ -116,17 +116,17 @@ import os
 from datastream import slices
 import datastream.consuming as consuming
 def decode(headers, body):
-    piece = slices.decode(headers, body)
+    slice_ = slices.decode(headers, body)
     if b"crash the consumer" in body:
         os._exit(13)
-    return piece
+    return slice_
 consuming.decode = decode
 """
 
 
 def test_a_message_that_crashes_its_consumer(deployment: Deployment, writer: Writer) -> None:
     """At the delivery limit it is a dead letter, and it alone."""
-    deployment.broker._api(
+    deployment.broker.api(
         "PUT",
         f"policies/{deployment.rabbit.vhost}/soon",
         {"pattern": "^queue-data-lake$", "definition": {"delivery-limit": 3}},
@@ -182,7 +182,7 @@ STORING_CRASHES = """
 import lake_consumer.store as store
 add = store.Lake._add_equal
 def mistaken(self, slices):
-    if any(b"a mistake" in piece.body for piece in slices):
+    if any(b"a mistake" in slice_.body for slice_ in slices):
         raise TypeError("a mistake")
     return add(self, slices)
 store.Lake._add_equal = mistaken
@@ -263,15 +263,15 @@ def test_a_broken_build_does_not_empty_a_queue(deployment: Deployment, writer: W
 #: Stores what comes first, and then nothing: the rest of a backlog is another one's.
 ONE_BATCH = """
 import threading
-from datastream.rabbitmq import Queue
-work = Queue.work
+from clean_consumer.store import Warehouse
+store = Warehouse.store
 batches = []
-def work_once(queue, function, *arguments):
-    batches.append(function)
+def store_once(warehouse, batch):
+    batches.append(batch)
     if len(batches) > 1:
-        function, arguments = threading.Event().wait, ()
-    return work(queue, function, *arguments)
-Queue.work = work_once
+        threading.Event().wait()
+    return store(warehouse, batch)
+Warehouse.store = store_once
 """
 
 NEWER_PARSER = """

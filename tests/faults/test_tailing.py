@@ -34,7 +34,7 @@ from faults.proxy import Proxy
 Start = Callable[..., Service]
 
 #: Shortens the minute for which a rotated file has to be quiet before it is closed.
-SHORT_QUIET = "import producer.log\nproducer.log.ROTATED_QUIET = 0.5"
+SHORT_QUIET = "import producer.open_files\nproducer.open_files.ROTATED_QUIET = 0.5"
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,15 @@ import pytest
 import tenacity
 
 from clean_consumer import rows, store
+from clean_consumer.columns import CleanRow
+from clean_consumer.locations import CITY_LIMIT
 from clean_consumer.paths import FILE_TYPE_LIMIT
-from clean_consumer.places import CITY_LIMIT
 from clean_consumer.rows import Parsed, parse
 from clean_consumer.store import Warehouse
 from datastream.consuming import Outcome
 from datastream.errors import Unavailable
 from datastream.mysql import Session
-from datastream.parsing import LIMITS, PARSER_VERSION, Event
+from datastream.parsing import LIMITS, PARSER_VERSION
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from deployment import Deployment
@@ -42,14 +43,14 @@ def warehouse(deployment: Deployment) -> Iterator[Warehouse]:
         yield Warehouse(session)
 
 
-def piece(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
+def slice_of(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
     """Return a slice of these lines."""
     return Slice(stream, position, b"\n".join(lines), len(lines), flags, read_at_ms=0)
 
 
 def parsed(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Parsed:
     """Return a slice of these lines, parsed."""
-    return parse(piece(*lines, position=position, flags=flags, stream=stream))
+    return parse(slice_of(*lines, position=position, flags=flags, stream=stream))
 
 
 def places(deployment: Deployment) -> dict[int, str]:
@@ -67,7 +68,7 @@ def places(deployment: Deployment) -> dict[int, str]:
 
 def test_each_line_is_in_one_of_two_tables(deployment: Deployment, warehouse: Warehouse) -> None:
     """What fits is in clean_log, what does not is in rejected_log with its reason."""
-    outcome = warehouse.add([parsed(LINE % b"a", b"rubbish", LINE % b"b")])
+    outcome = warehouse.store([parsed(LINE % b"a", b"rubbish", LINE % b"b")])
 
     length = len(LINE % b"a")
     assert places(deployment) == {0: "/a", length + 1: "format", length + 9: "/b"}
@@ -83,8 +84,8 @@ def test_the_lines_of_an_error_log_have_a_table_of_their_own(
 ) -> None:
     """What fits is in error_log, what does not is in rejected_log; once each."""
     lines = parsed(ERROR_LINE % b"a", b"rubbish", stream=ERROR_LOG)
-    outcome = warehouse.add([lines, parsed(LINE % b"b")])
-    again = warehouse.add([lines])
+    outcome = warehouse.store([lines, parsed(LINE % b"b")])
+    again = warehouse.store([lines])
 
     assert outcome.stored == {"clean_log": 1, "error_log": 1, "rejected_log": 1}
     assert (again.stored.total(), again.duplicates) == (0, 2)
@@ -113,7 +114,7 @@ def test_a_whole_line_of_an_error_log_wins_over_its_beginning(
     whole = parsed(ERROR_LINE % b"whole", stream=ERROR_LOG)
     for beginning in (cut, rubbish):
         for batch in batches:
-            warehouse.add([(beginning, whole)[batch]])
+            warehouse.store([(beginning, whole)[batch]])
 
     assert places(deployment) == {0: "/whole"}
 
@@ -121,8 +122,8 @@ def test_a_whole_line_of_an_error_log_wins_over_its_beginning(
 def test_the_same_slice_again_changes_nothing(deployment: Deployment, warehouse: Warehouse) -> None:
     """In another batch, or twice in one, it is counted as duplicates."""
     both = parsed(LINE % b"a", b"rubbish")
-    first = warehouse.add([both, both])
-    again = warehouse.add([both])
+    first = warehouse.store([both, both])
+    again = warehouse.store([both])
 
     assert len(places(deployment)) == 2
     assert (first.stored.total(), first.rejected.total(), first.duplicates) == (2, 1, 2)
@@ -146,9 +147,9 @@ def test_a_newer_parser_moves_a_line(
     old = parsed(older)
     monkeypatch.setattr(rows, "PARSER_VERSION", PARSER_VERSION + 1)
     new = parsed(newer)
-    warehouse.add([old])
-    outcome = warehouse.add([new])
-    late = warehouse.add([old])
+    warehouse.store([old])
+    outcome = warehouse.store([new])
+    late = warehouse.store([old])
 
     assert places(deployment) == {0: place}
     assert outcome.replaced == 1
@@ -163,7 +164,7 @@ def test_a_whole_line_wins_over_its_beginning(
     """A line without its newline, or its head, gives way to the whole one, first or last."""
     looks = [parsed(b"192.0.2.7 - - [10/Oct", flags=flags), parsed(LINE % b"whole")]
     for batch in batches:
-        warehouse.add([looks[batch]])
+        warehouse.store([looks[batch]])
 
     assert places(deployment) == {0: "/whole"}
 
@@ -176,7 +177,7 @@ def test_both_looks_at_a_line_in_one_batch(
     """The same holds within a batch."""
     looks = [parsed(b"192.0.2.7 - - [10/Oct", flags=flags), parsed(LINE % b"whole")]
 
-    warehouse.add([looks[number] for number in order])
+    warehouse.store([looks[number] for number in order])
 
     assert places(deployment) == {0: "/whole"}
 
@@ -190,7 +191,7 @@ def test_a_row_that_the_database_refuses_is_a_reject(
     lines = [LINE % b"%d" % number for number in range(20)]
     lines[11] = LINE % b"much/too/long"
 
-    outcome = warehouse.add([parsed(*lines[:7]), parsed(*lines[7:], position=10_000)])
+    outcome = warehouse.store([parsed(*lines[:7]), parsed(*lines[7:], position=10_000)])
 
     assert outcome.stored == {"clean_log": 19, "rejected_log": 1}
     assert outcome.rejected == {"refused": 1}
@@ -203,9 +204,9 @@ def test_a_slice_of_which_no_row_can_be_stored(
     """Its lines are quarantined, not waited for, and the others are stored."""
     odd = replace(STREAM, stream_id=1, generation=2**40)
 
-    outcome = warehouse.add([parsed(LINE % b"odd", stream=odd), parsed(LINE % b"good")])
+    outcome = warehouse.store([parsed(LINE % b"odd", stream=odd), parsed(LINE % b"good")])
 
-    assert outcome.quarantined == [(piece(LINE % b"odd", stream=odd), "refused")]
+    assert outcome.quarantined == [(slice_of(LINE % b"odd", stream=odd), "refused")]
     assert places(deployment) == {0: "/good"}
 
 
@@ -215,13 +216,9 @@ def test_the_widest_row_fits(deployment: Deployment, warehouse: Warehouse) -> No
     wide = {name: "\U0001f600" * limit for name, limit in LIMITS.items() if name not in apart}
     wide |= {"city": "\U0001f600" * CITY_LIMIT, "file_type": "x" * FILE_TYPE_LIMIT}
     narrow = parsed(LINE % b"x")
-    columns = ["stream_id", "line_offset", "parser_version", "flags", *Event._fields[:-1]]
-    columns += ["country", "city", "asn", "file_type", "extra"]
-    widest = tuple(
-        wide.get(column, value) for column, value in zip(columns, narrow.clean[0], strict=True)
-    )
+    widest = narrow.clean[0]._asdict() | wide
 
-    outcome = warehouse.add([replace(narrow, clean=[widest])])
+    outcome = warehouse.store([replace(narrow, clean=[CleanRow(**widest)])])
 
     assert outcome.rejected.total() == 0
     stored = deployment.query(f"SELECT {', '.join(f'`{name}`' for name in wide)} FROM clean_log")
@@ -253,23 +250,23 @@ def test_two_consumers_that_see_one_line_differently_at_once(
     late, first = (
         parsed(line, flags=flags, stream=ERROR_LOG if is_error else STREAM) for line, flags in looks
     )
-    look = store._present
+    look = store.rows_present
     with closing(Session(deployment.mysql, "other")) as session:
         other = Warehouse(session)
 
         def overtaken(*arguments: object) -> object:
-            monkeypatch.setattr(store, "_present", look)
+            monkeypatch.setattr(store, "rows_present", look)
             nothing = look(*arguments)  # type: ignore[arg-type]
-            other.add([first])
+            other.store([first])
             return nothing
 
-        monkeypatch.setattr(store, "_present", overtaken)
+        monkeypatch.setattr(store, "rows_present", overtaken)
         patient = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unavailable),
             stop=tenacity.stop_after_attempt(3),
             reraise=True,
         )
-        outcome = patient(warehouse.add, [late])
+        outcome = patient(warehouse.store, [late])
 
     assert places(deployment) == {0: place}
     assert outcome.quarantined == []
@@ -279,14 +276,14 @@ def test_a_line_that_was_in_both_tables_holds_nobody_up(
     deployment: Deployment, warehouse: Warehouse
 ) -> None:
     """Whatever put it there: its slice is stored, and is not tried again for ever."""
-    warehouse.add([parsed(LINE % b"a")])
+    warehouse.store([parsed(LINE % b"a")])
     with deployment.database.connect(deployment.mysql.database) as connection:
         connection.cursor().execute(
             "INSERT INTO rejected_log SELECT stream_id, line_offset, 1, 0, 'format' FROM clean_log"
         )
         connection.commit()
 
-    outcome = warehouse.add([parsed(LINE % b"a", LINE % b"b")])
+    outcome = warehouse.store([parsed(LINE % b"a", LINE % b"b")])
 
     assert (outcome.stored["clean_log"], outcome.duplicates) == (1, 1)
 
@@ -297,8 +294,8 @@ def test_user_agents_are_stored_once_by_several(deployment: Deployment) -> None:
         closing(Session(deployment.mysql, "one")) as one,
         closing(Session(deployment.mysql, "two")) as two,
     ):
-        Warehouse(one).add([parsed(LINE % b"a")])
-        Warehouse(two).add([parsed(LINE % b"b", position=1_000)])
+        Warehouse(one).store([parsed(LINE % b"a")])
+        Warehouse(two).store([parsed(LINE % b"b", position=1_000)])
 
     joined = deployment.query(
         "SELECT user_agent FROM clean_log JOIN user_agent USING (user_agent_id)"
@@ -325,7 +322,7 @@ def test_neighbours_do_not_wait_for_each_other(
             )
             cursor.execute("INSERT INTO rejected_log VALUES (%s, %s, 1, 0, 'format')", key)
 
-        outcome = warehouse.add(batch)
+        outcome = warehouse.store(batch)
 
     assert outcome.stored == {"clean_log": 2, "rejected_log": 2}
 
@@ -349,7 +346,7 @@ def test_consumers_that_overlap_neither_deadlock_for_good_nor_double(
                     stop=tenacity.stop_after_attempt(10),
                     reraise=True,
                 )
-                total += patient(warehouse.add, order[start : start + 4])
+                total += patient(warehouse.store, order[start : start + 4])
             return total
 
     with ThreadPoolExecutor() as pool:
@@ -379,7 +376,7 @@ def test_the_flat_view_for_a_proxy_line(deployment: Deployment, warehouse: Wareh
         b'"GET http://www.Example.com:8080/a/b?c=d HTTP/1.1" 404 1234567 -'
     )
 
-    warehouse.add([parsed(line, position=5, stream=PROXY)])
+    warehouse.store([parsed(line, position=5, stream=PROXY)])
 
     assert flat(deployment) == {
         "id": "0000000000000007-5",
@@ -413,7 +410,7 @@ def test_the_flat_view_for_odd_values(deployment: Deployment, warehouse: Warehou
     """What is no address or no request is shown as far as it goes."""
     line = b'client.example.net - - [10/Oct/2026:13:55:36 +0200] "\\x16\\x03" 499 - "-" "-"'
 
-    warehouse.add([parsed(line)])
+    warehouse.store([parsed(line)])
 
     row = flat(deployment)
     assert (row["ip"], row["status_verbose"]) == ("client.example.net", "Client Closed Request")
@@ -425,7 +422,7 @@ def test_the_flat_view_for_odd_values(deployment: Deployment, warehouse: Warehou
 
 def test_the_flat_view_for_ipv6(deployment: Deployment, warehouse: Warehouse) -> None:
     """An address of 16 bytes is shown as text."""
-    warehouse.add([parsed((LINE % b"x").replace(b"192.0.2.7", b"2001:DB8:0:0::7"))])
+    warehouse.store([parsed((LINE % b"x").replace(b"192.0.2.7", b"2001:DB8:0:0::7"))])
 
     assert flat(deployment)["ip"] == "2001:db8::7"
 

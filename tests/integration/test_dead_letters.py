@@ -30,9 +30,9 @@ def put_dead(deployment: Deployment, body: bytes, reason: str = "refused") -> Sl
     """Put a slice of a log of its own onto the lake's dead-letter queue."""
     number = stream_id(SOURCE, "/var/log/dead.log", body.split(b"\n")[0], 0)
     stream = Stream(number, SOURCE, "host", "/var/log/dead.log", "combined", 0)
-    piece = Slice(stream, 0, body, body.count(b"\n") + 1, 0, 1)
-    put(deployment, DEAD_LAKE, body, piece.headers() | {"x-reason": reason})
-    return piece
+    slice_ = Slice(stream, 0, body, body.count(b"\n") + 1, 0, 1)
+    put(deployment, DEAD_LAKE, body, slice_.headers() | {"x-reason": reason})
+    return slice_
 
 
 def ids(deployment: Deployment) -> list[str]:
@@ -273,7 +273,8 @@ def test_the_file_read_again_is_the_same_stream(
     assert ids(deployment) == []
 
 
-def test_a_second_attempt_is_the_same_stream(deployment: Deployment, conflict: Path) -> None:
+@pytest.mark.usefixtures("conflict")
+def test_a_second_attempt_is_the_same_stream(deployment: Deployment) -> None:
     """Letters that were left behind, because the first attempt was cut short, join the others."""
     with connect(deployment.rabbit, "test") as connection:
         channel = connection.channel()
@@ -306,7 +307,8 @@ def test_a_second_attempt_is_the_same_stream(deployment: Deployment, conflict: P
     assert ids(deployment) == []
 
 
-def test_letters_of_more_than_one_log(deployment: Deployment, conflict: Path) -> None:
+@pytest.mark.usefixtures("conflict")
+def test_letters_of_more_than_one_log(deployment: Deployment) -> None:
     """They are refused, all stay, and it is said what to do instead."""
     with connect(deployment.rabbit, "test") as connection:
         _, properties, body = connection.channel().basic_get(DEAD_LAKE)

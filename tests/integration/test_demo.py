@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,13 +32,15 @@ class Demo:
         self.folder = folder
 
     @contextmanager
-    def started(self, command: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    def started(
+        self, command: str, *arguments: str, output: int = subprocess.PIPE
+    ) -> Iterator[subprocess.Popen[str]]:
         """Start the command with its data in this folder; it has ended after the block."""
         command_line = [sys.executable, "-m", "datastream_operator", command]
         with subprocess.Popen(
             [*command_line, "--folder", str(self.folder), *arguments],
             env=os.environ | {"SOURCE": "test"},
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
@@ -56,6 +62,13 @@ class Demo:
         folders = (self.folder, self.folder / "rabbitmq", self.folder / "database")
         return [pid for folder in folders for pid in processes.marked(folder)]
 
+    def process_of(self, module: str) -> int:
+        """Return the id of the process that runs a service."""
+        wanted = f"-m\0{module}\0".encode()
+        return next(
+            pid for pid in self.left_behind() if wanted in Path(f"/proc/{pid}/cmdline").read_bytes()
+        )
+
     def wait_for_services(self) -> None:
         """Return once the producer runs, and with it all the others."""
 
@@ -63,7 +76,7 @@ class Demo:
             names = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.left_behind()]
             assert any(b"-m\0producer" in name for name in names)
 
-        eventually(runs)
+        eventually(runs, 120)
 
     def change(self, statement: str) -> None:
         """Run a statement on the tables while no demo runs."""
@@ -149,6 +162,19 @@ def test_an_interrupted_demo_leaves_nothing_running(demo: Demo) -> None:
     assert demo.left_behind() == []
 
 
+def test_a_database_that_goes_away_in_the_middle(demo: Demo) -> None:
+    """The demo fails as it does where a service fails, with 1, and says that it is the database."""
+    with demo.started("demo", "--lines", str(LINES)) as process:
+        demo.wait_for_services()
+        for pid in processes.marked(demo.folder / "database"):
+            os.kill(pid, signal.SIGKILL)
+        output, _ = process.communicate(timeout=120)
+
+    assert process.returncode == 1, output
+    assert "\nThe database: " in output
+    assert demo.left_behind() == []
+
+
 def test_a_killed_demo_leaves_nothing_running(demo: Demo) -> None:
     """Even without a chance to tidy up: the kernel ends its children."""
     with demo.started("demo", "--lines", str(LINES)) as process:
@@ -176,6 +202,34 @@ def test_follow_stores_what_is_appended_until_it_is_interrupted(demo: Demo, tmp_
     assert process.returncode == 0, said + rest
     assert "is waited for" in said
     assert f"Stopped. In this run: 300 lines published, 300 kept raw, {parsed}." in rest
+    assert demo.left_behind() == []
+
+
+def test_follow_counts_the_slices_that_a_consumer_holds(demo: Demo, tmp_path: Path) -> None:
+    """A consumer that hangs has nothing ready in its queue: the slices are in hand."""
+    log = tmp_path / "held.log"
+    log.touch()
+    terminal, follows = os.openpty()
+    fcntl.ioctl(follows, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    drawn = b""
+
+    def shown(pattern: bytes) -> None:
+        nonlocal drawn
+        drawn += os.read(terminal, 65_536)
+        assert re.search(pattern, drawn), drawn[-3_000:].decode()
+
+    with demo.started("follow", "--log", str(log), output=follows) as process:
+        os.close(follows)
+        eventually(lambda: shown(rb"clean_consumer .*ready 2/2"), 60)
+        lake = demo.process_of("lake_consumer")
+        os.kill(lake, signal.SIGSTOP)
+        sample.write(log, 100, "combined", seed=4)
+        eventually(lambda: shown(rb"queue-data-lake +([1-9]\d*) +\1 +[1-9][0-9.]* k?B +1\s"), 60)
+        os.kill(lake, signal.SIGCONT)
+        process.send_signal(signal.SIGINT)
+        eventually(lambda: shown(rb"Everything that was started is stopped"), 60)
+        assert process.wait(60) == 0
+    os.close(terminal)
     assert demo.left_behind() == []
 
 

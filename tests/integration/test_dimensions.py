@@ -141,7 +141,7 @@ def test_a_process_remembers_a_bounded_number(deployment: Deployment, session: S
     table = Dimension(session, USER_AGENTS, None)
     table.ensure({f"a/{key}": key for key in range(REMEMBERED)})
     table.ensure({"one too many": REMEMBERED})
-    remembered = len(table._written)
+    remembered = len(table._written)  # noqa: SLF001 - memory shows in no other way
     table.ensure({"a/0": 0})
 
     assert remembered == 1
@@ -202,11 +202,11 @@ def test_texts_of_one_key_have_a_row_each_and_lines_name_the_right_one(
     told: list[str] = []
     warehouse = Warehouse(session, collided=told.append)
     pairs = [(f"r/{number}", f"a/{number}") for number in range(12)]
-    warehouse.add([parse(slice_of(0, *pairs[:6])), parse(slice_of(10_000, *pairs[4:8]))])
+    warehouse.store([parse(slice_of(0, *pairs[:6])), parse(slice_of(10_000, *pairs[4:8]))])
     first = {*deployment.query("SELECT user_agent_id, user_agent FROM user_agent")}
-    warehouse.add([parse(slice_of(20_000, *pairs))])
+    warehouse.store([parse(slice_of(20_000, *pairs))])
     told_first = Counter(told)
-    Warehouse(session, collided=told.append).add([parse(slice_of(30_000, *pairs[::-1]))])
+    Warehouse(session, collided=told.append).store([parse(slice_of(30_000, *pairs[::-1]))])
 
     found = deployment.query(NAMED)
     assert len(found) == 34
@@ -245,8 +245,8 @@ def test_several_consumers_at_once_agree_on_the_keys_of_texts_that_collide(
             warehouse = Warehouse(opened)
             mixed = random.Random(number).sample(pairs, len(pairs))  # noqa: S311
             for at in range(0, len(mixed), 4):
-                piece = slice_of(at * 1_000, *mixed[at : at + 4], stream=number)
-                retry(warehouse.add, [parse(piece)])
+                slice_ = slice_of(at * 1_000, *mixed[at : at + 4], stream=number)
+                retry(warehouse.store, [parse(slice_)])
 
     retry = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(Unavailable), stop=tenacity.stop_after_attempt(50)
@@ -268,7 +268,7 @@ def test_a_text_whose_row_is_disguised_is_renamed_by_what_is_stored(
     settings = EnrichmentSettings.read(Environment({"PRIVACY_QUERIES": "drop", "ENRICH": "none"}))
     added = enrichment(settings)
     pairs = [(f"https://example.com/{number}?q", "a") for number in range(6)]
-    Warehouse(session, added).add([parse(slice_of(0, *pairs), added)])
+    Warehouse(session, added).store([parse(slice_of(0, *pairs), added)])
 
     named = deployment.query(
         "SELECT referrer FROM clean_log JOIN referrer USING (referrer_id) ORDER BY line_offset"
@@ -302,10 +302,10 @@ def test_the_database_is_set_back_while_sessions_are_open(deployment: Deployment
         for position in (0, 100_000):
             if position:
                 set_back(deployment, how)
-            piece = slice_of(position, *pairs)
-            retry(lake.add, [piece])
+            slice_ = slice_of(position, *pairs)
+            retry(lake.store, [slice_])
             for part, warehouse in enumerate(warehouses):
-                retry(warehouse.add, [parse(slice_of(position + part * 10_000, *pairs))])
+                retry(warehouse.store, [parse(slice_of(position + part * 10_000, *pairs))])
 
     found = deployment.query(NAMED)
     assert len(found) == 6
@@ -320,13 +320,13 @@ def test_a_row_that_somebody_removed_is_written_again(
 ) -> None:
     """It is told as what it is, and the same batch is whole at the next attempt."""
     warehouse = Warehouse(session)
-    warehouse.add([parse(slice_of(0, ("r", "a")))])
+    warehouse.store([parse(slice_of(0, ("r", "a")))])
     deployment.change(f"DELETE FROM {table}")
     batch = [parse(slice_of(1_000, ("r", "a")))]
 
     with pytest.raises(Unavailable, match=f"rows of {table} .* are gone.*set back"):
-        warehouse.add(batch)
-    warehouse.add(batch)
+        warehouse.store(batch)
+    warehouse.store(batch)
 
     assert deployment.count(table) == 1
     assert [row for row in deployment.query(NAMED) if row[0] != row[1]] == []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pika
@@ -52,17 +56,63 @@ def set_policy(
     """Set a policy of the virtual host, or one of the broker's operator."""
     body = {"pattern": pattern, "definition": definition, "priority": 0, "apply-to": "all"}
     name = f"test-{kind}-{uuid.uuid4().hex[:6]}"
-    deployment.broker._api("PUT", f"{kind}/{deployment.rabbit.vhost}/{name}", body | more)
+    deployment.broker.api("PUT", f"{kind}/{deployment.rabbit.vhost}/{name}", body | more)
+
+
+ROWS = (
+    "settings", "broker", "broker TLS", "accounts", "exchanges", "queues", "management", "bindings",
+    "policies", "broker disk", "database", "database TLS", "grants", "schema", "clock",
+    "database disk", "log", "checkpoint",
+)  # fmt: skip
+#: What has nothing to be looked at with, whatever the settings are.
+NEVER = {"database disk": "not looked at"}
+
+
+class Said:
+    """What the doctor said: the state of each row, and its words without the line breaks."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        assert "Traceback" not in done.stderr, done.stderr
+        self.code = done.returncode
+        self.lines = done.stdout.splitlines()
+        self.states: dict[str, str] = {}
+        self._words: dict[str, str] = {}
+        name = ""
+        for line in self.lines:
+            if line[:14].strip():
+                name = line[:14].strip()
+                self.states[name] = line[14:28].strip()
+            self._words[name] = f"{self._words.get(name, '')} {line[28:].strip()}".lstrip()
+
+    def __getitem__(self, name: str) -> str:
+        """Return the words of a row."""
+        return self._words[name]
+
+    @property
+    def unwell(self) -> dict[str, str]:
+        """The rows that are not ok, but for those that never are, with their states."""
+        return {n: s for n, s in self.states.items() if s != "ok" and NEVER.get(n) != s}
+
+
+def doctor(deployment: Deployment, **changes: str) -> Said:
+    """Run it to its end."""
+    return Said(deployment.operate("doctor", **changes))
 
 
 def test_all_is_well(deployment: Deployment) -> None:
-    """A line a check, exit code 0."""
-    done = deployment.operate("doctor")
+    """A row a check, in one screen, exit code 0; and nothing is made or changed by the looking."""
+    log = deployment.folder / "access.log"
+    log.write_text("a line\n")
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
-        [check, "ok"] for check in ("broker", "exchanges", "queues", "bindings", "policies")
-    ]
+    for _ in range(2):
+        said = doctor(deployment, LOG_PATH=str(log), STATE_DIR=".")
+
+        assert said.code == 0, said.lines
+        assert tuple(said.states) == ROWS
+        assert said.unwell == {}
+        assert len(said.lines) <= 24
+        assert max(map(len, said.lines)) <= 80
+    assert os.listdir(deployment.folder) == ["access.log"]  # noqa: PTH208 - names
 
 
 @pytest.mark.parametrize("case", POLICIES)
@@ -72,10 +122,10 @@ def test_a_policy_that_breaks_a_promise_is_named(deployment: Deployment, case: s
     key = next(iter(definition))
     set_policy(deployment, definition, f"^{name}$")
 
-    done = deployment.operate("doctor")
+    said = doctor(deployment)
 
-    assert done.returncode == breaks, done.stdout
-    assert (f"on {name}, {key}:" in done.stdout) is breaks
+    assert said.code == breaks, said.lines
+    assert (f"on {name}, {key}:" in said["policies"]) is breaks
     told = deployment.operate("topology")
     assert told.returncode == 0
     assert (f"on {name}, {key}:" in told.stderr) is breaks
@@ -94,7 +144,7 @@ def test_which_of_several_policies_counts(deployment: Deployment) -> None:
     )
     set_policy(deployment, {"expires": 60_000}, ".*", priority=9, **{"apply-to": "exchanges"})
 
-    said = deployment.operate("doctor").stdout
+    said = doctor(deployment)["policies"]
 
     assert f"on {LAKE_QUEUE}, message-ttl" not in said
     assert f"on {DEAD}, message-ttl" in said
@@ -130,7 +180,7 @@ def test_what_a_policy_does_to_a_message(
     set_policy(deployment, definition, pattern)
 
     def counts() -> None:
-        found = deployment.broker._api("GET", f"queues/{deployment.rabbit.vhost}/{LAKE_QUEUE}")
+        found = deployment.broker.api("GET", f"queues/{deployment.rabbit.vhost}/{LAKE_QUEUE}")
         if pattern != f"^{EXCHANGE}$":
             assert found.get("effective_policy_definition") == definition
 
@@ -166,44 +216,122 @@ def test_what_is_missing_or_is_another_one(deployment: Deployment) -> None:
         channel.exchange_delete("logs-dead")
 
     for _ in range(2):
-        said = deployment.operate("doctor").stdout
+        said = doctor(deployment)
 
-        assert "no exchange 'logs-dead'" in said
-        assert f"no queue '{DEAD}'" in said
-        assert f"for queue '{LAKE_QUEUE}'" in said
-        assert "it is there as another one" in said
-        assert f"{LAKE_QUEUE} is not bound to logs by lake.#: run `datastream topology`" in said
-        assert f"{CLEAN_QUEUE} is also bound to logs by 'lake.#'" in said
+        assert said.code == 1
+        broken = {name for name, state in said.unwell.items() if state == "BROKEN"}
+        assert broken == {"exchanges", "queues", "bindings"}
+        assert "no exchange 'logs-dead'" in said["exchanges"]
+        assert f"no queue '{DEAD}'" in said["queues"]
+        assert f"for queue '{LAKE_QUEUE}'" in said["queues"]
+        assert "it is there as another one" in said["queues"]
+        bindings = said["bindings"]
+        assert f"{LAKE_QUEUE} is not bound to logs by lake.#: run `datastream topology`" in bindings
+        assert f"{CLEAN_QUEUE} is also bound to logs by 'lake.#'" in bindings
 
 
 def test_without_the_management_api(deployment: Deployment) -> None:
     """What cannot be looked at is said, and is no success; topology does its work."""
     nowhere = {"RABBIT_MANAGEMENT_URL": f"http://127.0.0.1:{deployment.rabbit.port}"}
 
-    done = deployment.operate("doctor", **nowhere)
+    said = doctor(deployment, **nowhere)
 
-    assert done.returncode == 1
-    assert [line.split()[1] for line in done.stdout.splitlines()] == ["ok"] * 3 + ["UNKNOWN"] * 2
-    assert "rabbitmq-plugins enable rabbitmq_management" in done.stdout
-    assert "Traceback" not in done.stderr
+    assert said.code == 1
+    assert said.unwell == {
+        "management": "BROKEN",
+        **dict.fromkeys(("bindings", "policies", "broker disk", "log"), "not looked at"),
+    }
+    assert "rabbitmq-plugins enable rabbitmq_management" in said["management"]
     told = deployment.operate("topology", **nowhere)
     assert told.returncode == 0
     assert "whether a policy undoes what they promise is not known" in told.stderr
 
 
-def test_without_the_broker(deployment: Deployment) -> None:
-    """Its refusal is the line of the broker."""
-    done = deployment.operate("doctor", RABBIT_PASSWORD="wrong")
+def test_who_is_let_in_nowhere(deployment: Deployment) -> None:
+    """Each refusal stands in a row of its own, in the server's words and with what to do."""
+    said = doctor(deployment, RABBIT_PASSWORD="wrong", MYSQL_PASSWORD="wrong")
 
-    assert done.returncode == 1
-    assert "broker     WRONG" in done.stdout
-    assert "check RABBIT_USER and RABBIT_PASSWORD" in done.stdout
+    assert said.code == 1
+    for name, setting in (("broker", "RABBIT"), ("database", "MYSQL")):
+        assert said.states[name] == "BROKEN"
+        assert f"check {setting}_USER and {setting}_PASSWORD" in said[name]
+    assert "error 1045: Access denied for user" in said["database"]
+    assert said.states["queues"] == said.states["schema"] == "not looked at"
+
+
+def test_servers_that_are_away(deployment: Deployment) -> None:
+    """What the system says, and which settings may be wrong."""
+    said = doctor(
+        deployment, RABBIT_PORT="1", MYSQL_PORT="1", RABBIT_MANAGEMENT_URL="http://127.0.0.1:1"
+    )
+
+    assert said.code == 1
+    for name, setting in (("broker", "RABBIT"), ("database", "MYSQL")):
+        assert "Connection refused" in said[name]
+        assert f"-> Start it, or correct {setting}_HOST and {setting}_PORT." in said[name]
+
+
+def test_a_service_that_is_not_let_in(deployment: Deployment) -> None:
+    """Every account of the settings is tried, and named with the service that uses it."""
+    said = doctor(
+        deployment,
+        LAKE_RABBIT_USER="nobody",
+        LAKE_RABBIT_PASSWORD="x",
+        CLEAN_MYSQL_USER="nobody",
+        CLEAN_MYSQL_PASSWORD="x",
+    )
+
+    assert said.code == 1
+    assert said["accounts"].startswith("lake_consumer, as nobody: no session with")
+    assert said["database"].startswith("clean_consumer, as nobody: error 1045")
+    assert said.states["queues"] == said.states["schema"] == "ok"
+
+
+def test_a_setting_that_is_wrong(deployment: Deployment) -> None:
+    """It is named, exit code 78, and what does not need it is looked at."""
+    said = doctor(deployment, MYSQL_PORT="many", FORMAT="combind", LOG_PATH="access.log")
+
+    assert said.code == 78
+    assert "MYSQL_PORT is 'many'" in said["settings"]
+    assert "(did you mean combined?)" in said["settings"]
+    assert said.states["queues"] == "ok"
+    assert said.states["database"] == "not looked at"
+
+
+def test_no_setting_at_all(deployment: Deployment) -> None:
+    """That is a setting that is missing: every service needs the broker."""
+    said = doctor(deployment, RABBIT_USER="", RABBIT_PASSWORD="", MYSQL_USER="", MYSQL_PASSWORD="")
+
+    assert said.code == 78
+    assert "RABBIT_USER and RABBIT_PASSWORD are not set" in said["settings"]
+
+
+def test_on_a_web_server_s_host(deployment: Deployment) -> None:
+    """With the producer's account and a log alone it looks at these, and all is well."""
+    log = deployment.folder / "access.log"
+    log.write_text("a line\n")
+    said = doctor(
+        deployment,
+        RABBIT_USER="",
+        RABBIT_PASSWORD="",
+        PRODUCER_RABBIT_USER=deployment.rabbit.user,
+        PRODUCER_RABBIT_PASSWORD=deployment.rabbit.password.read(),
+        MYSQL_USER="",
+        MYSQL_PASSWORD="",
+        MYSQL_DATABASE="",
+        LOG_PATH=str(log),
+    )
+
+    assert said.code == 0, said.lines
+    well = {name for name, state in said.states.items() if state == "ok"}
+    assert well == {"settings", "broker", "broker TLS", "accounts", "log", "checkpoint"}
+    assert set(said.unwell.values()) == {"not looked at"}
 
 
 def test_the_operator_s_account_sees_everything(deployment: Deployment) -> None:
     """With the tags that `make deploy` gives it; without them it is told which they are."""
     name, vhost = deployment.rabbit.vhost, deployment.rabbit.vhost
-    api = deployment.broker._api
+    api = deployment.broker.api
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     env = {"RABBIT_USER": name, "RABBIT_PASSWORD": "secret"}
     try:
@@ -211,9 +339,9 @@ def test_the_operator_s_account_sees_everything(deployment: Deployment) -> None:
         for tags in (ACCOUNTS["operator"].tags, ()):
             api("PUT", f"users/{name}", {"password": "secret", "tags": ",".join(tags)})
             api("PUT", f"permissions/{vhost}/{name}", everything)
-            done = deployment.operate("doctor", **env)
-            codes.append(done.returncode)
-            words.append(done.stdout)
+            said = doctor(deployment, **env)
+            codes.append(said.code)
+            words.append(said["management"])
     finally:
         api("DELETE", f"users/{name}")
 
@@ -238,3 +366,148 @@ def test_watching(deployment: Deployment) -> None:
 
     eventually(told)
     assert doctor.terminate() == 0
+
+
+# --- the database
+
+
+@pytest.fixture
+def lake(deployment: Deployment) -> Iterator[dict[str, str]]:
+    """The settings of an account of the lake consumer's own, which may nothing yet."""
+    name = f"lake_{uuid.uuid4().hex[:6]}"
+    deployment.change(f"CREATE USER {name}@'%%' IDENTIFIED BY 'secret'")
+    yield {"LAKE_MYSQL_USER": name, "LAKE_MYSQL_PASSWORD": "secret"}
+    deployment.change(f"DROP USER {name}@'%%'")
+
+
+def grant(deployment: Deployment, account: dict[str, str], *rights: str) -> None:
+    """Give an account some rights."""
+    for right in rights:
+        deployment.change(f"GRANT {right} TO {account['LAKE_MYSQL_USER']}@'%%'")
+
+
+ENOUGH = (
+    "SELECT, INSERT, UPDATE (stream_id) ON log_stream",
+    "SELECT, INSERT, UPDATE (line_offset) ON raw_log",
+    "EXECUTE ON PROCEDURE complete_line",
+)
+
+
+def test_a_grant_that_is_missing(deployment: Deployment, lake: dict[str, str]) -> None:
+    """It is named, with the statement that gives it: which, run as it stands, is enough."""
+    grant(deployment, lake, ENOUGH[0], "SELECT, UPDATE (line_offset) ON raw_log", ENOUGH[2])
+
+    said = doctor(deployment, **lake)
+
+    assert said.code == 1
+    assert said.states["grants"] == "BROKEN"
+    user = lake["LAKE_MYSQL_USER"]
+    assert f"{user} (lake_consumer) lacks INSERT on raw_log" in said["grants"]
+    statement = said["grants"].partition("-> ")[2].partition(", and so")[0]
+    deployment.change(statement.replace("%", "%%"))
+    assert doctor(deployment, **lake).code == 0
+
+
+def test_a_grant_that_is_too_much(deployment: Deployment, lake: dict[str, str]) -> None:
+    """It wants attention, and breaks nothing: exit code 3."""
+    grant(deployment, lake, *ENOUGH)
+    assert doctor(deployment, **lake).code == 0
+
+    grant(deployment, lake, "DELETE ON raw_log")
+    said = doctor(deployment, **lake)
+
+    assert said.code == 3
+    assert said.states["grants"] == "ATTENTION"
+    assert "(lake_consumer) has, and does not need, DELETE on raw_log" in said["grants"]
+
+
+def test_an_account_that_does_not_see_the_version(
+    deployment: Deployment, lake: dict[str, str]
+) -> None:
+    """The schema is not looked at then; a guess would say that it is missing."""
+    grant(deployment, lake, *ENOUGH)
+
+    said = doctor(deployment, **lake, MYSQL_USER="", MYSQL_PASSWORD="")
+
+    assert said.code == 0
+    assert said.states["schema"] == "not looked at"
+    assert said.states["grants"] == said.states["clock"] == "ok"
+
+
+def test_a_migration_that_is_missing(deployment: Deployment) -> None:
+    """The first is named, and the command that applies it."""
+    deployment.operate("migrate", "--rollback", "--yes")
+
+    said = doctor(deployment)
+
+    assert said.code == 1
+    assert "1 of 19 migrations are missing, the first is 0019" in said["schema"]
+    assert "`datastream migrate`" in said["schema"]
+
+
+def test_a_schema_that_is_not_there(deployment: Deployment) -> None:
+    """The server's words, and the command."""
+    deployment.operate("migrate", "--rollback", "--to", "0", "--yes")
+    deployment.change("DROP TABLE _yoyo_migration")
+
+    said = doctor(deployment)
+
+    assert said.code == 1
+    assert "error 1146" in said["schema"]
+    assert "`datastream migrate`" in said["schema"]
+
+
+# --- the machine
+
+
+def powerless(deployment: Deployment, **changes: str) -> Said:
+    """Run it without root's powers, so that files may be closed to it."""
+    drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    return Said(
+        subprocess.run(
+            [*drop, sys.executable, "-m", "datastream_operator", "doctor"],
+            env=deployment.env(**changes),
+            cwd=deployment.folder,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    )
+
+
+def test_a_log_that_may_not_be_read(deployment: Deployment) -> None:
+    """The file and the system's words."""
+    log = deployment.folder / "access.log"
+    log.write_text("a line\n")
+    log.chmod(0)
+
+    said = powerless(deployment, LOG_PATH=str(log))
+
+    assert said.code == 1
+    assert said["log"].startswith(f"{log} cannot be read: Permission denied")
+
+
+def test_a_folder_that_may_not_be_listed(deployment: Deployment) -> None:
+    """Rotated files would not be found; nor may the checkpoint be there."""
+    folder = deployment.folder / "closed"
+    folder.mkdir()
+    folder.chmod(0)
+    try:
+        said = powerless(deployment, LOG_PATH=f"{folder}/*.log", STATE_DIR=f"{folder}/state")
+    finally:
+        folder.chmod(0o700)
+
+    assert said.code == 1
+    assert f"the folder {folder} cannot be listed: Permission denied" in said["log"]
+    assert f"{folder} cannot be written, as" in said["checkpoint"]
+
+
+def test_a_log_that_is_not_there_yet(deployment: Deployment) -> None:
+    """It wants attention, as it may have another name; the producer waits for it."""
+    said = doctor(deployment, LOG_PATH="access.log, other-*.log")
+
+    assert said.code == 3
+    assert said.states["log"] == "ATTENTION"
+    assert f"there is no {deployment.folder}/access.log yet" in said["log"]
+    assert "nothing is called other-*.log yet" in said["log"]

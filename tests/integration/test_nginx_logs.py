@@ -123,10 +123,11 @@ def differences(name: str, event: Event, truth: Truth) -> Iterator[str]:
     for what, is_so, should_be in chain(
         variables(form.variables, event, truth), columns(form.fields.chosen, event, truth)
     ):
+        limited = should_be
         if isinstance(should_be, str):
-            should_be = should_be[: LIMITS.get(what, EXTRA_LIMIT)]
-        if (is_so or None) != (should_be or None):
-            yield f"{name}: {what} is {is_so!r}, not {should_be!r}"
+            limited = should_be[: LIMITS.get(what, EXTRA_LIMIT)]
+        if (is_so or None) != (limited or None):
+            yield f"{name}: {what} is {is_so!r}, not {limited!r}"
 
 
 def variables(names: Iterable[str], event: Event, truth: Truth) -> Iterator[Compared]:
@@ -183,9 +184,9 @@ def is_told_apart(name: str, truth: Truth) -> bool:
     if form.escape != "none":
         return True
     return all(
-        not piece.after or piece.after not in truth[piece.variable]
-        for piece in form.template.pieces
-        if kind_of(piece.variable) in (Kind.TEXT, Kind.REQUEST)
+        not slice_.after or slice_.after not in truth[slice_.variable]
+        for slice_ in form.template.parts
+        if kind_of(slice_.variable) in (Kind.TEXT, Kind.REQUEST)
     )
 
 

@@ -262,8 +262,8 @@ def test_a_format_travels_with_its_lines(deployment: Deployment, tmp_path: Path)
     }
 
 
-def test_an_ambiguous_format_is_refused_at_start(deployment: Deployment, tmp_path: Path) -> None:
-    """With exit code 78, before anything is read, and the place marked."""
+def test_an_ambiguous_format_is_refused_at_start(deployment: Deployment) -> None:
+    """With exit code 78, before anything is read, and the character marked."""
     producer = deployment.start("producer", FORMAT="log_format x '$msec $host$uri';")
 
     assert producer.wait() == 78

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
@@ -17,7 +18,7 @@ from datastream.topology import EXCHANGE, LAKE_QUEUE
 from deployment import Deployment, eventually
 
 STREAM = Stream(7, "test", "host", "/var/log/access.log", "combined", 0)
-AS_IT_IS: Preparation[Slice] = Preparation(lambda piece: piece)
+AS_IT_IS: Preparation[Slice] = Preparation(lambda slice_: slice_)
 
 
 class Watched(Queue[Slice]):
@@ -38,7 +39,8 @@ class Watched(Queue[Slice]):
             at_limit = self._held - self._held_before == self._prefetch
             assert at_limit or self._held == waiting
 
-        self.work(eventually, is_full)
+        with ThreadPoolExecutor(1) as other:
+            self.serve_until(other.submit(eventually, is_full))
 
 
 def published(deployment: Deployment, *bodies: bytes) -> None:
@@ -51,8 +53,8 @@ def published(deployment: Deployment, *bodies: bytes) -> None:
     with connect(deployment.rabbit, "test") as connection:
         channel = connection.channel()
         for body in bodies:
-            piece = Slice(STREAM, position, body, body.count(b"\n") + 1, 0, 0)
-            properties = pika.BasicProperties(headers=piece.headers(), delivery_mode=2)
+            slice_ = Slice(STREAM, position, body, body.count(b"\n") + 1, 0, 0)
+            properties = pika.BasicProperties(headers=slice_.headers(), delivery_mode=2)
             channel.basic_publish(EXCHANGE, "lake.test", body, properties)
             position += len(body) + 1
         eventually(is_there)  # before the channel closes: there are no confirms

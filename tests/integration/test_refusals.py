@@ -31,7 +31,7 @@ def publish(settings: RabbitSettings) -> None:
 
 def consume(settings: RabbitSettings) -> None:
     """Begin to consume."""
-    with Queue.open(settings, LAKE_QUEUE, Preparation(lambda piece: piece)):
+    with Queue.open(settings, LAKE_QUEUE, Preparation(lambda slice_: slice_)):
         pass
 
 
@@ -50,24 +50,22 @@ def refusal(action: Callable[[RabbitSettings], None], settings: RabbitSettings) 
 def limited(deployment: Deployment) -> Iterator[RabbitSettings]:
     """An account that may do nothing, in a virtual host that it may enter."""
     name = deployment.rabbit.vhost
-    deployment.broker._api("PUT", f"users/{name}", {"password": "secret", "tags": ""})
+    deployment.broker.api("PUT", f"users/{name}", {"password": "secret", "tags": ""})
     grant(deployment)
     yield replace(deployment.rabbit, user=name, password=Secret("secret"))
-    deployment.broker._api("DELETE", f"users/{name}")
+    deployment.broker.api("DELETE", f"users/{name}")
 
 
 def grant(deployment: Deployment, **rights: str) -> None:
     """Give that account these rights and no others."""
     name = deployment.rabbit.vhost
     none = {"configure": "^$", "write": "^$", "read": "^$"}
-    deployment.broker._api("PUT", f"permissions/{name}/{name}", none | rights)
+    deployment.broker.api("PUT", f"permissions/{name}/{name}", none | rights)
 
 
 def limit(deployment: Deployment, what: str, value: int) -> None:
     """Limit the virtual host."""
-    deployment.broker._api(
-        "PUT", f"vhost-limits/{deployment.rabbit.vhost}/{what}", {"value": value}
-    )
+    deployment.broker.api("PUT", f"vhost-limits/{deployment.rabbit.vhost}/{what}", {"value": value})
 
 
 @pytest.mark.parametrize("action", [publish, consume, declare_topology])
@@ -101,7 +99,7 @@ def test_an_account_that_may_open_no_more_connections(
     deployment: Deployment, limited: RabbitSettings
 ) -> None:
     """The limit is the account's, and so is the advice."""
-    deployment.broker._api("PUT", f"user-limits/{limited.user}/max-connections", {"value": 0})
+    deployment.broker.api("PUT", f"user-limits/{limited.user}/max-connections", {"value": 0})
 
     said = refusal(publish, limited)
 
@@ -112,7 +110,7 @@ def test_an_account_that_may_open_no_more_channels(
     deployment: Deployment, limited: RabbitSettings
 ) -> None:
     """The broker ends the connection for it; the limit is named all the same."""
-    deployment.broker._api("PUT", f"user-limits/{limited.user}/max-channels", {"value": 0})
+    deployment.broker.api("PUT", f"user-limits/{limited.user}/max-channels", {"value": 0})
 
     said = refusal(publish, limited)
 
@@ -147,7 +145,7 @@ def test_a_routing_key_that_the_account_may_not_use(
 ) -> None:
     """It is another right than that on the exchange."""
     grant(deployment, write=".*")
-    deployment.broker._api(
+    deployment.broker.api(
         "PUT",
         f"topic-permissions/{deployment.rabbit.vhost}/{limited.user}",
         {"exchange": "logs", "write": "^clean[.]", "read": "^$"},
@@ -236,6 +234,6 @@ def test_a_service_says_so_at_once(deployment: Deployment, tmp_path: Path, servi
     eventually(told)
     assert "attempts=1" in running.text()
     assert "Traceback" not in running.text()
-    deployment.broker._api("DELETE", f"vhost-limits/{deployment.rabbit.vhost}/max-connections")
+    deployment.broker.api("DELETE", f"vhost-limits/{deployment.rabbit.vhost}/max-connections")
     running.wait_ready()
     assert deployment.queue_depth(CLEAN_QUEUE) == (service == "producer")

@@ -57,7 +57,8 @@ def assert_replayed(deployment: Deployment, rejected: int) -> None:
     deployment.assert_settled(LINES)
 
 
-def test_rejects_that_fit_now_move_over(deployment: Deployment, log: Path) -> None:
+@pytest.mark.usefixtures("log")
+def test_rejects_that_fit_now_move_over(deployment: Deployment) -> None:
     """Only they are sent, and the lake is not written again."""
     before = deployment.count("rejected_log")
     junk = before - deployment.count("rejected_log WHERE MOD(line_offset, 10) = 0")
@@ -80,7 +81,8 @@ def test_rejects_that_fit_now_move_over(deployment: Deployment, log: Path) -> No
     assert lake.metric("datastream_deliveries_total") == delivered
 
 
-def test_rows_of_an_older_parser_are_replaced(deployment: Deployment, log: Path) -> None:
+@pytest.mark.usefixtures("log")
+def test_rows_of_an_older_parser_are_replaced(deployment: Deployment) -> None:
     """Of a stream, of what was stored since, or of all; a second time changes nothing."""
     [(number,)] = deployment.query("SELECT stream_id FROM log_stream")
     clean = deployment.start("clean_consumer")
@@ -105,7 +107,8 @@ def test_rows_of_an_older_parser_are_replaced(deployment: Deployment, log: Path)
     deployment.assert_settled(LINES)
 
 
-def test_cut_short_it_goes_on(deployment: Deployment, log: Path) -> None:
+@pytest.mark.usefixtures("log")
+def test_cut_short_it_goes_on(deployment: Deployment) -> None:
     """Ctrl-C says where it was; from there on no line is left out."""
     command = [sys.executable, "-m", "datastream_operator", "replay", "--all"]
     with subprocess.Popen(
@@ -139,7 +142,8 @@ def test_cut_short_it_goes_on(deployment: Deployment, log: Path) -> None:
     deployment.assert_settled(LINES)
 
 
-def test_it_waits_for_a_long_queue(deployment: Deployment, log: Path) -> None:
+@pytest.mark.usefixtures("log")
+def test_it_waits_for_a_long_queue(deployment: Deployment) -> None:
     """While nobody takes the slices it sends no more; afterwards it goes on by itself."""
     deployment.change("UPDATE raw_log SET flags = 2")  # a flagged line is alone in its slice
     command = [sys.executable, "-m", "datastream_operator", "replay", "--all"]

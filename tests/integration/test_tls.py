@@ -22,6 +22,8 @@ from datastream.mysql import Session
 from datastream.rabbitmq import connect, declare_topology
 from datastream.tls import TlsSettings
 from datastream_operator import migrate
+from datastream_operator.doctor import database, encryption
+from datastream_operator.doctor.report import Check, State
 from datastream_playground.local import broker as broker_module
 from datastream_playground.local import database as database_module
 from datastream_playground.local.packages import ensure
@@ -157,6 +159,24 @@ def test_a_verified_session_with_the_broker(secured: Secured) -> None:
 def test_a_verified_session_with_the_database(secured: Secured) -> None:
     """The server itself says that it is encrypted."""
     assert cipher(secured.mysql(on("MYSQL", secured.ca.file))).startswith(("TLS_", "ECDHE-"))
+
+
+def test_the_doctor_says_what_was_agreed_on(secured: Secured) -> None:
+    """Of both servers the protocol, that it is verified, and how long the certificate holds."""
+    rabbit = secured.rabbit(on("RABBIT", secured.ca.file))
+    mysql = secured.mysql(on("MYSQL", secured.ca.file))
+    unverified = replace(mysql, tls=replace(on("MYSQL", secured.ca.file), verify=False))
+
+    def tls(settings: MysqlSettings) -> Check:
+        checks = database.examine({"MIGRATOR": settings})
+        return next(check for check in checks if check.name == "database TLS")
+
+    for check in (encryption.check_broker("broker TLS", rabbit), tls(mysql)):
+        (words,) = check.words
+        assert re.fullmatch(r"TLSv1\.[23], [\w-]+, verified, \d+ days left", words)
+    assert tls(unverified).state is State.ATTENTION
+    assert "days left: whoever answers is believed" in tls(unverified).words[0]
+    assert "not verified" in tls(secured.mysql(None)).words[0]
 
 
 def test_off_is_what_it_was(secured: Secured) -> None:

@@ -118,7 +118,7 @@ def test_an_account_without_the_right_goes_on(deployment: Deployment, tmp_path: 
     """Older installations publish as they did, and are told once what is not noticed."""
     log = tmp_path / "access.log"
     log.write_bytes(b"a line\n")
-    name, api = deployment.rabbit.vhost, deployment.broker._api
+    name, api = deployment.rabbit.vhost, deployment.broker.api
     rights = ACCOUNTS["producer"]
     account = {"RABBIT_USER": name, "RABBIT_PASSWORD": "secret"}
     try:

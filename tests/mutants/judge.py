@@ -43,7 +43,7 @@ KILLED, SURVIVED, TIMEOUT, UNTESTED = "killed", "survived", "timeout", "no test 
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Draw few examples, and the same ones for each mutant."""
     hypothesis.settings.register_profile(
         "mutants",

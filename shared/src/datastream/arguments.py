@@ -14,11 +14,23 @@ LARGEST = 2**63 - 1
 
 #: What --help of a service says of its settings.
 SETTINGS = "Settings come from the environment and .env: see .env.example."
+#: And of a consumer's exit codes as well.
+CONSUMER = f"""\
+{SETTINGS}
+
+exit codes: 0 asked to stop, and what was in hand is safe; 70 it crashed at 20 slices in a row: the
+program is broken, and what it had in hand is delivered again; 78 a setting is wrong
+"""
 
 
 def parser_of(command: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-    """Return a parser of a command, with --help and --version."""
-    parser = argparse.ArgumentParser(prog=command, description=description, epilog=epilog)
+    """Return a parser of a command, with --help and --version; the texts stay as they are."""
+    parser = argparse.ArgumentParser(
+        prog=command,
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"{command} {__version__}")
     return parser
 

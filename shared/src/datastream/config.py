@@ -6,15 +6,12 @@ But for the passwords that stand in files, which may be replaced at any time.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import TypeVar
 
-from dotenv import dotenv_values
-
+from datastream import env_file
 from datastream.errors import Unavailable
 from datastream.tls import TlsSettings, Unusable
 
@@ -24,21 +21,6 @@ EX_CONFIG = 78
 EX_SOFTWARE = 70
 
 T = TypeVar("T")
-
-#: A setting whose value is a directive of nginx.conf. It stands in `.env` as it stands there: with
-#: its quotes, over as many lines as it takes, up to the line that ends with its semicolon.
-_DIRECTIVE = re.compile(
-    r"""
-    ^[ \t]* (?:export[ \t]+)? (?P<name>[A-Za-z_][A-Za-z0-9_]*) [ \t]*=[ \t]*
-    (?P<value>
-        log_format [ \t]
-        (?: '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | (?<=\s)\#[^\n]* | [^'"] )*?
-        ;
-    )
-    [ \t]* (?:\#[^\n]*)? $
-    """,
-    re.VERBOSE | re.MULTILINE | re.DOTALL,
-)
 
 
 class ConfigError(Exception):
@@ -79,14 +61,6 @@ def _unreadable(setting: str, error: Exception) -> str:
     return f"{setting} names a file that cannot be read: {error}"
 
 
-def _settings_in(dotenv: Path) -> dict[str, str | None]:
-    """Return the settings of a file, each as it is written: a `$` in it is a `$`."""
-    text = dotenv.read_text(encoding="utf-8")
-    found = {directive["name"]: directive["value"] for directive in _DIRECTIVE.finditer(text)}
-    others = dotenv_values(stream=StringIO(_DIRECTIVE.sub("", text)), interpolate=False)
-    return others | found
-
-
 class Environment:
     """The settings by name.
 
@@ -100,16 +74,18 @@ class Environment:
         self.asked: set[str] = set()
 
     @classmethod
-    def load(cls, dotenv: Path = Path(".env")) -> Environment:
-        """Return the process environment over the settings of the file `.env`, if there is one.
+    def load(cls, path: Path | None = None) -> Environment:
+        """Return the process environment over the settings of a file, if it is there.
 
-        Raises ConfigError when the file cannot be read.
+        The file is the one given, else the one that the variable ENV_FILE names, else `.env`.
+        Raises ConfigError when it cannot be read.
         """
+        path = path or Path(os.environ.get("ENV_FILE") or ".env")
         try:
-            from_file = _settings_in(dotenv) if dotenv.is_file() else {}
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{dotenv} cannot be read: {error}") from error
-        return cls({k: v for k, v in from_file.items() if v is not None} | dict(os.environ))
+            text = path.read_bytes().decode() if path.is_file() else ""
+            return cls(env_file.parse(text, os.environ) | os.environ)
+        except (OSError, UnicodeDecodeError, env_file.Malformed) as error:
+            raise ConfigError(f"{path} cannot be read: {error}") from error
 
     def find(self, name: str) -> str | None:
         """Return the text of a setting, from its variable or its file, or None.

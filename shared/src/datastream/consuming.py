@@ -9,7 +9,9 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -54,10 +56,12 @@ class Delivery(Generic[Prepared]):
     lost: Sequence[Slice] = ()
     #: Why nothing could be made of the message as a whole; empty when something was.
     fault: str = ""
-    #: What its preparing raised, where that is a mistake of the program.
+    #: What preparing it raised, where that is a bug in our code.
     crash: Exception | None = None
     #: When it arrived, by the monotonic clock.
     arrived_at: float = 0.0
+    #: When its lines were read: milliseconds since the epoch. None of a message that is no slice.
+    read_at_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -74,7 +78,7 @@ class Outcome:
     replaced: int = 0
     #: What cannot be stored, each with its reason.
     quarantined: list[tuple[Slice, str]] = field(default_factory=list)
-    #: What storing raised, where that is a mistake of the program: one for each item.
+    #: What storing raised, where that is a bug in our code: one for each item.
     crashes: list[Exception] = field(default_factory=list)
 
     def __add__(self, other: Outcome) -> Outcome:
@@ -96,7 +100,7 @@ class Preparation(Generic[Prepared]):
     #: What is stored in place of a line at which `prepare` crashes; None: nothing can be.
     reject: Callable[[Slice], Prepared] | None = None
 
-    def take(
+    def delivery(
         self, tag: int, message: Message, returned: int, arrived_at: float | None = None
     ) -> Delivery[Prepared]:
         """Return a message as a delivery, prepared. It arrived now, unless it says when.
@@ -104,44 +108,44 @@ class Preparation(Generic[Prepared]):
         A line at which anything unforeseen is raised is isolated: the others are prepared.
         """
         when = time.monotonic() if arrived_at is None else arrived_at
-        piece = None
+        made_of_it: Callable[..., Delivery[Prepared]] = partial(
+            Delivery, tag, message, returned, arrived_at=when
+        )
+        slice_ = None
         try:
-            piece = decode(message.headers, message.body)
-            item = self.prepare(piece)
+            slice_ = decode(message.headers, message.body)
+            item = self.prepare(slice_)
         except NotASlice as error:
-            return Delivery(tag, message, returned, fault=str(error), arrived_at=when)
+            return made_of_it(fault=str(error))
         except MemoryError:
             raise  # of the process, and not of the line
-        except Exception as error:  # noqa: BLE001  # any mistake of the program: told by consume()
+        except Exception as error:  # noqa: BLE001  # a bug in our code: consume() logs it
             crash = error
         else:
-            return Delivery(tag, message, returned, piece.lines, (item,), arrived_at=when)
-        if piece is None:
-            fault = f"reading it crashed: {crash!r}"
-            return Delivery(tag, message, returned, fault=fault, crash=crash, arrived_at=when)
-        prepared, lost = self._isolate(piece)
-        return Delivery(
-            tag, message, returned, piece.lines, prepared, lost, crash=crash, arrived_at=when
-        )
+            return made_of_it(slice_.lines, (item,), read_at_ms=slice_.read_at_ms)
+        if slice_ is None:
+            return made_of_it(fault=f"reading it crashed: {crash!r}", crash=crash)
+        prepared, lost = self._isolate(slice_)
+        return made_of_it(slice_.lines, prepared, lost, crash=crash, read_at_ms=slice_.read_at_ms)
 
-    def _isolate(self, piece: Slice) -> tuple[list[Prepared], list[Slice]]:
+    def _isolate(self, slice_: Slice) -> tuple[list[Prepared], list[Slice]]:
         """Return what can be made of a slice, in parts, and its parts of which nothing can."""
         if self.reject is None:
-            return [], [piece]
+            return [], [slice_]
         try:
-            return [self.prepare(piece)], []
+            return [self.prepare(slice_)], []
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001  # told once, for the whole slice
-            if piece.lines > 1:
-                first, second = map(self._isolate, piece.halves())
+            if slice_.lines > 1:
+                first, second = map(self._isolate, slice_.halves())
                 return first[0] + second[0], first[1] + second[1]
         try:
-            return [self.reject(piece)], []
+            return [self.reject(slice_)], []
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001  # the same
-            return [], [piece]
+            return [], [slice_]
 
 
 class Queue(Protocol[Prepared]):
@@ -150,8 +154,8 @@ class Queue(Protocol[Prepared]):
     def batches(self, stop: Event) -> Iterator[list[Delivery[Prepared]]]:
         """Yield batches until `stop` is set."""
 
-    def work(self, function: Callable[..., T], *arguments: object) -> T:
-        """Return function(*arguments), keeping the session alive meanwhile."""
+    def serve_until(self, done: Future[T]) -> T:
+        """Return the result of what runs on another thread, keeping the session alive meanwhile."""
 
     def dead_letter(self, message: Message, reason: str) -> None:
         """Keep a message on the dead-letter queue; return once that is certain."""
@@ -178,46 +182,57 @@ class Observer(Protocol):
 
 def consume(
     queue: Queue[Prepared],
-    add: Callable[[list[Prepared], float], Outcome],
+    store: Callable[[list[Prepared], float], Outcome],
     observer: Observer,
     stop: Event,
 ) -> None:
     """Store batch after batch until `stop` is set, and acknowledge each once it is committed.
 
-    `add` commits a batch, of which the oldest message arrived at a time by the monotonic clock,
-    and returns what it came to. Raises Unavailable when the session with the broker ends, or when
-    the database stayed away for too long, and Broken when slice after slice crashes the program:
-    nothing is acknowledged then, and the broker delivers it again.
+    `store` commits a batch, whose oldest message arrived at the given time of the monotonic clock,
+    and returns what it came to; it runs on a thread of its own, so that this one goes on serving
+    the broker. Raises Unavailable when the session with the broker ends, or when the database
+    stayed away for too long, and Broken when slice after slice crashes the program: nothing is
+    acknowledged then, and the broker delivers it again.
     """
     crashes = _Crashes(observer)
-    for batch in queue.batches(stop):
-        observer.delivered(len(batch), sum(delivery.returned > 0 for delivery in batch))
-        crashes.preparing(batch)
-        prepared = [item for delivery in batch for item in delivery.prepared]
-        since = min(delivery.arrived_at for delivery in batch)
-        outcome = queue.work(add, prepared, since) if prepared else Outcome()
-        crashes.storing(outcome, len(prepared))
-        for delivery in batch:
-            if delivery.fault:
-                reason = "not_a_slice" if delivery.crash is None else "crashed"
-                queue.dead_letter(delivery.message, reason)
-                observer.dead_lettered(reason)
-                logger.error(
-                    "Message is no slice of a log, kept on the dead-letter queue",
-                    extra={"reason": reason, "fault": delivery.fault},
-                )
-        lost = [(piece, "crashed") for delivery in batch for piece in delivery.lost]
-        for piece, reason in lost + outcome.quarantined:
-            queue.dead_letter(Message(piece.headers(), piece.body), reason)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="store") as database:
+        for batch in queue.batches(stop):
+            observer.delivered(len(batch), sum(delivery.returned > 0 for delivery in batch))
+            crashes.preparing(batch)
+            prepared = [item for delivery in batch for item in delivery.prepared]
+            outcome = Outcome()
+            if prepared:
+                since = min(delivery.arrived_at for delivery in batch)
+                outcome = queue.serve_until(database.submit(store, prepared, since))
+            crashes.storing(outcome, len(prepared))
+            _set_aside(queue, batch, outcome, observer)
+            queue.ack(batch)
+            observer.stored(outcome, [d.read_at_ms for d in batch if d.read_at_ms is not None])
+
+
+def _set_aside(
+    queue: Queue[Prepared],
+    batch: Sequence[Delivery[Prepared]],
+    outcome: Outcome,
+    observer: Observer,
+) -> None:
+    """Keep on the dead-letter queue what could not be stored. Raises Unavailable."""
+    for delivery in batch:
+        if delivery.fault:
+            reason = "not_a_slice" if delivery.crash is None else "crashed"
+            queue.dead_letter(delivery.message, reason)
             observer.dead_lettered(reason)
             logger.error(
-                "Slice cannot be stored, kept on the dead-letter queue",
-                extra={"reason": reason, "slice": piece.message_id, "path": piece.stream.path},
+                "Message is no slice of a log, kept on the dead-letter queue",
+                extra={"reason": reason, "fault": delivery.fault},
             )
-        queue.ack(batch)
-        observer.stored(
-            outcome,
-            [d.message.headers["read_at_ms"] for d in batch if not d.fault],
+    lost = [(slice_, "crashed") for delivery in batch for slice_ in delivery.lost]
+    for slice_, reason in lost + outcome.quarantined:
+        queue.dead_letter(Message(slice_.headers(), slice_.body), reason)
+        observer.dead_lettered(reason)
+        logger.error(
+            "Slice cannot be stored, kept on the dead-letter queue",
+            extra={"reason": reason, "slice": slice_.message_id, "path": slice_.stream.path},
         )
 
 
@@ -263,13 +278,13 @@ def _check(in_a_row: int) -> None:
         raise Broken(f"{in_a_row} slices in a row crashed the program; the last one as told before")
 
 
-def add_bisected(
-    add: Callable[[Sequence[T]], Outcome],
+def store_by_halves(
+    store: Callable[[Sequence[T]], Outcome],
     items: Sequence[T],
     halves: Callable[[T], tuple[T, T] | None],
     quarantine: Callable[[T, str], Outcome],
 ) -> Outcome:
-    """Add the items; where that cannot be, halve until the row that is at fault stands alone.
+    """Store the items; where that fails, halve until the row that is at fault stands alone.
 
     `halves` splits one item, or returns None when it is a single line; `quarantine` says what
     becomes of that line, for the reason `refused` (the database refuses a row) or `crashed`
@@ -277,12 +292,12 @@ def add_bisected(
     """
     crash = None
     try:
-        return add(items)
+        return store(items)
     except RowRefused:
         reason = "refused"
     except (Unavailable, MemoryError):
         raise
-    except Exception as error:  # noqa: BLE001  # any mistake of the program: told by consume()
+    except Exception as error:  # noqa: BLE001  # a bug in our code: consume() logs it
         reason, crash = "crashed", error
     middle = len(items) // 2
     parts: Sequence[Sequence[T]]
@@ -292,7 +307,7 @@ def add_bisected(
         parts = [pair[0]], [pair[1]]
     else:
         parts = ()
-    outcomes = [add_bisected(add, part, halves, quarantine) for part in parts]
+    outcomes = [store_by_halves(store, part, halves, quarantine) for part in parts]
     outcome = sum(outcomes, Outcome()) if parts else quarantine(items[0], reason)
     if len(items) == 1:  # once, however many of its lines crash
         outcome.crashes = ([crash] if crash else outcome.crashes)[:1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from datastream.config import ConfigError, Environment
 from datastream.parsing import AUTO, FormatError, canonical, in_configuration
-from datastream.slices import LIMITS
+from datastream.slices import HEADER_LIMITS
 
 #: `/etc/nginx/nginx.conf:main`: a file, and the name of a log_format in it.
 _IN_FILE = re.compile(r"(?P<path>[^\s$;]*[/.][^\s$;]*):(?P<name>[^\s$;:/]+)")
@@ -31,10 +31,9 @@ def format_of(text: str, asked_by: str) -> str:
         form = canonical(text)
     except FormatError as error:
         raise ConfigError(f"{asked_by}: {error.marked}") from None
-    if len(form) > LIMITS["format"]:
-        raise ConfigError(
-            f"{asked_by} has {len(form):,} characters; a format has up to {LIMITS['format']:,}"
-        )
+    limit = HEADER_LIMITS["format"]
+    if len(form) > limit:
+        raise ConfigError(f"{asked_by} has {len(form):,} characters; a format has up to {limit:,}")
     return form
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, LiteralString, NamedTuple
+from types import MappingProxyType, NoneType
+from typing import Any, LiteralString, NamedTuple, get_args, get_origin, get_type_hints
 
 from pymysql.converters import escape_string
 
@@ -69,7 +70,36 @@ def json_texts(column: Sequence[object | None]) -> list[str]:
     return texts([None if value is None else json.dumps(value) for value in column])
 
 
-class Part(NamedTuple):
+#: How the values of a column become SQL, by the type that its row's class declares.
+_BY_TYPE: Mapping[type, Column] = MappingProxyType(
+    {
+        int: numbers,
+        bool: numbers,
+        float: numbers,
+        str: texts,
+        bytes: binaries,
+        dict: json_texts,
+    }
+)
+
+
+def columns_of(row: type[tuple[object, ...]]) -> dict[str, Column]:
+    """Return the columns that a NamedTuple declares: its fields, in their order.
+
+    Each has one type of int, bool, float, str, bytes and dict (JSON), or that and None.
+    Raises KeyError for another type.
+    """
+    return {name: _BY_TYPE[_type_of(hint)] for name, hint in get_type_hints(row).items()}
+
+
+def _type_of(hint: Any) -> Any:  # noqa: ANN401 - an annotation
+    given = [part for part in get_args(hint) if part is not NoneType]
+    if NoneType in get_args(hint) and len(given) == 1:
+        hint = given[0]
+    return get_origin(hint) or hint
+
+
+class Statement(NamedTuple):
     """One statement: rows as SQL, and what stands before and after them."""
 
     before: str
@@ -79,7 +109,7 @@ class Part(NamedTuple):
     def __str__(self) -> str:
         return f"{self.before}{','.join(self.rows)}{self.after}"
 
-    def halves(self) -> tuple[Part, Part]:
+    def halves(self) -> tuple[Statement, Statement]:
         """Return two statements with half of the rows each. Raises ValueError on a single row."""
         middle = len(self.rows) // 2
         if not middle:
@@ -92,10 +122,10 @@ class Insert(NamedTuple):
 
     #: With `{columns}` and `{values}` where they belong.
     statement: LiteralString
-    #: The columns by name, in the order of a row's values.
-    columns: Mapping[LiteralString, Column]
+    #: The columns by name, in the order of a row's values: see columns_of().
+    columns: Mapping[str, Column]
 
-    def parts(self, rows: Sequence[Sequence[Any]]) -> Iterator[Part]:
+    def statements(self, rows: Sequence[Sequence[object]]) -> Iterator[Statement]:
         """Yield the rows as statements of a bounded length.
 
         A column that is None in all rows of a statement is left out of it, and so is NULL, which
@@ -105,10 +135,10 @@ class Insert(NamedTuple):
         for start in range(0, len(rows), GROUP):
             columns = self._columns_of(rows[start : start + GROUP])
             names = ", ".join(f"`{name}`" for name, _, _ in columns)
-            for part in _bounded(_as_sql(columns)):
-                yield Part(before.replace("{columns}", names), part, after)
+            for literals in _bounded(_as_sql(columns)):
+                yield Statement(before.replace("{columns}", names), literals, after)
 
-    def _columns_of(self, rows: Sequence[Sequence[Any]]) -> list[_Values]:
+    def _columns_of(self, rows: Sequence[Sequence[object]]) -> list[_Values]:
         """Return the columns that are not None in all of the rows."""
         return [
             (name, column, values)

@@ -288,7 +288,7 @@ class ConsumerMetrics(ServiceMetrics):
             self._dead_letters.labels(reason)
         self._crashed = Counter(
             "datastream_slices_crashed_total",
-            "Slices that crashed what prepared or stored them: a mistake of the program.",
+            "Slices that crashed what prepared or stored them: a bug in our code.",
             registry=registry,
         )
         self._delivered = Counter(
@@ -386,8 +386,8 @@ class _Server(ThreadingHTTPServer):
         self.address_family, _, _, _, address = found[0]
         super().__init__((str(address[0]), port), _Handler)
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of a client that hangs up; anything else is a mistake of ours."""
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """Say nothing of a client that hangs up; anything else is a bug in our code."""
         error = sys.exception()
         if not isinstance(error, OSError):
             logger.error("A page could not be made", exc_info=error)
@@ -420,7 +420,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, _format: str, *_args: object) -> None:
         """Say nothing: a scrape every few seconds is no news."""
 
 

@@ -1,7 +1,7 @@
 """The database: a session and its transactions.
 
-Everything PyMySQL stays in here and in inserts.py. Works with MySQL 8.4 and later and with MariaDB
-10.11 and later.
+Of the library and the services only this module and inserts.py import PyMySQL. Works with MySQL 8.4
+and later and with MariaDB 10.11 and later.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pymysql.constants import CR, ER, SERVER_STATUS
 
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
-from datastream.inserts import Insert, Part, numbers, texts
+from datastream.inserts import Insert, Statement, numbers, texts
 from datastream.streams import Stream
 from datastream.tls import Unusable
 
@@ -52,7 +52,7 @@ _BINARY_LOG = "set its binlog_format to ROW: consumers read what is committed (R
 _DAMAGED = "look at the server's error log: the table cannot be read there"
 
 #: What a person can do about an error, by its number.
-_HINTS = {
+HINTS = {
     1021: _DISK,
     1030: "look at the server's error log: its storage fails",
     1034: _DAMAGED,
@@ -110,7 +110,7 @@ _HINTS = {
     3032: "let it take sessions again: SET GLOBAL offline_mode = OFF",
     3098: "the group takes no table without a primary key: run the migrations",
     3118: _LOCKED,
-    3159: "set MYSQL_TLS: it lets nobody in without",
+    3159: "set MYSQL_TLS: it lets no account in without",
     3168: "wait until it has started, or look at its error log",
     3572: "end the session that holds the rows",
     3700: _GRANTS,
@@ -126,7 +126,7 @@ def explained(error: pymysql.MySQLError) -> str:
     """Return an error as the server's number and words, and then what to do where that is known."""
     match error.args:
         case (int(code), words):
-            hint = _HINTS.get(code)
+            hint = HINTS.get(code)
             return f"error {code}: {words}; {hint}" if hint else f"error {code}: {words}"
     return str(error)
 
@@ -204,7 +204,7 @@ class Session:
         """Give a transaction; commit it at the end, roll it back when the body raises.
 
         Raises RowRefused when the server refuses a value, Unavailable for every other failure,
-        the commit's included: then nobody knows whether it holds, and the same rows must be
+        the commit's included: then it may hold or not, and the same rows must be
         stored again, which changes nothing where they were.
         """
         with self._translated():
@@ -241,7 +241,7 @@ class Session:
             sql_mode=SQL_MODE,
             init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
             connect_timeout=CONNECT_TIMEOUT,
-            # Until it is greeted and let in, which whoever takes the connection may never say.
+            # Until it is greeted and let in, which the other end may never say.
             read_timeout=CONNECT_TIMEOUT,
             write_timeout=READ_TIMEOUT,
             program_name=self._name,
@@ -257,7 +257,7 @@ class Session:
             cursor.execute("SELECT @@max_allowed_packet")
             self._most_bytes = cursor.fetchone()[0]
         # The driver has one setting for both, and no way to change it later on.
-        connection._read_timeout = READ_TIMEOUT
+        connection._read_timeout = READ_TIMEOUT  # noqa: SLF001
         self._connection = connection
         self._used_at = time.monotonic()
 
@@ -272,7 +272,7 @@ class Session:
             if code in LOCK_ERRORS:
                 raise Unavailable(explained(error), "lock") from error
             self.close()
-            reason = "statement" if code in _HINTS else _lost(error)
+            reason = "statement" if code in HINTS else _lost(error)
             raise Unavailable(explained(error), reason) from error
         except OSError as error:
             self.close()
@@ -295,22 +295,22 @@ class Transaction:
         self._cursor = cursor
         self._most_bytes = most_bytes
 
-    def insert(self, insert: Insert, rows: Sequence[Sequence[Any]]) -> int:
+    def insert(self, insert: Insert, rows: Sequence[Sequence[object]]) -> int:
         """Add rows, in as many statements as it takes, and return how many were affected.
 
         With `ON DUPLICATE KEY UPDATE key = key` a new row counts one and one that was there counts
         none.
         """
-        return sum(map(self._insert, insert.parts(rows)))
+        return sum(map(self._insert, insert.statements(rows)))
 
-    def _insert(self, part: Part) -> int:
-        query = str(part).encode()
+    def _insert(self, statement: Statement) -> int:
+        query = str(statement).encode()
         # The server counts a byte for the command.
         if len(query) >= self._most_bytes:
-            if len(part.rows) == 1:
+            if len(statement.rows) == 1:
                 # As the server does, if the connection does not break before it can say so.
                 raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, f"{len(query)} bytes")
-            return sum(map(self._insert, part.halves()))
+            return sum(map(self._insert, statement.halves()))
         affected: int = self._cursor.execute(query)
         return affected
 
@@ -326,7 +326,7 @@ class Transaction:
         return rows
 
 
-ADD_STREAMS = Insert(
+INSERT_STREAMS = Insert(
     """
     INSERT INTO log_stream ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE stream_id = stream_id
@@ -349,8 +349,8 @@ KEYS_AT_ONCE = 500
 class Vanished(Unavailable):
     """Rows that this process has written, or seen, are there no longer: the database was set back.
 
-    An older backup, or a replica that was behind and is now the server. Whoever remembers having
-    written them must forget that.
+    An older backup, or a replica that was behind and is now the server. What remembers having
+    written them must forget it.
     """
 
     def __init__(self, table: str) -> None:
@@ -366,8 +366,8 @@ def assert_there(
 ) -> None:
     """Raise Vanished unless the table has a row for each of the keys.
 
-    Read in the transaction that stores rows which name them: until it ends nobody can drop the
-    table. `query` counts the rows whose keys are in a list, `%s`.
+    Read in the transaction that stores rows which name them: until it ends the table cannot be
+    dropped. `query` counts the rows whose keys are in a list, `%s`.
     """
     asked = list(keys)
     for start in range(0, len(asked), KEYS_AT_ONCE):
@@ -400,7 +400,7 @@ class StreamLog:
             for _, s in sorted(new.items())
         ]
         with self._session.transaction() as transaction:
-            transaction.insert(ADD_STREAMS, rows)
+            transaction.insert(INSERT_STREAMS, rows)
         self._written |= new.keys()
 
     def assert_there(self, transaction: Transaction, streams: Iterable[Stream]) -> None:

@@ -163,7 +163,7 @@ class _Members:
         self._input = memoryview(b"")
         self._offset = 0
         #: The offsets that the decoder was given last.
-        self._piece = range(0)
+        self._block = range(0)
         #: Zeros since the last member.
         self._zeros = 0
         #: Where the member at hand begins, and how many plain bytes of it were returned.
@@ -220,24 +220,24 @@ class _Members:
         if decoder.needs_input:
             if not self._fill():
                 raise CutShort(errno.EIO, "Cut short: what was packed last has no end")
-            data = self._advance(self._piece_length())
+            data = self._advance(self._block_length())
         else:
             data = memoryview(b"")
         try:
             return decoder.decompress(data, most)
         except _ERRORS as error:
-            if len(self._piece) > 1:
+            if len(self._block) > 1:
                 self._unpack_again()
                 return b""
             words = "Cannot be unpacked" if "memory" in str(error).lower() else "Damaged"
             raise Damaged(errno.EIO, f"{words}: {error}") from error
 
     def _unpack_again(self) -> None:
-        """Return to the beginning of the member: what the last piece holds before the damage.
+        """Return to the beginning of the member: what the last block holds before the damage.
 
-        An error takes with it what the decoder made of a piece up to there.
+        An error takes with it what the decoder made of a block up to there.
         """
-        self._damaged = self._piece
+        self._damaged = self._block
         self._again = self._returned
         self._decoder = _DECODERS[self._packing]()
         self._input = memoryview(b"")
@@ -250,7 +250,7 @@ class _Members:
             self._input = memoryview(self._raw.read(_CHUNK))
         return len(self._input) > 0
 
-    def _piece_length(self) -> int:
+    def _block_length(self) -> int:
         """Return how much of the input is unpacked next."""
         if self._offset in self._damaged:
             return 1
@@ -259,10 +259,10 @@ class _Members:
         return len(self._input)
 
     def _advance(self, length: int) -> memoryview:
-        piece, self._input = self._input[:length], self._input[length:]
-        self._piece = range(self._offset, self._offset + length)
+        block, self._input = self._input[:length], self._input[length:]
+        self._block = range(self._offset, self._offset + length)
         self._offset += length
-        return piece
+        return block
 
 
 class PackedFile:

@@ -6,11 +6,10 @@ import glob
 import os
 import re
 from collections.abc import Container
-from pathlib import Path
 
 #: What rotation by default appends to a log's name: a number, or a date and time; and the suffix
 #: of a packing that is read. It is never the whole name. Streams are named by what is left: what
-#: this takes off today it must take off for ever.
+#: this takes off today it must always take off.
 _ROTATION_SUFFIX = re.compile(
     r"(?<=[^/])(?:\.\d{1,4}|[.-]\d{4}-?\d\d-?\d\d(?:[.-]?\d)*)?(?:\.(?:gz|xz|bz2|zst))?\Z"
 )
@@ -81,7 +80,7 @@ def logs_rotated_to(name: str) -> list[str]:
     return list(found)
 
 
-def printable(path: str) -> str:
+def path_text(path: str) -> str:
     """Return a path as text that can be sent and stored, also where it is not UTF-8."""
     return os.fsencode(path).decode(errors="backslashreplace")
 
@@ -93,7 +92,8 @@ def expand(pattern: str, known: Container[str] = ()) -> list[str]:
     when it is no file, unless it is `known`.
     """
     absolute = os.path.abspath(pattern)  # noqa: PTH100 - resolve() would follow symbolic links
-    if glob.has_magic(pattern) and not Path(absolute).exists():
+    # os.path: Path.exists raises where a folder may not be searched, or a name is too long for one.
+    if glob.has_magic(pattern) and not os.path.exists(absolute):  # noqa: PTH110
         # Path.glob refuses absolute patterns; a path is built for none of a thousand files.
         paths = sorted(glob.glob(absolute))  # noqa: PTH207
         return [path for path in paths if path in known or os.path.isfile(path)]  # noqa: PTH113

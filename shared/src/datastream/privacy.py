@@ -74,7 +74,7 @@ def truncated(client: bytes) -> bytes:
 def hashed(key: str) -> Disguise:
     """Return what puts an IPv6 address of fd00::/8 in an address's place, always the same one.
 
-    Whoever does not have the key cannot find the address again by trying all of them.
+    Without the key the address cannot be found again by trying all of them.
     """
     secret = sha256(key.encode()).digest()
 

@@ -27,7 +27,7 @@ def retrying(
     until: Event,
     give_up_after: float = float("inf"),
     wait: Callable[[float], None] | None = None,
-    observe: Callable[[str, float], None] = lambda reason, lasted: None,
+    observe: Callable[[str, float], None] = lambda _reason, _lasted: None,
 ) -> tenacity.Retrying:
     """Return a policy that calls again whatever raises Unavailable.
 

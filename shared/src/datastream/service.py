@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from threading import Event
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from tenacity import Retrying
 
@@ -21,7 +21,7 @@ from datastream.retry import retrying
 
 logger = logging.getLogger(__name__)
 
-Session = TypeVar("Session")
+Opened = TypeVar("Opened")
 T = TypeVar("T")
 
 #: Seconds after which no attempt to store a message begins any more, counted from its delivery,
@@ -55,8 +55,8 @@ def start(name: str, run: Callable[[Environment], int]) -> int:
 
 
 def keep_session(
-    open_session: Callable[[], AbstractContextManager[Session]],
-    use: Callable[[Session], None],
+    open_session: Callable[[], AbstractContextManager[Opened]],
+    use: Callable[[Opened], None],
     metrics: ServiceMetrics,
     stop: Event,
 ) -> None:
@@ -88,9 +88,7 @@ def keep_session(
                 stop.wait(PAUSE)
 
 
-def _enter(
-    stack: ExitStack, open_session: Callable[[], AbstractContextManager[Session]]
-) -> Session:
+def _enter(stack: ExitStack, open_session: Callable[[], AbstractContextManager[Opened]]) -> Opened:
     return stack.enter_context(open_session())
 
 
@@ -100,8 +98,8 @@ class Store(Protocol[T]):
     def check(self) -> None:
         """Raise Unavailable unless the database has what the store needs."""
 
-    def add(self, items: list[T]) -> Outcome:
-        """Commit a batch. Raises Unavailable; then the same batch must be added again."""
+    def store(self, items: list[T]) -> Outcome:
+        """Commit a batch. Raises Unavailable; then the same batch must be stored again."""
 
 
 def run_consumer(
@@ -114,44 +112,62 @@ def run_consumer(
 ) -> None:
     """Consume a queue into a store until `stop` is set, through every outage of either side.
 
-    While the database is away the session and the batch are kept, and the batch is added again in
+    While the database is away the session and the batch are kept, and the batch is stored again in
     place; PATIENCE seconds after their delivery messages go back to the queue, and none is taken
     before the database answers. So an outage costs a message one delivery at most. Raises Broken.
     """
+    patient = _PatientStore(store, metrics, stop)
 
-    def add_once(items: list[T]) -> Outcome:
+    @contextmanager
+    def open_queue() -> Iterator[Queue[T]]:
+        patient.check()
+        with Queue.open(rabbit, queue, preparation, metrics.alive) as session:
+            yield session
+
+    def consume_queue(session: Queue[T]) -> None:
+        consume(session, patient.store, metrics, stop)
+
+    keep_session(open_queue, consume_queue, metrics, stop)
+
+
+class _PatientStore(Generic[T]):
+    """A store that waits until the database is back, for as long as the broker lets it."""
+
+    def __init__(self, store: Store[T], metrics: ConsumerMetrics, stop: Event) -> None:
+        self._store = store
+        self._metrics = metrics
+        self._stop = stop
+
+    def check(self) -> None:
+        """Return once the database has what the store needs. Raises Unavailable after a stop."""
+        self._retrying(float("inf"))(self._store.check)
+        self._metrics.answered("mysql")
+
+    def store(self, items: list[T], since: float) -> Outcome:
+        """Commit a batch, delivered at `since` by the monotonic clock. Raises Unavailable."""
+        left = since + PATIENCE - time.monotonic()
+        if left <= 0:
+            # The ones before it took that long. An attempt might not end in the broker's time.
+            raise Unavailable("held for too long, given back before it takes it", "held")
+        with self._metrics.store_seconds.time():
+            outcome = self._retrying(left)(self._store_or_halve, items)
+        self._metrics.answered("mysql")
+        return outcome
+
+    def _store_or_halve(self, items: list[T]) -> Outcome:
         try:
-            return store.add(items)
+            return self._store.store(items)
         except Unavailable as error:
             if error.reason != "timeout" or len(items) < 2:
                 raise
             # All of it again would take as long: the server may be slow rather than away.
             middle = len(items) // 2
-            return store.add(items[:middle]) + store.add(items[middle:])
+            return self._store.store(items[:middle]) + self._store.store(items[middle:])
 
-    def add(items: list[T], since: float) -> Outcome:
-        left = since + PATIENCE - time.monotonic()
-        if left <= 0:
-            # The ones before it took that long. An attempt might not end in the broker's time.
-            raise Unavailable("held for too long, given back before it takes it", "held")
-        with metrics.store_seconds.time():
-            outcome = database(left)(add_once, items)
-        metrics.answered("mysql")
-        return outcome
-
-    def database(give_up_after: float) -> Retrying:
+    def _retrying(self, give_up_after: float) -> Retrying:
         return retrying(
             "MySQL",
-            until=stop,
+            until=self._stop,
             give_up_after=give_up_after,
-            observe=lambda reason, lasted: metrics.failed("mysql", reason, lasted),
+            observe=lambda reason, lasted: self._metrics.failed("mysql", reason, lasted),
         )
-
-    @contextmanager
-    def open_queue() -> Iterator[Queue[T]]:
-        database(float("inf"))(store.check)
-        metrics.answered("mysql")
-        with Queue.open(rabbit, queue, preparation, metrics.alive) as session:
-            yield session
-
-    keep_session(open_queue, lambda session: consume(session, add, metrics, stop), metrics, stop)

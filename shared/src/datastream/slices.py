@@ -34,7 +34,7 @@ MOST_LINES = 4_000
 
 #: The most characters of each text, and the greatest of each number. A slice beyond them would
 #: have no row in log_stream.
-LIMITS = {"source": 255, "host": 255, "path": 1024, "format": 4096}
+HEADER_LIMITS = {"source": 255, "host": 255, "path": 1024, "format": 4096}
 _NUMBERS = {
     "version": GREATEST,
     "position": GREATEST,
@@ -146,7 +146,7 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
     if not headers:
         raise NotASlice("the message has no headers")
     numbers = {name: _number(headers, name, most) for name, most in _NUMBERS.items()}
-    texts = {name: _text(headers, name, limit) for name, limit in LIMITS.items()}
+    texts = {name: _text(headers, name, limit) for name, limit in HEADER_LIMITS.items()}
     version, flags = numbers["version"], numbers["flags"]
     if version not in (ENVELOPE_VERSION, ENVELOPE_VERSION - 1):
         raise NotASlice(f"envelope version {version} is newer than {ENVELOPE_VERSION}, or none")
@@ -159,7 +159,7 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
         raise NotASlice(f"the body holds {found} lines, the headers say {numbers['lines']}")
     if flags & INCOMPLETE and found != 1:
         raise NotASlice("a line that may go on is not alone in its slice")
-    piece = Slice(
+    slice_ = Slice(
         stream=Stream(stream_id=_stream(headers), generation=numbers["generation"], **texts),
         position=numbers["position"],
         body=body,
@@ -169,9 +169,9 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
         reformat=headers.get("reformat") == 1,
         lengths=_lengths(headers, found),
     )
-    if piece.end > GREATEST:
+    if slice_.end > GREATEST:
         raise NotASlice("the body reaches beyond the greatest position")
-    return piece
+    return slice_
 
 
 def _lengths(headers: Mapping[str, object], lines: int) -> tuple[int, ...] | None:

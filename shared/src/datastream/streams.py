@@ -1,4 +1,4 @@
-"""The identity of a log: which stream a line belongs to, whoever reads it and however often."""
+"""The identity of a log: which stream a line belongs to, on any machine and in any run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Stream:
 
     #: 64 bits, unsigned: see stream_id().
     stream_id: int
-    #: The name the log is known by, for ever.
+    #: The permanent name of the log.
     source: str
     #: The machine that read it; for people, not part of the identity.
     host: str

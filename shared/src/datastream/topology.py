@@ -26,7 +26,7 @@ MAX_QUEUE_BYTES = 4 * 1024**3
 #: (20 since RabbitMQ 4.0, none before) is the broker's to change.
 DELIVERY_LIMIT = 100
 #: Looking at dead letters returns them, which counts on some versions. -1 means "gone after one
-#: return" on 3.10, so a number that nobody reaches.
+#: return" on 3.10, so an effectively unlimited number.
 DEAD_LETTER_DELIVERY_LIMIT = 1_000_000
 
 

@@ -208,7 +208,7 @@ def test_a_second_owner_is_refused(database: Database, programs: Programs) -> No
 def test_a_taken_port_does_no_harm(
     tmp_path: Path, programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody took the port just after it was found free: another one is used."""
+    """Another program took the port just after it was found free: another port is used."""
     with socket.create_server(("127.0.0.1", 0)) as foreign:
         taken = foreign.getsockname()[1]
         choices = iter([taken])

@@ -98,7 +98,7 @@ def test_the_next_key_may_be_taken_too(
     database: FakeDatabase, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Then it is the one after that, and nobody's row is lost."""
-    monkeypatch.setattr(dimension, "next_id_of", lambda text, attempt: 7 + attempt)
+    monkeypatch.setattr(dimension, "next_id_of", lambda _text, attempt: 7 + attempt)
     table = Dimension(session, USER_AGENTS, None)
     elsewhere = table.ensure({"a": 7, "b": 7, "c": 7, "d": 8})
 
@@ -121,7 +121,7 @@ def test_many_texts_that_are_there_are_compared_in_parts(
 
 
 def test_of_a_flood_a_bounded_number_is_described_at_once(
-    database: FakeDatabase, session: Session, monkeypatch: pytest.MonkeyPatch
+    database: FakeDatabase, session: Session
 ) -> None:
     """The others are later on, some at a time, until none is left; then the table is left alone."""
     calls: list[str] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import mmdb
+from clean_consumer.columns import CleanRow
 from clean_consumer.enrichment import Enrichment, enrichment
 from clean_consumer.rows import Parsed, parse, referrer_id_of
 from clean_consumer.settings import PARTS, EnrichmentSettings
@@ -52,12 +53,12 @@ def test_each_part_is_on_unless_it_is_left_out(folder: str, off: str) -> None:
         row = parse(Slice(STREAM, 0, LINE, 1, 0, read_at_ms=0), made).clean[0]
         return {
             "user_agent": made.agent and made.agent("curl/8.5.0"),
-            "country": row[-5:-3] if row[-5] else None,
+            "country": (row.country, row.city) if row.country else None,
             "referrer": made.referrer and made.referrer("https://www.google.com/"),
-            "file_type": row[-2],
-            "url": row[12:16] if any(row[12:16]) else None,
-            "session": row[6],
-            "email": row[9],
+            "file_type": row.file_type,
+            "url": parts if any(parts := (row.scheme, row.host, row.path, row.query)) else None,
+            "session": row.session,
+            "email": row.email_domain,
         }
 
     all_of_it = given(asked(GEOIP_DIR=folder))
@@ -78,24 +79,25 @@ def test_what_is_left_out_leaves_the_rest_of_the_row_as_it_is() -> None:
     """The user and the URL are there in any case, and the type of the file needs no path."""
     [whole], [bare] = parsed().clean, parsed(ENRICH="file_type").clean
 
-    assert (bare[7], bare[8], bare[11]) == (
-        *("ana@example.org", True),
-        "http://example.net/a.css?b=c",
-    )
-    assert bare[-2] == "css"
+    assert (bare.user, bare.is_email) == ("ana@example.org", True)
+    assert bare.url == "http://example.net/a.css?b=c"
+    assert bare.file_type == "css"
     changed = {
-        at for at, (before, after) in enumerate(zip(whole, bare, strict=True)) if before != after
+        name
+        for name, before, after in zip(CleanRow._fields, whole, bare, strict=True)
+        if before != after
     }
-    assert changed == {6, 9, 12, 13, 14, 15}
+    assert changed == {"session", "email_domain", "scheme", "host", "path", "query"}
 
 
 def test_the_country_is_that_of_the_whole_address(folder: str) -> None:
     """It is looked up first; what is stored of the address is less."""
     for addresses, client in (("full", 7), ("truncated", 0)):
         row = parsed(GEOIP_DIR=folder, PRIVACY_ADDRESSES=addresses).clean[0]
-        assert (row[5], row[-5]) == (bytes([192, 0, 2, client]), "SE")
+        assert (row.client, row.country) == (bytes([192, 0, 2, client]), "SE")
     hidden = parsed(GEOIP_DIR=folder, PRIVACY_ADDRESSES="hashed", PRIVACY_KEY="k").clean[0]
-    assert (len(hidden[5]), hidden[5][0], hidden[-5]) == (16, 0xFD, "SE")
+    assert hidden.client is not None
+    assert (len(hidden.client), hidden.client[0], hidden.country) == (16, 0xFD, "SE")
 
 
 def test_no_query_string_is_left() -> None:
@@ -150,9 +152,8 @@ def test_a_line_that_was_disguised_before_gives_the_same_row(addresses: str, lin
 
     before, after = parse(whole, made), parse(kept, made)
 
-    assert [(*row[:3], *row[4:]) for row in after.clean + after.rejected] == [
-        (*row[:3], *row[4:]) for row in before.clean + before.rejected
-    ]
+    assert [row._replace(flags=0) for row in after.clean] == before.clean
+    assert [row._replace(flags=0) for row in after.rejected] == before.rejected
     assert after.referrers == before.referrers
 
 
@@ -163,4 +164,4 @@ def test_who_is_within_the_site_is_hashed_too() -> None:
 
     row = parse(Slice(STREAM, 0, line, 1, 0, read_at_ms=0), made).clean[0]
 
-    assert row[5] == hashed("k")(ip_address("fd00::1").packed)
+    assert row.client == hashed("k")(ip_address("fd00::1").packed)

@@ -55,14 +55,14 @@ def warehouse(session: Session) -> Warehouse:
     return Warehouse(session)
 
 
-def piece(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
+def slice_of(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
     """Return a slice of these lines."""
     return Slice(stream, position, b"\n".join(lines), len(lines), flags, read_at_ms=0)
 
 
 def parsed(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Parsed:
     """Return a slice of these lines, parsed."""
-    return parse(piece(*lines, position=position, flags=flags, stream=stream))
+    return parse(slice_of(*lines, position=position, flags=flags, stream=stream))
 
 
 def places(database: FakeDatabase) -> dict[int, str]:
@@ -79,7 +79,7 @@ def places(database: FakeDatabase) -> dict[int, str]:
 
 def test_each_line_is_in_one_table(database: FakeDatabase, warehouse: Warehouse) -> None:
     """Of an access log and of an error log: what fits in its own, what does not with its reason."""
-    outcome = warehouse.add(
+    outcome = warehouse.store(
         [
             parsed(LINE % b"a", b"rubbish", LINE % b"b"),
             parsed(ERROR_LINE % b"e", b"", position=1_000, stream=ERROR_LOG),
@@ -102,7 +102,7 @@ def test_each_line_is_in_one_table(database: FakeDatabase, warehouse: Warehouse)
 
 def test_what_rows_name_is_there_before_them(database: FakeDatabase, warehouse: Warehouse) -> None:
     """The stream, the user agent and the referrer are written first, and once each."""
-    warehouse.add([parsed(LINE % b"a", LINE % b"b")])
+    warehouse.store([parsed(LINE % b"a", LINE % b"b")])
 
     order = [
         statement.split("INTO ")[1].split()[0]
@@ -120,8 +120,8 @@ def test_what_rows_name_is_there_before_them(database: FakeDatabase, warehouse: 
 def test_a_line_that_is_there_is_a_duplicate(database: FakeDatabase, warehouse: Warehouse) -> None:
     """Delivered again, or twice in one batch, it changes nothing and is counted."""
     both = parsed(LINE % b"a", b"rubbish")
-    first = warehouse.add([both, both])
-    again = warehouse.add([both, parsed(LINE % b"new", position=1_000)])
+    first = warehouse.store([both, both])
+    again = warehouse.store([both, parsed(LINE % b"new", position=1_000)])
 
     assert len(places(database)) == 3
     assert (first.stored.total(), first.rejected, first.duplicates) == (2, {"format": 1}, 2)
@@ -138,7 +138,7 @@ def test_a_beginning_is_replaced_by_the_whole(
     looks = [parsed(LINE % b"part", flags=flags), parsed(LINE % b"whole")]
     batches = [[looks[number]] for number in order]
     for batch in [[*batches[0], *batches[1]]] if is_one_batch else batches:
-        warehouse.add(batch)
+        warehouse.store(batch)
 
     assert places(database) == {0: "/whole"}
 
@@ -160,9 +160,9 @@ def test_a_newer_parser_s_row_takes_the_place_of_an_older_one_s(
     old = parsed(older)
     monkeypatch.setattr(rows, "PARSER_VERSION", PARSER_VERSION + 1)
     new = parsed(newer)
-    warehouse.add([old])
-    replaced = warehouse.add([new])
-    late = warehouse.add([old])
+    warehouse.store([old])
+    replaced = warehouse.store([new])
+    late = warehouse.store([old])
 
     assert places(database) == {0: place}
     assert (replaced.stored.total(), replaced.replaced, replaced.duplicates) == (1, 1, 0)
@@ -174,16 +174,16 @@ def test_a_format_that_was_chosen_anew_replaces_rows_of_the_same_parser(
 ) -> None:
     """The one that came last holds, and a slice that nobody chose anew does not undo it."""
     lines = LINE % b"a", b"rubbish"
-    usual = piece(*lines)
+    usual = slice_of(*lines)
     anew = replace(
         usual, reformat=True, stream=replace(STREAM, format='main "$args" $remote_addr $msec')
     )
-    warehouse.add([parse(usual)])
-    changed = warehouse.add([parse(anew)])
-    warehouse.add([parse(usual)])
+    warehouse.store([parse(usual)])
+    changed = warehouse.store([parse(anew)])
+    warehouse.store([parse(usual)])
     back = replace(anew, stream=STREAM)
     meanwhile = places(database)
-    warehouse.add([parse(back)])
+    warehouse.store([parse(back)])
 
     assert set(meanwhile.values()) == {"format"}
     assert changed.replaced == 2
@@ -198,7 +198,7 @@ def test_a_row_that_the_database_refuses_is_a_reject(
     lines = [LINE % b"%d" % number for number in range(20)]
     lines[11] = LINE % b"much/too/long"
 
-    outcome = warehouse.add([parsed(*lines[:7]), parsed(*lines[7:], position=10_000)])
+    outcome = warehouse.store([parsed(*lines[:7]), parsed(*lines[7:], position=10_000)])
 
     assert outcome.stored == {"clean_log": 19, "rejected_log": 1}
     assert outcome.duplicates == 0
@@ -215,9 +215,9 @@ def test_a_line_of_which_no_row_can_be_stored_is_set_aside(
 ) -> None:
     """Not even a reject: its stream has a number that no column holds. The others are stored."""
     odd = replace(STREAM, stream_id=1, generation=2**32)
-    outcome = warehouse.add([parsed(LINE % b"odd", stream=odd), parsed(LINE % b"good")])
+    outcome = warehouse.store([parsed(LINE % b"odd", stream=odd), parsed(LINE % b"good")])
 
-    assert outcome.quarantined == [(piece(LINE % b"odd", stream=odd), "refused")]
+    assert outcome.quarantined == [(slice_of(LINE % b"odd", stream=odd), "refused")]
     assert places(database) == {0: "/good"}
 
 
@@ -229,9 +229,9 @@ def test_a_line_at_which_the_program_crashes_is_a_reject_until_it_is_mended(
     for _ in range(3):  # the slice, its half, the line
         database.fail("/bad", ZeroDivisionError())
 
-    crashed = warehouse.add(batch)
+    crashed = warehouse.store(batch)
     at_first = places(database)
-    mended = warehouse.add(batch)
+    mended = warehouse.store(batch)
 
     offset = len(LINE % b"a") + 1
     assert at_first == {0: "/a", offset: "crashed"}
@@ -247,9 +247,9 @@ def test_a_line_of_which_a_reject_crashes_too_is_set_aside(
     database.fail("INSERT INTO clean_log", ZeroDivisionError())
     database.fail("INSERT INTO rejected_log", ZeroDivisionError())
 
-    outcome = warehouse.add([parsed(LINE % b"a")])
+    outcome = warehouse.store([parsed(LINE % b"a")])
 
-    assert outcome.quarantined == [(piece(LINE % b"a"), "crashed")]
+    assert outcome.quarantined == [(slice_of(LINE % b"a"), "crashed")]
     assert len(outcome.crashes) == 1
     assert places(database) == {}
 
@@ -263,9 +263,9 @@ def test_a_failure_that_is_not_the_data_s_leaves_nothing_behind(
     batch = [parsed(LINE % b"a", b"rubbish")]
     database.fail(statement, number)
     with pytest.raises(Unavailable):
-        warehouse.add(batch)
+        warehouse.store(batch)
     before = places(database)
-    outcome = warehouse.add(batch)
+    outcome = warehouse.store(batch)
 
     assert before == {}
     assert (outcome.stored.total(), outcome.duplicates, outcome.quarantined) == (2, 0, [])
@@ -279,8 +279,8 @@ def test_an_outage_while_a_line_is_rejected_is_waited_for(
     database.fail("INSERT INTO rejected_log", 2013)
 
     with pytest.raises(Unavailable):
-        warehouse.add([parsed(LINE % b"long")])
-    outcome = warehouse.add([parsed(LINE % b"long")])
+        warehouse.store([parsed(LINE % b"long")])
+    outcome = warehouse.store([parsed(LINE % b"long")])
 
     assert outcome.rejected == {"refused": 1}
 
@@ -290,14 +290,14 @@ def test_what_somebody_removed_is_written_again(
     database: FakeDatabase, warehouse: Warehouse, table: str
 ) -> None:
     """The rows that name it are rolled back, and the same batch is whole at the next attempt."""
-    warehouse.add([parsed(LINE % b"a")])
+    warehouse.store([parsed(LINE % b"a")])
     database.change(f"DELETE FROM {table}")
     batch = [parsed(LINE % b"b", position=1_000)]
 
     with pytest.raises(Unavailable, match=rf"rows of {table} .* are gone") as raised:
-        warehouse.add(batch)
+        warehouse.store(batch)
     meanwhile = places(database)
-    warehouse.add(batch)
+    warehouse.store(batch)
 
     assert raised.value.reason == "lock"  # the session is sound
     assert meanwhile == {0: "/a"}
@@ -309,13 +309,13 @@ def test_all_that_is_remembered_is_forgotten_at_once(
     database: FakeDatabase, warehouse: Warehouse
 ) -> None:
     """A database that was set back lacks every table's rows: one failure is enough for all."""
-    warehouse.add([parsed(LINE % b"a")])
+    warehouse.store([parsed(LINE % b"a")])
     for table in (*NAMES, "clean_log"):
         database.change(f"DELETE FROM {table}")
     batch = [parsed(LINE % b"b", position=1_000)]
     with pytest.raises(Unavailable):
-        warehouse.add(batch)
-    warehouse.add(batch)
+        warehouse.store(batch)
+    warehouse.store(batch)
 
     assert [len(database.query(f"SELECT 1 FROM {table}")) for table in NAMES] == [1, 1, 1]
 
@@ -324,11 +324,11 @@ def test_what_is_remembered_ends_with_the_session(
     database: FakeDatabase, session: Session, warehouse: Warehouse
 ) -> None:
     """The next one may be to another server: what rows name is written there without a failure."""
-    warehouse.add([parsed(LINE % b"a")])
+    warehouse.store([parsed(LINE % b"a")])
     for table in NAMES:
         database.change(f"DELETE FROM {table}")
     session.close()
-    warehouse.add([parsed(LINE % b"b", position=1_000)])
+    warehouse.store([parsed(LINE % b"b", position=1_000)])
 
     assert [len(database.query(f"SELECT 1 FROM {table}")) for table in NAMES] == [1, 1, 1]
 
@@ -338,7 +338,7 @@ def test_lines_name_the_text_that_they_hold_though_two_have_one_key(
 ) -> None:
     """Each text has a row; the second one's key is another, for the lines of its batch as well."""
     for name in ("user_agent_id_of", "referrer_id_of"):
-        monkeypatch.setattr(rows, name, lambda text: 7)
+        monkeypatch.setattr(rows, name, lambda _text: 7)
     told: list[str] = []
     warehouse = Warehouse(session, collided=told.append)
     lines = [
@@ -347,8 +347,8 @@ def test_lines_name_the_text_that_they_hold_though_two_have_one_key(
         .replace(b"https://www.example.com/", b"https://www.example.com/%d" % number)
         for number in range(3)
     ]
-    warehouse.add([parsed(*lines)])
-    warehouse.add([parsed(*lines, position=10_000)])
+    warehouse.store([parsed(*lines)])
+    warehouse.store([parsed(*lines, position=10_000)])
 
     named = database.query(
         "SELECT path, user_agent, referrer FROM clean_log JOIN user_agent USING (user_agent_id)"
@@ -364,7 +364,7 @@ def test_another_consumer_s_row_that_came_meanwhile_is_settled(
     database: FakeDatabase, warehouse: Warehouse
 ) -> None:
     """Its row for the same line was in another table: the batch is added again, and one stays."""
-    warehouse.add([parsed(LINE % b"first", position=10_000)])
+    warehouse.store([parsed(LINE % b"first", position=10_000)])
     batch = [parsed(LINE % b"whole")]
     version = PARSER_VERSION
     database.before(
@@ -372,8 +372,8 @@ def test_another_consumer_s_row_that_came_meanwhile_is_settled(
         f"INSERT INTO rejected_log VALUES ({STREAM.stream_id}, 0, {version}, 1, 'format')",
     )
     with pytest.raises(Unavailable) as raised:
-        warehouse.add(batch)
-    warehouse.add(batch)
+        warehouse.store(batch)
+    warehouse.store(batch)
 
     assert raised.value.reason == "lock"
     assert places(database)[0] == "/whole"
@@ -383,12 +383,12 @@ def test_a_line_that_was_in_two_tables_holds_nobody_up(
     database: FakeDatabase, warehouse: Warehouse
 ) -> None:
     """Whatever put it there: its slice is stored, and is not tried again for ever."""
-    warehouse.add([parsed(LINE % b"a")])
+    warehouse.store([parsed(LINE % b"a")])
     database.change(
         f"INSERT INTO rejected_log VALUES ({STREAM.stream_id}, 0, {PARSER_VERSION}, 0, 'format')"
     )
 
-    outcome = warehouse.add([parsed(LINE % b"a", LINE % b"b")])
+    outcome = warehouse.store([parsed(LINE % b"a", LINE % b"b")])
 
     assert (outcome.stored, outcome.duplicates) == ({"clean_log": 1}, 1)
 
@@ -400,7 +400,7 @@ def columns(database: FakeDatabase, names: str) -> list[tuple[object, ...]]:
 
 def test_the_keys_of_texts_are_for_ever(database: FakeDatabase, warehouse: Warehouse) -> None:
     """Rows of years name them, and a migration computes one of the two: they never change."""
-    warehouse.add([parsed(LINE % b"a")])
+    warehouse.store([parsed(LINE % b"a")])
 
     assert columns(database, "user_agent_id, referrer_id") == [
         (AGENT_KEY, REFERRER_KEY),
@@ -410,7 +410,7 @@ def test_the_keys_of_texts_are_for_ever(database: FakeDatabase, warehouse: Wareh
 def test_what_is_not_there_is_null(database: FakeDatabase, warehouse: Warehouse) -> None:
     """A line without user agent and referrer names none, beside one that does."""
     none = (LINE % b"b").replace(b"example/1.0", b"-").replace(b"https://www.example.com/", b"-")
-    warehouse.add([parsed(LINE % b"a", none)])
+    warehouse.store([parsed(LINE % b"a", none)])
 
     assert columns(database, "user_agent_id, referrer_id") == [
         (AGENT_KEY, REFERRER_KEY),
@@ -422,15 +422,16 @@ def test_what_is_not_there_is_null(database: FakeDatabase, warehouse: Warehouse)
 def test_what_a_line_says_through_something_else(
     database: FakeDatabase, warehouse: Warehouse
 ) -> None:
-    """The place of its address and the type of its file, where it has one of each."""
+    """The location of its address and the type of its file, where it has one of each."""
     added = replace(
         NONE,
-        place=lambda client: (str(client[0])[-2:], "a city", 7),
+        locate=lambda client: (str(client[0])[-2:], "a city", 7),
         file_type=lambda path: f"type of {path}",
     )
     nobody = (LINE % b"b").replace(b"192.0.2.7", b"client.example.net")
     nothing = (LINE % b"c").replace(b"GET /c HTTP/1.1", b"?")
-    warehouse.add([parse(piece((LINE % b"a").replace(b"192.", b"10."), nobody, nothing), added)])
+    elsewhere = (LINE % b"a").replace(b"192.", b"10.")
+    warehouse.store([parse(slice_of(elsewhere, nobody, nothing), added)])
 
     assert columns(database, "country, city, asn, file_type") == [
         ("10", "a city", 7, "type of /a"),
@@ -450,10 +451,10 @@ def test_what_is_kept_of_a_line_depends_on_whether_it_was_disguised(
         private_again=(lambda event: event._replace(host="again"),),
     )
     parts = [
-        parse(piece(LINE % b"a", flags=flags), added),
-        parse(piece(ERROR_LINE % b"e", flags=flags, stream=ERROR_LOG), added),
+        parse(slice_of(LINE % b"a", flags=flags), added),
+        parse(slice_of(ERROR_LINE % b"e", flags=flags, stream=ERROR_LOG), added),
     ]
-    Warehouse(session, added).add(parts)
+    Warehouse(session, added).store(parts)
 
     assert database.query("SELECT host FROM clean_log UNION ALL SELECT host FROM error_log") == [
         (kept,),
@@ -468,7 +469,7 @@ def test_why_a_line_does_not_fit(
     database: FakeDatabase, warehouse: Warehouse, flags: int, reason: str
 ) -> None:
     """That of one which was cut is that it was cut."""
-    warehouse.add([parsed(b"rubbish", flags=flags)])
+    warehouse.store([parsed(b"rubbish", flags=flags)])
 
     assert places(database) == {0: reason}
 
@@ -480,7 +481,7 @@ def test_a_line_of_an_error_log_that_is_refused_stands_alone(
     database.narrow("error_log", "request", 20)
     lines = [ERROR_LINE % path for path in (b"a", b"b", b"much/too/long", b"c")]
 
-    outcome = warehouse.add([parsed(*lines, b"rubbish", stream=ERROR_LOG)])
+    outcome = warehouse.store([parsed(*lines, b"rubbish", stream=ERROR_LOG)])
 
     assert outcome.stored == {"error_log": 3, "rejected_log": 2}
     assert outcome.duplicates == 0
@@ -494,7 +495,7 @@ def test_rows_are_written_in_the_order_of_their_keys(
 ) -> None:
     """Whatever order the slices came in: two consumers then take locks in one order."""
     another = replace(STREAM, stream_id=3)
-    warehouse.add(
+    warehouse.store(
         [
             parsed(LINE % b"d", position=900),
             parsed(LINE % b"c", position=30),
@@ -510,12 +511,12 @@ def test_rows_are_written_in_the_order_of_their_keys(
 
 @pytest.mark.parametrize("collides", ["user_agent", "referrer"])
 def test_a_row_that_names_another_key_is_otherwise_the_same(
-    database: FakeDatabase, session: Session, monkeypatch: pytest.MonkeyPatch, collides: str
+    database: FakeDatabase, session: Session, collides: str
 ) -> None:
     """All of its columns, and the other of the two keys; what is kept of a text is what counts."""
     added = replace(
         NONE,
-        place=lambda _client: ("ES", "a city", 7),
+        locate=lambda _client: ("ES", "a city", 7),
         file_type=lambda _path: "page",
         private=(without_query,),
     )
@@ -525,12 +526,12 @@ def test_a_row_that_names_another_key_is_otherwise_the_same(
         .replace(b"example.com/", b"example.com/%d?secret" % number)
         for number in range(3)
     ]
-    Warehouse(session, added).add([parse(piece(*lines), added)])
+    Warehouse(session, added).store([parse(slice_of(*lines), added)])
     before = columns(database, "*")
     database.change("DELETE FROM clean_log")
     database.change(f"UPDATE {collides} SET {collides} = 'another' WHERE {collides} LIKE '%1'")
     session.close()
-    Warehouse(session, added).add([parse(piece(*lines), added)])
+    Warehouse(session, added).store([parse(slice_of(*lines), added)])
     after = columns(database, "*")
 
     differing = [
@@ -549,8 +550,8 @@ def test_slices_without_a_text_that_collides_are_as_they_were(
     database: FakeDatabase, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those of an error log too, which name no texts at all."""
-    monkeypatch.setattr(rows, "user_agent_id_of", lambda text: 7)
-    Warehouse(session).add(
+    monkeypatch.setattr(rows, "user_agent_id_of", lambda _text: 7)
+    Warehouse(session).store(
         [
             parsed((LINE % b"a"), (LINE % b"b").replace(b"example/1.0", b"other")),
             parsed(b"rubbish", position=5_000),

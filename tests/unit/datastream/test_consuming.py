@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from threading import Event
 from typing import TypeVar
 
@@ -19,8 +20,8 @@ from datastream.consuming import (
     Message,
     Outcome,
     Preparation,
-    add_bisected,
     consume,
+    store_by_halves,
 )
 from datastream.errors import Broken, RowRefused, Unavailable
 from datastream.slices import Slice
@@ -31,7 +32,7 @@ T = TypeVar("T")
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
 
 
-def piece(number: int) -> Slice:
+def slice_of(number: int) -> Slice:
     """Return a slice of one line."""
     return Slice(STREAM, number, b"%d" % number, 1, 0, read_at_ms=0)
 
@@ -49,7 +50,7 @@ class Observer:
         self.messages += messages
         self.redelivered += redelivered
 
-    def stored(self, outcome: Outcome, read_at_ms: Sequence[int]) -> None:
+    def stored(self, outcome: Outcome, _read_at_ms: Sequence[int]) -> None:
         """Keep."""
         self.outcome += outcome
 
@@ -71,7 +72,7 @@ class Store:
         self._away = away
         self._bad = bad
 
-    def add(self, slices: list[Slice], _since: float) -> Outcome:
+    def store(self, slices: list[Slice], _since: float) -> Outcome:
         """Store a batch, the last one of the test."""
         self._stop.set()
         if self._away:
@@ -100,13 +101,13 @@ def left(broker: FakeBroker) -> list[bytes]:
 
 def test_what_is_stored_is_acknowledged() -> None:
     """And gone from the queue."""
-    broker, stop, observer = filled(piece(1), piece(2)), Event(), Observer()
+    broker, stop, observer = filled(slice_of(1), slice_of(2)), Event(), Observer()
     store = Store(stop)
 
     with broker.open_queue(LAKE_QUEUE) as queue:
-        consume(queue, store.add, observer, stop)
+        consume(queue, store.store, observer, stop)
 
-    assert store.stored == [piece(1), piece(2)]
+    assert store.stored == [slice_of(1), slice_of(2)]
     assert left(broker) == []
     assert (observer.messages, observer.redelivered) == (2, 0)
     assert observer.outcome.stored == {"table": 2}
@@ -114,13 +115,13 @@ def test_what_is_stored_is_acknowledged() -> None:
 
 def test_nothing_is_acknowledged_when_the_store_is_away() -> None:
     """A batch that could not be stored stays on the queue, and comes again."""
-    broker, stop, observer = filled(piece(1)), Event(), Observer()
+    broker, stop, observer = filled(slice_of(1)), Event(), Observer()
     with broker.open_queue(LAKE_QUEUE) as queue, pytest.raises(Unavailable):
-        consume(queue, Store(stop, away=True).add, Observer(), stop)
+        consume(queue, Store(stop, away=True).store, Observer(), stop)
     stop.clear()
     kept = left(broker)
     with broker.open_queue(LAKE_QUEUE) as queue:
-        consume(queue, Store(stop).add, observer, stop)
+        consume(queue, Store(stop).store, observer, stop)
 
     assert kept == [b"1"]
     assert observer.redelivered == 1
@@ -129,14 +130,14 @@ def test_nothing_is_acknowledged_when_the_store_is_away() -> None:
 
 def test_what_can_never_be_stored_is_kept_with_its_reason() -> None:
     """On the dead-letter queue; its neighbours are stored, and all is acknowledged."""
-    broker, stop, observer = filled(piece(1), piece(2)), Event(), Observer()
+    broker, stop, observer = filled(slice_of(1), slice_of(2)), Event(), Observer()
     broker.put(LAKE_QUEUE, Message({}, b"no slice"))
-    store = Store(stop, bad=[piece(2)])
+    store = Store(stop, bad=[slice_of(2)])
 
     with broker.open_queue(LAKE_QUEUE) as queue:
-        consume(queue, store.add, observer, stop)
+        consume(queue, store.store, observer, stop)
 
-    assert store.stored == [piece(1)]
+    assert store.stored == [slice_of(1)]
     assert left(broker) == []
     assert [(m.body, reason) for m, reason in broker.dead_letters(LAKE_QUEUE)] == [
         (b"no slice", "not_a_slice"),
@@ -150,7 +151,7 @@ def test_halving_finds_the_rows_that_are_refused(bad: set[int]) -> None:
     """All others are added exactly once."""
     added: list[int] = []
 
-    def add(numbers: Sequence[int]) -> Outcome:
+    def store(numbers: Sequence[int]) -> Outcome:
         if bad & set(numbers):
             raise RowRefused
         added.extend(numbers)
@@ -159,7 +160,7 @@ def test_halving_finds_the_rows_that_are_refused(bad: set[int]) -> None:
     def refuse(_number: int, _reason: str) -> Outcome:
         return Outcome(rejected=Counter(refused=1))
 
-    outcome = add_bisected(add, list(range(8)), lambda _number: None, refuse)
+    outcome = store_by_halves(store, list(range(8)), lambda _number: None, refuse)
 
     assert sorted(added) == sorted(set(range(8)) - bad)
     assert outcome.rejected.total() == len(bad)
@@ -179,12 +180,12 @@ class Steps:
         yield self._batch
         stop.set()
 
-    def work(self, function: Callable[..., T], *arguments: object) -> T:
-        """Note, and call."""
+    def serve_until(self, done: Future[T]) -> T:
+        """Note, and wait."""
         self._note("store")
-        return function(*arguments)
+        return done.result()
 
-    def dead_letter(self, message: Message, reason: str) -> None:
+    def dead_letter(self, _message: Message, reason: str) -> None:
         """Note."""
         self._note(f"dead-letter {reason}")
 
@@ -200,8 +201,9 @@ class Steps:
 
 def delivery(tag: int) -> Delivery[Slice]:
     """Return the delivery of a slice."""
-    one = piece(tag)
-    return Delivery(tag, Message(one.headers(), one.body), 0, 1, (one,))
+    one = slice_of(tag)
+    message = Message(one.headers(), one.body)
+    return Delivery(tag, message, 0, 1, (one,), read_at_ms=one.read_at_ms)
 
 
 FAULT: Delivery[Slice] = Delivery(9, Message({}, b"hello"), 0, fault="no headers")
@@ -210,7 +212,7 @@ FAULT: Delivery[Slice] = Delivery(9, Message({}, b"hello"), 0, fault="no headers
 def test_all_is_safe_before_the_acknowledgement() -> None:
     """Rows first, then dead letters; the broker forgets the batch at the very end."""
     queue, stop = Steps([delivery(1), delivery(2), FAULT]), Event()
-    consume(queue, Store(stop, bad=[piece(2)]).add, Observer(), stop)
+    consume(queue, Store(stop, bad=[slice_of(2)]).store, Observer(), stop)
 
     assert queue.steps == ["store", "dead-letter not_a_slice", "dead-letter refused", "ack 3"]
 
@@ -220,7 +222,7 @@ def test_no_step_that_fails_is_passed_over(step: str) -> None:
     """The batch is not acknowledged, nor counted as stored."""
     queue, stop, observer = Steps([delivery(2), FAULT], fails_at=step), Event(), Observer()
     with pytest.raises(Unavailable, match=step):
-        consume(queue, Store(stop, bad=[piece(2)]).add, observer, stop)
+        consume(queue, Store(stop, bad=[slice_of(2)]).store, observer, stop)
 
     assert "ack 2" not in queue.steps
     assert observer.outcome == Outcome()
@@ -229,7 +231,7 @@ def test_no_step_that_fails_is_passed_over(step: str) -> None:
 def test_a_batch_without_a_slice_does_not_trouble_the_store() -> None:
     """There is nothing to commit."""
     queue, stop = Steps([FAULT]), Event()
-    consume(queue, Store(stop).add, Observer(), stop)
+    consume(queue, Store(stop).store, Observer(), stop)
 
     assert queue.steps == ["dead-letter not_a_slice", "ack 1"]
 
@@ -241,13 +243,13 @@ def test_the_machines_fault_comes_out() -> None:
     def fail(_numbers: Sequence[Slice]) -> Outcome:
         raise MemoryError
 
-    def add(slices: list[Slice], _since: float) -> Outcome:
-        return add_bisected(fail, slices, lambda _one: None, lambda *_: Outcome())
+    def store(slices: list[Slice], _since: float) -> Outcome:
+        return store_by_halves(fail, slices, lambda _one: None, lambda *_: Outcome())
 
     with pytest.raises(MemoryError):
-        consume(queue, add, Observer(), stop)
+        consume(queue, store, Observer(), stop)
     with pytest.raises(MemoryError):
-        Preparation(lambda one: fail([one])).take(1, delivery(1).message, 0)
+        Preparation(lambda one: fail([one])).delivery(1, delivery(1).message, 0)
 
     assert queue.steps == ["store"]
 
@@ -257,7 +259,7 @@ def test_it_is_said_once_it_is_kept(caplog: pytest.LogCaptureFixture) -> None:
     for step in ("dead-letter not_a_slice", "dead-letter refused"):
         queue, stop = Steps([delivery(2), FAULT], fails_at=step), Event()
         with pytest.raises(Unavailable):
-            consume(queue, Store(stop, bad=[piece(2)]).add, Observer(), stop)
+            consume(queue, Store(stop, bad=[slice_of(2)]).store, Observer(), stop)
 
     assert [r.message for r in caplog.records] == [
         "Message is no slice of a log, kept on the dead-letter queue"
@@ -272,12 +274,12 @@ class Lines:
         self._stop = stop
         self._crash_at = crash_at
 
-    def add(self, items: Sequence[object], _since: float = 0.0) -> Outcome:
+    def store(self, items: Sequence[object], _since: float = 0.0) -> Outcome:
         """Store a batch, the last one of the test."""
         self._stop.set()
-        return add_bisected(self._add, items, self._halves, self._quarantine)
+        return store_by_halves(self._commit, items, self._halves, self._quarantine)
 
-    def _add(self, items: Sequence[object]) -> Outcome:
+    def _commit(self, items: Sequence[object]) -> Outcome:
         for item in items:
             if isinstance(item, Slice) and set(item.body.split(b"\n")) & set(self._crash_at):
                 raise TypeError(item.body)
@@ -317,7 +319,7 @@ def consumed(
     """Consume until the store stops it; return what was told."""
     observer = Observer()
     with broker.open_queue(LAKE_QUEUE, preparation) as opened:
-        consume(opened, store.add, observer, stop)
+        consume(opened, store.store, observer, stop)
     return observer
 
 
@@ -372,12 +374,12 @@ def test_a_message_that_crashes_its_reading_is_a_dead_letter(
 
     monkeypatch.setattr(consuming, "decode", crash)
     observer = Observer()
-    broker, stop = filled(piece(1)), Event()
+    broker, stop = filled(slice_of(1)), Event()
     with broker.open_queue(LAKE_QUEUE) as queue:
         for batch in queue.batches(stop):
             stop.set()
             one_batch = Steps(batch)
-            consume(one_batch, Store(stop).add, observer, stop)
+            consume(one_batch, Store(stop).store, observer, stop)
 
     assert one_batch.steps == ["dead-letter crashed", "ack 1"]
     assert (observer.dead, observer.crashes) == (["crashed"], 1)
@@ -426,15 +428,15 @@ def test_one_slice_of_bad_lines_is_one_crash(step: str) -> None:
 def test_outcomes_add_up() -> None:
     """Each count of its own."""
     one, two = ValueError(), TypeError()
-    first = Outcome(Counter(a=1), Counter(x=1), 1, 2, [(piece(1), "x")], [one])
-    second = Outcome(Counter(a=2, b=1), Counter(y=1), 3, 4, [(piece(2), "y")], [two])
+    first = Outcome(Counter(a=1), Counter(x=1), 1, 2, [(slice_of(1), "x")], [one])
+    second = Outcome(Counter(a=2, b=1), Counter(y=1), 3, 4, [(slice_of(2), "y")], [two])
 
     assert first + second == Outcome(
         Counter(a=3, b=1),
         Counter(x=1, y=1),
         4,
         6,
-        [(piece(1), "x"), (piece(2), "y")],
+        [(slice_of(1), "x"), (slice_of(2), "y")],
         [one, two],
     )
     assert first + Outcome() == first
@@ -457,15 +459,15 @@ def test_only_the_lines_that_are_refused_are_left_out(sizes: list[int], bad: set
     refused = {b"%d" % number for number in bad}
     stored: list[tuple[int, bytes]] = []
 
-    def add(pieces: Sequence[Slice]) -> Outcome:
-        rows = [row for one in pieces for row in one.numbered()]
+    def store(slices: Sequence[Slice]) -> Outcome:
+        rows = [row for one in slices for row in one.numbered()]
         if any(line in refused for _, line in rows):
             raise RowRefused
         stored.extend(rows)
         return Outcome(stored=Counter(table=len(rows)))
 
-    outcome = add_bisected(
-        add,
+    outcome = store_by_halves(
+        store,
         slices,
         lambda one: one.halves() if one.lines > 1 else None,
         lambda one, reason: Outcome(quarantined=[(one, reason)]),
@@ -483,12 +485,12 @@ def test_a_store_that_is_away_is_not_bisected() -> None:
     """Halving is for rows that are refused; an outage goes to who waits for its end."""
     calls = []
 
-    def add(numbers: Sequence[int]) -> Outcome:
+    def store(numbers: Sequence[int]) -> Outcome:
         calls.append(len(numbers))
         raise Unavailable("away")
 
     with pytest.raises(Unavailable):
-        add_bisected(add, [1, 2, 3], lambda _number: None, lambda *_: Outcome())
+        store_by_halves(store, [1, 2, 3], lambda _number: None, lambda *_: Outcome())
 
     assert calls == [3]
 

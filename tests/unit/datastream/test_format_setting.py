@@ -10,54 +10,21 @@ import pytest
 
 from datastream.config import ConfigError, Environment
 from datastream.format_setting import format_of, read_format
-from datastream.parsing import PRESETS
-from datastream.slices import LIMITS
+from datastream.slices import HEADER_LIMITS
+from env_files import DIRECTIVE, DIRECTIVES, MAIN
 
 ROOT = Path(__file__).parents[3]
-MAIN = f"log_format main '{PRESETS['main']}';"
-DIRECTIVE = """\
-log_format  main  '$remote_addr - $remote_user [$time_local] "$request" '
-                      '$status $body_bytes_sent "$http_referer" ' # it's; a comment
-                      "\\"$http_user_agent\\" \\"$http_x_forwarded_for\\"";"""
-ENV_FILES = {
-    "several lines": f"SOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n",
-    "one line": f"SOURCE=web\nexport FORMAT = {MAIN}  # main\nLOG_PATH=/a\n",
-    "the last line": f"LOG_PATH=/a\nSOURCE=web\nFORMAT={MAIN}",
-    "Windows": f"SOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n".replace("\n", "\r\n"),
-    "twice": f"FORMAT=combined\nSOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n",
-}
 
 
-@pytest.mark.parametrize("name", ENV_FILES)
+@pytest.mark.parametrize("name", DIRECTIVES)
 def test_a_directive_stands_in_an_env_file_as_in_nginx_conf(tmp_path: Path, name: str) -> None:
     """Its quotes, its dollars and its lines are kept, and so are the settings around it."""
     dotenv = tmp_path / ".env"
-    dotenv.write_bytes(ENV_FILES[name].encode())
+    dotenv.write_bytes(DIRECTIVES[name].encode())
     env = Environment.load(dotenv)
 
     assert read_format(env) == MAIN
     assert (env.text("SOURCE"), env.text("LOG_PATH")) == ("web", "/a")
-
-
-@pytest.mark.parametrize("name", ENV_FILES)
-def test_make_deploy_hands_over_the_directive(tmp_path: Path, name: str) -> None:
-    """The scripts read `.env` as the services do, and export what they read."""
-    dotenv = tmp_path / "env"
-    dotenv.write_bytes(ENV_FILES[name].encode())
-    script = '. "$0"; settings; printf "%s\\n%s\\n%s" "$SOURCE" "$LOG_PATH" "$FORMAT"'
-    environment = {"PATH": os.environ["PATH"], "ENV_FILE": str(dotenv)}
-
-    said = subprocess.run(
-        ["/bin/sh", "-euc", script, str(ROOT / "deploy" / "bin" / "common.sh")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-
-    source, log_path, form = said.split("\n", 2)
-    assert (source, log_path) == ("web", "/a")
-    assert read_format(Environment({"FORMAT": form})) == MAIN
 
 
 @pytest.mark.parametrize(("given", "said"), [([f"FORMAT={MAIN}"], MAIN), ([], "unset")])
@@ -73,14 +40,16 @@ def test_make_hands_over_the_directive(given: list[str], said: str) -> None:
     assert found.stdout == said
 
 
-def test_a_dollar_in_an_env_file_is_a_dollar(tmp_path: Path) -> None:
-    """Nothing is put in its place, whatever else is set."""
+def test_the_text_of_a_directive_stands_in_quotes_in_an_env_file(tmp_path: Path) -> None:
+    """A dollar sign begins a variable there, as for Docker Compose, but in single quotes."""
     dotenv = tmp_path / ".env"
-    dotenv.write_text('HOME=/x\nA=${HOME}$HOME\nB="${HOME}"\nFORMAT=$msec ${status} "$request"\n')
+    dotenv.write_text("FORMAT='$msec ${status} \"$request\"'\n")
     env = Environment.load(dotenv)
 
-    assert (env.text("A"), env.text("B")) == ("${HOME}$HOME", "${HOME}")
     assert read_format(env) == "log_format custom '$msec ${status} \"$request\"';"
+    dotenv.write_text('FORMAT=$msec ${status} "$request"\n')
+    with pytest.raises(ConfigError, match=r"line 1: the variable msec is not set; a dollar sign"):
+        Environment.load(dotenv)
 
 
 def test_a_format_in_a_file(tmp_path: Path) -> None:
@@ -118,4 +87,4 @@ def test_the_place_is_marked() -> None:
 def test_a_format_that_no_slice_can_carry() -> None:
     """It is refused at start, not by a consumer."""
     with pytest.raises(ConfigError, match="a format has up to 4,096"):
-        format_of(f"$msec {'x' * LIMITS['format']}", "FORMAT")
+        format_of(f"$msec {'x' * HEADER_LIMITS['format']}", "FORMAT")

@@ -12,7 +12,7 @@ from datastream.inserts import (
     GROUP,
     ROWS_AT_ONCE,
     Insert,
-    Part,
+    Statement,
     binaries,
     json_texts,
     numbers,
@@ -56,7 +56,7 @@ def test_json_keeps_null_apart_from_its_own() -> None:
 
 def test_a_statement_names_the_columns_that_have_a_value() -> None:
     """In some row: one that is NULL in all of them is left out, and the others keep their order."""
-    (part,) = ADD.parts([(1, None, None, None), (2, None, b"x", None)])
+    (part,) = ADD.statements([(1, None, None, None), (2, None, b"x", None)])
 
     assert str(part) == (
         "INSERT INTO t (`a`, `c`) VALUES (1,NULL),(2,X'78') ON DUPLICATE KEY UPDATE a = a"
@@ -65,13 +65,13 @@ def test_a_statement_names_the_columns_that_have_a_value() -> None:
 
 def test_no_rows_are_no_statement() -> None:
     """There is nothing to send."""
-    assert list(ADD.parts([])) == []
+    assert list(ADD.statements([])) == []
 
 
 @pytest.mark.parametrize("rows", [1, ROWS_AT_ONCE + 1, GROUP, GROUP + 1, 2 * GROUP + ROWS_AT_ONCE])
 def test_every_row_is_in_one_statement(rows: int) -> None:
     """In its order, however many there are; a statement names what its own rows need."""
-    parts = list(ADD.parts([(number, None, None, None) for number in range(rows)]))
+    parts = list(ADD.statements([(number, None, None, None) for number in range(rows)]))
 
     assert [row for part in parts for row in part.rows] == [f"({n})" for n in range(rows)]
     assert {part.before for part in parts} == {"INSERT INTO t (`a`) VALUES "}
@@ -80,7 +80,7 @@ def test_every_row_is_in_one_statement(rows: int) -> None:
 def test_a_group_names_only_its_own_columns() -> None:
     """A value in a later group does not widen the statements before it."""
     rows = [(number, None, None, None) for number in range(GROUP)]
-    first, second = ADD.parts([*rows, (GROUP, "x", None, None)])
+    first, second = ADD.statements([*rows, (GROUP, "x", None, None)])
 
     assert (first.before, second.before) == (
         "INSERT INTO t (`a`) VALUES ",
@@ -97,7 +97,7 @@ def test_a_statement_has_a_bounded_length(monkeypatch: pytest.MonkeyPatch) -> No
         (3, "y", None, None),
         (4, "z", None, None),
     ]
-    parts = list(ADD.parts(rows))
+    parts = list(ADD.statements(rows))
 
     assert [part.rows for part in parts] == [["(1,'xxxx')"], ["(2,'x')", "(3,'y')"], ["(4,'z')"]]
 
@@ -105,12 +105,12 @@ def test_a_statement_has_a_bounded_length(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_row_of_another_width_is_a_mistake() -> None:
     """It is not silently cut to the columns that there are."""
     with pytest.raises(ValueError, match="zip"):
-        list(ADD.parts([(1, "x")]))
+        list(ADD.statements([(1, "x")]))
 
 
 def test_halves_hold_the_rows_of_the_whole() -> None:
     """Each is a statement of its own; a single row has none."""
-    part = Part("a ", ["1", "2", "3"], " z")
+    part = Statement("a ", ["1", "2", "3"], " z")
     first, second = part.halves()
 
     assert (str(first), str(second)) == ("a 1 z", "a 2,3 z")

@@ -215,7 +215,7 @@ def test_a_row_that_alone_is_too_long_is_an_outage_with_a_cure(
     assert raised.value.reason == "statement"
 
 
-def test_closing_twice_ends_one_session(database: FakeDatabase, session: Session) -> None:
+def test_closing_twice_ends_one_session(session: Session) -> None:
     """And one that was never opened has none to end."""
     session.close()
     never = session.ended

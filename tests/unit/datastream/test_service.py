@@ -192,7 +192,7 @@ class Store:
         if len(self.waiting) <= self._checks_away:
             raise Unavailable("away")
 
-    def add(self, items: list[bytes]) -> Outcome:
+    def store(self, items: list[bytes]) -> Outcome:
         """Store, in the end."""
         if self._adds_away:
             self._adds_away -= 1
@@ -270,7 +270,7 @@ def test_patience_counts_from_the_delivery(
     now = [1_000.0]
     began: list[float] = []
 
-    def add(self: Store, items: list[bytes]) -> Outcome:
+    def attempt(self: Store, items: list[bytes]) -> Outcome:
         began.append(now[0])
         now[0] += 60.0
         if len(began) < 3:
@@ -278,14 +278,16 @@ def test_patience_counts_from_the_delivery(
         return kept(self, items)
 
     arrived = iter([1_000.0 - service.PATIENCE, 1_000.0 - service.PATIENCE + 30.0])
-    take = Preparation.take
+    delivery = Preparation.delivery
 
-    def taken(self: Preparation[Any], tag: int, message: Message, returned: int) -> Delivery[Any]:
-        return take(self, tag, message, returned, next(arrived, now[0]))
+    def delivered(
+        self: Preparation[Any], tag: int, message: Message, returned: int
+    ) -> Delivery[Any]:
+        return delivery(self, tag, message, returned, next(arrived, now[0]))
 
-    kept = Store.add
-    monkeypatch.setattr(Store, "add", add)
-    monkeypatch.setattr(Preparation, "take", taken)
+    kept = Store.store
+    monkeypatch.setattr(Store, "store", attempt)
+    monkeypatch.setattr(Preparation, "delivery", delivered)
     monkeypatch.setattr("datastream.service.time", SimpleNamespace(monotonic=lambda: now[0]))
     with monkeypatch.context() as patch:
         patch.setattr(time, "monotonic", lambda: now[0])
@@ -336,14 +338,14 @@ def test_a_batch_that_takes_too_long_is_halved(
     """Once, in its place, before all of it is tried again; each item is stored."""
     sizes: list[int] = []
 
-    def add(self: Store, items: list[bytes]) -> Outcome:
+    def attempt(self: Store, items: list[bytes]) -> Outcome:
         sizes.append(len(items))
         if len(items) > 1:
             raise Unavailable("slow", "timeout")
         return kept(self, items)
 
-    kept = Store.add
-    monkeypatch.setattr(Store, "add", add)
+    kept = Store.store
+    monkeypatch.setattr(Store, "store", attempt)
     store, counts = consumed(broker, messages=2, away_for=0)
 
     assert sizes == [2, 1, 1]
@@ -357,13 +359,13 @@ def test_an_item_that_takes_too_long_is_tried_again(
     """There is nothing to halve."""
     away = iter([True, True, False])
 
-    def add(self: Store, items: list[bytes]) -> Outcome:
+    def attempt(self: Store, items: list[bytes]) -> Outcome:
         if next(away):
             raise Unavailable("slow", "timeout")
         return kept(self, items)
 
-    kept = Store.add
-    monkeypatch.setattr(Store, "add", add)
+    kept = Store.store
+    monkeypatch.setattr(Store, "store", attempt)
     store, _ = consumed(broker, messages=1, away_for=0)
 
     assert store.stored == [b"x"]
@@ -382,7 +384,7 @@ def test_what_a_session_held_is_let_go_before_the_next() -> None:
     class Stop(Event):
         """Is asked to wait between two sessions, and stops."""
 
-        def wait(self, timeout: float | None = None) -> bool:
+        def wait(self, _timeout: float | None = None) -> bool:
             """Note what is left of the session."""
             are_gone.extend(batch() is None for batch in held)
             self.set()

@@ -26,7 +26,7 @@ STREAM = Stream(2**64 - 1, "web", "host", "/var/log/access.log", "combined", 0)
 LINES = st.lists(st.binary(max_size=20).map(lambda line: line.replace(b"\n", b"")), min_size=1)
 
 
-def piece(lines: list[bytes], position: int = 0, flags: int = 0) -> Slice:
+def slice_of(lines: list[bytes], position: int = 0, flags: int = 0) -> Slice:
     """Return a slice of these lines."""
     return Slice(STREAM, position, b"\n".join(lines), len(lines), flags, 1_700_000_000_000)
 
@@ -35,7 +35,7 @@ def piece(lines: list[bytes], position: int = 0, flags: int = 0) -> Slice:
 @given(lines=LINES, position=st.integers(0, 2**62))
 def test_a_slice_survives_its_way(lines: list[bytes], position: int) -> None:
     """Headers and body give the same slice again, line by line."""
-    sent = piece(lines, position)
+    sent = slice_of(lines, position)
     received = decode(sent.headers(), sent.body)
 
     assert received == sent
@@ -49,7 +49,7 @@ def test_a_slice_survives_its_way(lines: list[bytes], position: int) -> None:
 @given(LINES)
 def test_halves_are_the_whole(lines: list[bytes]) -> None:
     """No line is lost or moved by halving."""
-    whole = piece(lines, position=7)
+    whole = slice_of(lines, position=7)
     if whole.lines == 1:
         with pytest.raises(ValueError, match="cannot be halved"):
             whole.halves()
@@ -122,16 +122,16 @@ def test_halves_are_the_whole(lines: list[bytes]) -> None:
 )
 def test_headers_that_cannot_be(change: dict[str, object]) -> None:
     """A message that is not surely a slice is refused: offsets must not be guessed at."""
-    good = piece([b"one", b"two"])
+    good = slice_of([b"one", b"two"])
 
     with pytest.raises(NotASlice):
         decode(good.headers() | change, good.body)
 
 
-@pytest.mark.parametrize("name", list(piece([b""]).headers()))
+@pytest.mark.parametrize("name", list(slice_of([b""]).headers()))
 def test_headers_that_are_missing(name: str) -> None:
     """Each of them is needed."""
-    good = piece([b"one"])
+    good = slice_of([b"one"])
     headers = good.headers()
     del headers[name]
 
@@ -148,7 +148,7 @@ def test_a_message_without_headers() -> None:
 @pytest.mark.parametrize("flags", [0, UNTERMINATED, TRUNCATED, UNTERMINATED | TRUNCATED])
 def test_the_flags_of_a_line_survive(flags: int) -> None:
     """A line that stands alone keeps what is known of it."""
-    sent = piece([b"head of a line"], flags=flags)
+    sent = slice_of([b"head of a line"], flags=flags)
 
     assert decode(sent.headers(), sent.body) == sent
 
@@ -160,13 +160,13 @@ VALUES = st.one_of(
 
 @settings(deadline=None)
 @given(
-    change=st.dictionaries(st.sampled_from(list(piece([b""]).headers())), VALUES, min_size=1),
+    change=st.dictionaries(st.sampled_from(list(slice_of([b""]).headers())), VALUES, min_size=1),
     body=st.binary(max_size=20),
 )
 def test_no_header_breaks_decoding(change: dict[str, object], body: bytes) -> None:
     """Whatever comes is a slice that can travel on, whole or halved, or is refused as none."""
     try:
-        received = decode(piece([b"one", b"two"]).headers() | change, body)
+        received = decode(slice_of([b"one", b"two"]).headers() | change, body)
     except NotASlice:
         return
 
@@ -177,7 +177,7 @@ def test_no_header_breaks_decoding(change: dict[str, object], body: bytes) -> No
 def test_the_last_offset_that_a_header_can_hold() -> None:
     """A slice may reach to it and no further, or its second half would have no position."""
     lines = [b"one", b"two"]
-    last = piece(lines, position=2**63 - 1 - 7)
+    last = slice_of(lines, position=2**63 - 1 - 7)
 
     assert decode(last.headers(), last.body) == last
     with pytest.raises(NotASlice, match="position"):
@@ -186,7 +186,7 @@ def test_the_last_offset_that_a_header_can_hold() -> None:
 
 def test_a_slice_has_a_name_for_people() -> None:
     """The stream as the tables' queries show it, and the position."""
-    assert piece([b"one"], position=42).message_id == "ffffffffffffffff-42"
+    assert slice_of([b"one"], position=42).message_id == "ffffffffffffffff-42"
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ def test_a_slice_has_a_name_for_people() -> None:
 )
 def test_a_slice_is_as_large_as_a_producer_may_make_it(lines: list[bytes]) -> None:
     """And no larger: what one message takes of a consumer's memory has a bound."""
-    largest = piece(lines)
-    larger = piece([*lines, b""])
+    largest = slice_of(lines)
+    larger = slice_of([*lines, b""])
 
     assert decode(largest.headers(), largest.body) == largest
     with pytest.raises(NotASlice, match=f"{MOST_BYTES}|{MOST_LINES}"):
@@ -219,7 +219,7 @@ def test_a_producer_makes_no_larger_slices() -> None:
 @pytest.mark.parametrize("reformat", [True, False])
 def test_a_format_chosen_anew_travels(reformat: bool) -> None:
     """It is a header of its own, which is left out as a rule."""
-    sent = replace(piece([b"a", b"b"]), reformat=reformat)
+    sent = replace(slice_of([b"a", b"b"]), reformat=reformat)
 
     assert ("reformat" in sent.headers()) is reformat
     assert decode(sent.headers(), sent.body) == sent
@@ -228,9 +228,9 @@ def test_a_format_chosen_anew_travels(reformat: bool) -> None:
 
 def test_who_disguises_nothing_needs_no_newer_consumer() -> None:
     """The envelope is the one before, header by header."""
-    assert piece([b"one"]).headers()["version"] == 1
-    assert "lengths" not in piece([b"one"]).headers()
-    assert piece([b"one"], flags=DISGUISED).headers()["version"] == 2
+    assert slice_of([b"one"]).headers()["version"] == 1
+    assert "lengths" not in slice_of([b"one"]).headers()
+    assert slice_of([b"one"], flags=DISGUISED).headers()["version"] == 2
 
 
 @settings(deadline=None)
@@ -244,7 +244,7 @@ def test_disguised_lines_keep_the_offsets_that_they_had(
     """On their way, whole and halved, however long they are now."""
     texts = [line.replace(b"\n", b"") for line, _ in lines]
     lengths = tuple(length for _, length in lines)
-    sent = replace(piece(texts, position, DISGUISED), lengths=lengths)
+    sent = replace(slice_of(texts, position, DISGUISED), lengths=lengths)
     offsets = [position + sum(lengths[:n]) + n for n in range(len(lines))]
 
     assert decode(sent.headers(), sent.body) == sent

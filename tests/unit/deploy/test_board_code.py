@@ -48,7 +48,7 @@ def labels_of_metrics() -> dict[str, set[str]]:
         DoctorMetrics(),
     )
     for metrics in registries:
-        for collector, names in metrics.registry._collector_to_names.items():
+        for collector, names in metrics.registry._collector_to_names.items():  # noqa: SLF001
             labels = set(getattr(collector, "_labelnames", ()))
             found |= {name: labels for name in names if name.startswith("datastream_")}
     return found

@@ -10,10 +10,9 @@ from datastream.shutdown import GRACE
 from producer.__main__ import EX_DATAERR, EX_NOINPUT
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "systemd"
+TEXT = (FOLDER / "datastream-producer.service").read_text()
 UNIT = dict(
-    line.split("=", 1)
-    for line in (FOLDER / "datastream-producer.service").read_text().splitlines()
-    if "=" in line and not line.startswith("#")
+    line.split("=", 1) for line in TEXT.splitlines() if "=" in line and not line.startswith("#")
 )
 
 
@@ -28,6 +27,13 @@ def test_what_only_a_person_can_mend_is_not_tried_again() -> None:
 def test_the_producer_is_given_the_time_it_takes_to_stop() -> None:
     """It is killed only when it has not left by itself as it promises."""
     assert int(UNIT["TimeoutStopSec"]) > GRACE
+
+
+def test_the_settings_on_a_host_are_read_as_everywhere() -> None:
+    """By the program, as `.env` is: an EnvironmentFile of systemd has another grammar."""
+    assert "EnvironmentFile" not in UNIT
+    assert "Environment=ENV_FILE=%d/producer.env" in TEXT.splitlines()
+    assert "LoadCredential=producer.env:/etc/datastream/producer.env" in TEXT.splitlines()
 
 
 def test_the_settings_on_a_host_are_settings() -> None:

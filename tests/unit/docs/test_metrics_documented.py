@@ -14,7 +14,7 @@ ROW = re.compile(r"^\| `(datastream_\w+)(?:\{([\w,]+)\})?` \| (\w+) \|", re.MULT
 def described(metrics: ServiceMetrics) -> set[tuple[str, str, str]]:
     """Return name, labels and type of each of our metrics."""
     rows = set()
-    for collector in metrics.registry._collector_to_names:
+    for collector in metrics.registry._collector_to_names:  # noqa: SLF001
         for family in collector.describe() if hasattr(collector, "describe") else []:
             if family.name.startswith("datastream_"):
                 name = family.name + ("_total" if family.type == "counter" else "")

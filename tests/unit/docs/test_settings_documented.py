@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clean_consumer.settings import EnrichmentSettings
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
-from datastream_operator.doctor import Management
+from datastream_operator.doctor.management import Management
 from producer.settings import ProducerSettings
 
 ROOT = Path(__file__).parents[3]

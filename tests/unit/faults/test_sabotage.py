@@ -20,7 +20,7 @@ ROW = re.compile(r"^\| ([^|]+) \| `([^`|]+)` \|$", re.MULTILINE)
     ids=lambda change: Path(change.file).name,
 )
 def test_the_code_is_what_the_sabotage_takes_it_for(change: Change) -> None:
-    """Each piece of code is there once; else the run would end at it."""
+    """Each passage of code is there once; else the run would end at it."""
     text = (ROOT / change.file).read_text(encoding="utf-8")
 
     assert text.count(change.old) == 1

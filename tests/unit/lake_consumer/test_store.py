@@ -39,7 +39,7 @@ def lake(session: Session) -> Lake:
     return Lake(session)
 
 
-def piece(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
+def slice_of(*lines: bytes, position: int = 0, flags: int = 0, stream: Stream = STREAM) -> Slice:
     """Return a slice of these lines."""
     return Slice(stream, position, b"\n".join(lines), len(lines), flags, read_at_ms=0)
 
@@ -52,8 +52,8 @@ def rows(database: FakeDatabase, stream: Stream = STREAM) -> list[tuple[int, int
 
 def test_a_line_that_is_there_is_a_duplicate(database: FakeDatabase, lake: Lake) -> None:
     """Delivered again, or twice in one batch, it changes nothing and is counted."""
-    first = lake.add([piece(b"one", b"one", b""), piece(b"one")])
-    again = lake.add([piece(b"one", b"one"), piece(b"new", position=9)])
+    first = lake.store([slice_of(b"one", b"one", b""), slice_of(b"one")])
+    again = lake.store([slice_of(b"one", b"one"), slice_of(b"new", position=9)])
 
     assert rows(database) == [(0, 0, b"one"), (4, 0, b"one"), (8, 0, b""), (9, 0, b"new")]
     assert (first.stored, first.duplicates) == ({"raw_log": 3}, 1)
@@ -62,7 +62,7 @@ def test_a_line_that_is_there_is_a_duplicate(database: FakeDatabase, lake: Lake)
 
 def test_rows_are_written_in_the_order_of_their_keys(database: FakeDatabase, lake: Lake) -> None:
     """Whatever order the slices came in: two consumers then take locks in one order."""
-    lake.add([piece(b"c", position=4), piece(b"x", stream=ANOTHER), piece(b"a", b"b")])
+    lake.store([slice_of(b"c", position=4), slice_of(b"x", stream=ANOTHER), slice_of(b"a", b"b")])
 
     (written,) = (text for text in database.statements if "INSERT INTO raw_log" in text)
     order = [written.index(f"X'{line.hex()}'") for line in (b"x", b"a", b"b", b"c")]
@@ -74,9 +74,9 @@ def test_a_beginning_is_replaced_by_the_whole(
     database: FakeDatabase, lake: Lake, flags: int
 ) -> None:
     """And a whole line by no beginning of it, which is an older look."""
-    lake.add([piece(b"begin", flags=flags)])
-    whole = lake.add([piece(b"beginning", b"next")])
-    late = lake.add([piece(b"begin", flags=flags)])
+    lake.store([slice_of(b"begin", flags=flags)])
+    whole = lake.store([slice_of(b"beginning", b"next")])
+    late = lake.store([slice_of(b"begin", flags=flags)])
 
     assert rows(database) == [(0, 0, b"beginning"), (10, 0, b"next")]
     assert (whole.stored["raw_log"], whole.replaced, whole.duplicates) == (1, 1, 0)
@@ -86,10 +86,10 @@ def test_a_beginning_is_replaced_by_the_whole(
 
 def test_a_beginning_of_another_line_is_no_beginning(database: FakeDatabase, lake: Lake) -> None:
     """It is never silent: what is stored stays, and the slice is set aside."""
-    lake.add([piece(b"begin", flags=UNTERMINATED)])
-    other = piece(b"other line")
+    lake.store([slice_of(b"begin", flags=UNTERMINATED)])
+    other = slice_of(b"other line")
 
-    outcome = lake.add([other])
+    outcome = lake.store([other])
 
     assert outcome.quarantined == [(other, "identity_conflict")]
     assert rows(database) == [(0, UNTERMINATED, b"begin")]
@@ -97,11 +97,11 @@ def test_a_beginning_of_another_line_is_no_beginning(database: FakeDatabase, lak
 
 def test_a_slice_in_conflict_is_set_aside_whole(database: FakeDatabase, lake: Lake) -> None:
     """None of its lines is stored, and all of the others are, those that came before it too."""
-    lake.add([piece(b"first", b"second")])
-    other_log = piece(b"first", b"SECOND", b"third")
-    innocent = [piece(b"before", stream=ANOTHER), piece(b"behind", position=19)]
+    lake.store([slice_of(b"first", b"second")])
+    other_log = slice_of(b"first", b"SECOND", b"third")
+    innocent = [slice_of(b"before", stream=ANOTHER), slice_of(b"behind", position=19)]
 
-    outcome = lake.add([innocent[0], other_log, innocent[1]])
+    outcome = lake.store([innocent[0], other_log, innocent[1]])
 
     assert outcome.quarantined == [(other_log, "identity_conflict")]
     assert outcome.stored == {"raw_log": 2}
@@ -114,10 +114,10 @@ def test_a_slice_that_begins_inside_a_stored_line_is_in_conflict(
     database: FakeDatabase, lake: Lake, position: int
 ) -> None:
     """Its newline is part of it; right behind that another line may begin."""
-    lake.add([piece(b"0123456789")])
-    inside = piece(b"another", position=position)
+    lake.store([slice_of(b"0123456789")])
+    inside = slice_of(b"another", position=position)
 
-    outcome = lake.add([inside, piece(b"next", position=11)])
+    outcome = lake.store([inside, slice_of(b"next", position=11)])
 
     assert outcome.quarantined == [(inside, "identity_conflict")]
     assert rows(database) == [(0, 0, b"0123456789"), (11, 0, b"next")]
@@ -125,9 +125,9 @@ def test_a_slice_that_begins_inside_a_stored_line_is_in_conflict(
 
 def test_where_a_disguised_line_ends_is_not_guessed(database: FakeDatabase, lake: Lake) -> None:
     """It may be longer than the line was: what follows is in no conflict with it."""
-    disguised = replace(piece(b"a longer line", flags=DISGUISED), lengths=(4,))
-    outcome = lake.add([disguised, piece(b"next", position=5)])
-    later = lake.add([piece(b"last", position=10)])
+    disguised = replace(slice_of(b"a longer line", flags=DISGUISED), lengths=(4,))
+    outcome = lake.store([disguised, slice_of(b"next", position=5)])
+    later = lake.store([slice_of(b"last", position=10)])
 
     assert outcome.quarantined == later.quarantined == []
     assert [offset for offset, _, _ in rows(database)] == [0, 5, 10]
@@ -137,9 +137,9 @@ def test_a_line_that_differs_in_its_disguise_alone_is_a_duplicate(
     database: FakeDatabase, lake: Lake
 ) -> None:
     """What is stored stays; one that differs in more is in conflict."""
-    lake.add([replace(piece(b"192.0.2.0 a", flags=DISGUISED), lengths=(11,))])
-    plain = lake.add([piece(b"192.0.2.7 a")])
-    other = lake.add([piece(b"192.0.2.7 b")])
+    lake.store([replace(slice_of(b"192.0.2.0 a", flags=DISGUISED), lengths=(11,))])
+    plain = lake.store([slice_of(b"192.0.2.7 a")])
+    other = lake.store([slice_of(b"192.0.2.7 b")])
 
     assert (plain.duplicates, plain.quarantined) == (1, [])
     assert [reason for _, reason in other.quarantined] == ["identity_conflict"]
@@ -148,17 +148,18 @@ def test_a_line_that_differs_in_its_disguise_alone_is_a_duplicate(
 
 def test_two_plain_lines_that_differ_in_an_address_are_two(lake: Lake) -> None:
     """Neither is disguised: the same but for an address is another line."""
-    lake.add([piece(b"192.0.2.0 a")])
+    lake.store([slice_of(b"192.0.2.0 a")])
 
-    assert lake.add([piece(b"192.0.2.7 a")]).quarantined != []
+    assert lake.store([slice_of(b"192.0.2.7 a")]).quarantined != []
 
 
 def test_a_line_that_the_database_refuses_stands_alone(database: FakeDatabase, lake: Lake) -> None:
     """It is found by halving, and all the others are stored."""
     database.narrow("raw_log", "line", 8)
-    refused = piece(b"much too long", position=4)
+    refused = slice_of(b"much too long", position=4)
 
-    outcome = lake.add([piece(b"1", b"2", b"much too long", b"3"), piece(b"4", stream=ANOTHER)])
+    long = slice_of(b"1", b"2", b"much too long", b"3")
+    outcome = lake.store([long, slice_of(b"4", stream=ANOTHER)])
 
     assert outcome.quarantined == [(refused, "refused")]
     assert outcome.stored == {"raw_log": 4}
@@ -173,9 +174,9 @@ def test_a_line_at_which_the_program_crashes_stands_alone(
     for _ in range(4):  # the batch, the slice, its half, the line
         database.fail(b"bad".hex(), ZeroDivisionError())
 
-    outcome = lake.add([piece(b"a", b"bad"), piece(b"good", stream=ANOTHER)])
+    outcome = lake.store([slice_of(b"a", b"bad"), slice_of(b"good", stream=ANOTHER)])
 
-    assert outcome.quarantined == [(piece(b"bad", position=2), "crashed")]
+    assert outcome.quarantined == [(slice_of(b"bad", position=2), "crashed")]
     assert [type(crash) for crash in outcome.crashes] == [ZeroDivisionError]
     assert rows(database) == [(0, 0, b"a")]
 
@@ -187,9 +188,9 @@ def test_a_failure_that_is_not_the_data_s_leaves_nothing_behind(
     """A deadlock, a lost connection, a missing grant, an unknown one: the batch is added again."""
     database.fail("INSERT INTO raw_log", number)
     with pytest.raises(Unavailable):
-        lake.add([piece(b"one")])
+        lake.store([slice_of(b"one")])
     before = rows(database)
-    outcome = lake.add([piece(b"one")])
+    outcome = lake.store([slice_of(b"one")])
 
     assert before == []
     assert (outcome.stored, outcome.duplicates) == ({"raw_log": 1}, 0)
@@ -197,13 +198,13 @@ def test_a_failure_that_is_not_the_data_s_leaves_nothing_behind(
 
 def test_a_commit_of_which_nobody_knows_is_done_again(database: FakeDatabase, lake: Lake) -> None:
     """The connection was lost before its answer came: what it wrote is found as duplicates."""
-    lake.add([piece(b"first")])  # the stream is known from here on
+    lake.store([slice_of(b"first")])  # the stream is known from here on
     database.fail("COMMIT", 2013, is_done=True)
-    batch = [piece(b"second", position=6)]
+    batch = [slice_of(b"second", position=6)]
     with pytest.raises(Unavailable):
-        lake.add(batch)
+        lake.store(batch)
 
-    outcome = lake.add(batch)
+    outcome = lake.store(batch)
 
     assert (outcome.stored["raw_log"], outcome.duplicates) == (0, 1)
     assert rows(database) == [(0, 0, b"first"), (6, 0, b"second")]
@@ -218,14 +219,14 @@ def test_a_stream_that_somebody_removed_is_written_again(
     database: FakeDatabase, lake: Lake
 ) -> None:
     """The rows that name it are rolled back, and the same batch is whole at the next attempt."""
-    lake.add([piece(b"one")])
+    lake.store([slice_of(b"one")])
     database.change("DELETE FROM log_stream")
-    batch = [piece(b"two", position=4)]
+    batch = [slice_of(b"two", position=4)]
 
     with pytest.raises(Unavailable, match=r"rows of log_stream .* are gone") as raised:
-        lake.add(batch)
+        lake.store(batch)
     meanwhile = rows(database)
-    lake.add(batch)
+    lake.store(batch)
 
     assert raised.value.reason == "lock"  # the session is sound
     assert meanwhile == [(0, 0, b"one")]
@@ -237,11 +238,11 @@ def test_a_stream_is_described_once_a_session(
 ) -> None:
     """Whatever is remembered goes with the session: the next one may be to another server."""
     described = "INSERT INTO log_stream"
-    lake.add([piece(b"one")])
-    lake.add([piece(b"two", position=4)])
+    lake.store([slice_of(b"one")])
+    lake.store([slice_of(b"two", position=4)])
     in_one = sum(described in statement for statement in database.statements)
     session.close()
-    lake.add([piece(b"three", position=8)])
+    lake.store([slice_of(b"three", position=8)])
 
     assert in_one == 1
     assert sum(described in statement for statement in database.statements) == 2
@@ -255,4 +256,4 @@ def test_a_table_that_is_missing_is_an_outage(database: FakeDatabase, lake: Lake
     with pytest.raises(Unavailable, match="run the migrations"):
         lake.check()
     with pytest.raises(Unavailable, match="run the migrations"):
-        lake.add([piece(b"a line")])
+        lake.store([slice_of(b"a line")])

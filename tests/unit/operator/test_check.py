@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -87,6 +91,62 @@ def test_a_format_of_ones_own(
 
     assert (code, found["lines"], found["parsed"]) == (0, 1, 1)
     assert found["fields"][-1]["columns"] == ["extra.b"]
+
+
+def run_piped(monkeypatch: pytest.MonkeyPatch, content: bytes, *arguments: str) -> int:
+    """Run the command with bytes in a pipe, which cannot go back; return its exit code."""
+    reading, writing = os.pipe()
+    writer = Thread(target=_fill, args=(writing, content))
+    writer.start()
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        code = run(monkeypatch, *arguments, "-")
+    writer.join()
+    return code
+
+
+def _fill(descriptor: int, content: bytes) -> None:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "packed"])
+@pytest.mark.parametrize("form", ["auto", "combined"])
+def test_a_log_that_is_piped_in(
+    log: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    packed: Callable[[bytes], bytes],
+    form: str,
+) -> None:
+    """It is told as the file is, whole, whatever its first bytes say and its format is."""
+    content = log.read_bytes() * 700
+    log.write_bytes(content)
+    code, expected = as_json(monkeypatch, capsys, "--format", form, str(log))
+
+    assert run_piped(monkeypatch, packed(content), "--json", "--format", form) == code
+    found = json.loads(capsys.readouterr().out)
+
+    assert found["lines"] == 2_800
+    for volatile in ("log", "seconds", "lines_per_second"):
+        del found[volatile], expected[volatile]
+    assert found == expected
+
+
+def test_what_is_piped_in_has_a_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both where it can be read and where it cannot: its packing, its damage."""
+    assert run_piped(monkeypatch, LINE.encode() + b"\n", "--format", "combined") == 0
+    assert capsys.readouterr().out.startswith("standard input as combined")
+
+    other = b"7z\xbc\xaf\x27\x1c" + b"x" * 600
+    assert run_piped(monkeypatch, other, "--format", "combined") == 66
+    assert "standard input is packed by 7z" in capsys.readouterr().err
+
+    cut = gzip.compress(LINE.encode())[:-9]
+    assert run_piped(monkeypatch, cut, "--format", "combined") == 66
+    assert "standard input cannot be read: Cut short" in capsys.readouterr().err
 
 
 def test_the_format_is_found_out(

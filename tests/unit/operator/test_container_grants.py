@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from datastream_operator.containers import database
+
+if TYPE_CHECKING:
+    import pymysql.cursors
 
 
 class Cursor:
@@ -24,6 +27,11 @@ class Cursor:
     def fetchall(self) -> list[tuple[str, str | None, str]]:
         """Return the grants that there are."""
         return self._present
+
+
+def as_the_drivers(cursor: Cursor) -> pymysql.cursors.Cursor:
+    """Return it for what takes the driver's."""
+    return cast("pymysql.cursors.Cursor", cursor)
 
 
 def as_the_server_tells(grants: database.Grants) -> list[tuple[str, str | None, str]]:
@@ -51,7 +59,7 @@ def test_an_account_keeps_what_it_is_granted(account: str) -> None:
     grants = database.ACCOUNTS[account]
     cursor = Cursor(as_the_server_tells(grants))
 
-    database._narrow(cursor, "datastream", account, grants)
+    database.narrow(as_the_drivers(cursor), "datastream", account, grants)
 
     assert cursor.revoked == []
 
@@ -60,7 +68,7 @@ def test_what_is_beyond_is_taken_back() -> None:
     """A privilege, and the right to a column."""
     cursor = Cursor([("DELETE", None, "raw_log"), ("UPDATE", "line", "raw_log")])
 
-    database._narrow(cursor, "datastream", "lake", database.ACCOUNTS["lake"])
+    database.narrow(as_the_drivers(cursor), "datastream", "lake", database.ACCOUNTS["lake"])
 
     assert sorted(cursor.revoked) == [
         "REVOKE DELETE ON `datastream`.`raw_log` FROM %s@'%%'",

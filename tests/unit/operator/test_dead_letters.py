@@ -23,9 +23,9 @@ def slice_at(position: int, body: bytes) -> Slice:
 
 def test_an_id_is_of_the_content_and_not_of_its_way() -> None:
     """What the broker adds at each delivery changes no ID; another queue or body does."""
-    piece = slice_at(0, b"a")
-    plain = Message(piece.headers(), piece.body)
-    travelled = Message({**piece.headers(), "x-delivery-count": 9, "x-death": []}, piece.body)
+    slice_ = slice_at(0, b"a")
+    plain = Message(slice_.headers(), slice_.body)
+    travelled = Message({**slice_.headers(), "x-delivery-count": 9, "x-death": []}, slice_.body)
 
     assert letter("q", plain, None).id == letter("q", travelled, 5.0).id
     assert letter("q", plain, None).id != letter("p", plain, None).id
@@ -55,16 +55,16 @@ def test_reason_and_time(
     found = letter("q", Message(headers, b""), put_at)
 
     assert (found.reason, found.since) == (reason, since)
-    assert found.piece is None
+    assert found.slice is None
     assert found.fault
 
 
 def test_the_gaps_between_dead_letters() -> None:
     """In any order, overlapping or twice, and what is before the first and after the last."""
-    pieces = [slice_at(30, b"c" * 9), slice_at(5, b"a" * 4), slice_at(5, b"a" * 4)]
-    pieces.append(slice_at(10, b"b" * 4))
+    slices = [slice_at(30, b"c" * 9), slice_at(5, b"a" * 4), slice_at(5, b"a" * 4)]
+    slices.append(slice_at(10, b"b" * 4))
 
-    assert list(intruders(pieces)[7].gaps()) == [(0, 5), (15, 30), (40, GREATEST)]
+    assert list(intruders(slices)[7].gaps()) == [(0, 5), (15, 30), (40, GREATEST)]
     assert list(intruders([slice_at(0, b"a")])[7].gaps()) == [(2, GREATEST)]
 
 

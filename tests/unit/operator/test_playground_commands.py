@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from datastream_operator import __main__ as command
+from datastream_playground import commands
 
 
 def run(*arguments: str) -> int:
@@ -35,6 +36,11 @@ def test_they_are_there_where_it_is_installed(capsys: pytest.CaptureFixture[str]
     assert run("demo", "--help") == 0
 
     assert "Put a log through the whole pipeline" in capsys.readouterr().out
+
+
+def test_they_are_those_that_the_playground_offers() -> None:
+    """The command knows them by name, so that it can say where they are."""
+    assert command.PLAYGROUND_COMMANDS.keys() == commands.COMMANDS.keys()
 
 
 @pytest.mark.usefixtures("no_playground")

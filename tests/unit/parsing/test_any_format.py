@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datastream.parsing import LIMITS, Event, FormatError, Unparseable
-from datastream.parsing.compiler import AccessFormat
+from datastream.parsing.access_log import AccessFormat
 from datastream.parsing.variables import KINDS
 from parsed import access_format
 
@@ -50,8 +50,8 @@ def outcome(form: AccessFormat, line: bytes, *, carefully: bool) -> object:
 def test_any_line_of_any_format(form: AccessFormat, data: st.DataObject) -> None:
     """It is an event that can be stored, or a reject, and both parsers say the same of it."""
     line = form.template.before
-    for piece in form.template.pieces:
-        line += data.draw(VALUES) + piece.after
+    for part in form.template.parts:
+        line += data.draw(VALUES) + part.after
     encoded = line.encode("utf-8", "surrogatepass").replace(b"\n", b"")
     if data.draw(st.booleans()):
         at = data.draw(st.integers(0, len(encoded)))

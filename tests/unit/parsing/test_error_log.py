@@ -231,7 +231,7 @@ def test_where_a_line_stops_fitting(line: str, place: int, expected: str) -> Non
     assert isinstance(form, ErrorFormat)
     found = form.misfit(line.encode())
 
-    assert (found.place, found.expected.startswith(expected)) == (place, True)
+    assert (found.offset, found.expected.startswith(expected)) == (place, True)
 
 
 def test_a_damaged_line_is_told_too() -> None:

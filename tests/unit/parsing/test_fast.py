@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import nginx
 from datastream.parsing import EXTRA_LIMIT, LIMITS, PRESETS, Unparseable
-from datastream.parsing.compiler import AccessFormat
+from datastream.parsing.access_log import AccessFormat
 from datastream.parsing.variables import Kind, kind_of
 from datastream_playground import sample
 from parsed import access_format
@@ -55,10 +55,10 @@ def test_both_say_the_same(name: str, data: st.DataObject) -> None:
     """Of likely values, odd ones, and texts that look like the format's own."""
     form = access_format(FORMATS[name])
     line = form.template.before
-    for piece in form.template.pieces:
-        likely = st.sampled_from(VALUES[kind_of(piece.variable)])
+    for part in form.template.parts:
+        likely = st.sampled_from(VALUES[kind_of(part.variable)])
         value = data.draw(st.one_of(likely, likely, likely, likely, st.just("-"), TEXT, MESS))
-        line += value + piece.after
+        line += value + part.after
     encoded = (line + data.draw(st.sampled_from(["", "", "\r", " "]))).encode()
 
     assert outcome(form, encoded, carefully=False) == outcome(form, encoded, carefully=True)
@@ -79,14 +79,14 @@ def long_values(kind: Kind, length: int) -> list[str]:
 def test_both_say_the_same_at_the_limits(name: str) -> None:
     """Of texts as long as a column holds, and of longer ones, wherever they stand in a line."""
     form = access_format(FORMATS[name])
-    pieces = form.template.pieces
-    usual = [VALUES[kind_of(piece.variable)][0] + piece.after for piece in pieces]
+    parts = form.template.parts
+    usual = [VALUES[kind_of(part.variable)][0] + part.after for part in parts]
     lengths = [limit + more for limit in {*LIMITS.values(), EXTRA_LIMIT} for more in (0, 1)]
-    for at, piece in enumerate(pieces):
+    for at, part in enumerate(parts):
         before = form.template.before + "".join(usual[:at])
-        after = piece.after + "".join(usual[at + 1 :])
+        after = part.after + "".join(usual[at + 1 :])
         for length in lengths:
-            for value in long_values(kind_of(piece.variable), length):
+            for value in long_values(kind_of(part.variable), length):
                 line = f"{before}{value}{after}".encode()
                 carefully = outcome(form, line, carefully=True)
                 assert outcome(form, line, carefully=False) == carefully, line

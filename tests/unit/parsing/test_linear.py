@@ -52,7 +52,7 @@ def _patterns(name: str) -> Iterator[str]:
 def parts(name: str) -> list[str]:
     """Return what hostile lines are made of: the format's own texts, and what values hold."""
     template = access_format(FORMATS[name]).template
-    texts = {template.before, *(piece.after for piece in template.pieces)} - {""}
+    texts = {template.before, *(part.after for part in template.parts)} - {""}
     pairs = {f"{text}1" for text in texts} | {f"a{text}" for text in texts}
     return [*sorted(texts | pairs), *OTHER_PARTS]
 
@@ -95,8 +95,8 @@ def test_a_hostile_line_takes_steps_in_proportion(name: str) -> None:
     template = access_format(FORMATS[name]).template
     begun = template.before
     starts = [begun]
-    for piece in template.pieces:
-        begun += f"1{piece.after}"
+    for part in template.parts:
+        begun += f"1{part.after}"
         starts.append(begun)
     for repeated in parts(name):
         for start in (starts[0], starts[len(starts) // 2]):

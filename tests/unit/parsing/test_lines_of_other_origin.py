@@ -262,7 +262,7 @@ def written(name: str, **values: str) -> str:
     """Return a line of a format, usual but for these values."""
     template = access_format(FORMATS[name]).template
     return template.before + "".join(
-        {**USUAL, **values}[piece.variable] + piece.after for piece in template.pieces
+        {**USUAL, **values}[part.variable] + part.after for part in template.parts
     )
 
 

@@ -82,6 +82,16 @@ def test_what_is_no_name_is_refused(text: str) -> None:
         parser_for(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("combind", "combined"), ("Combined", "combined"), ("proxi", "proxy"), ("eror", "error")],
+)
+def test_a_misspelt_name_is_told_with_the_one_that_is_near(text: str, meant: str) -> None:
+    """What is far from every name is told without."""
+    assert f"(did you mean {meant}?)" in str(refused(text))
+    assert "did you mean" not in str(refused("unheard-of"))
+
+
 def test_the_place_is_shown_in_its_line() -> None:
     """Of a directive in several lines the one with the place, and of a long line what is near."""
     error = refused("log_format x '$msec '\n    '$host$uri' '" + "x" * 200 + "';")
@@ -97,7 +107,7 @@ def test_a_directive_is_read_as_nginx_reads_it() -> None:
     )
 
     assert form.variables == ("remote_addr", "time_local", "status")
-    assert [piece.after for piece in form.template.pieces] == [' "', "\" '\\", "\tend"]
+    assert [part.after for part in form.template.parts] == [' "', "\" '\\", "\tend"]
 
 
 @pytest.mark.parametrize(

@@ -124,10 +124,10 @@ def test_one_that_ends_at_once_is_told_with_its_log(tmp_path: Path) -> None:
 
 
 def test_one_that_stops_with_an_error_is_told(make: Make) -> None:
-    """But not in place of what went wrong before that."""
+    """But not instead of an error before that."""
     service = make(END="3")
     with (
-        pytest.raises(ServiceFailed, match=r"did not stop in order \(exit code 3\)"),
+        pytest.raises(ServiceFailed, match=r"did not stop cleanly \(exit code 3\)"),
         stopped_at_the_end([service]),
     ):
         service.start()

@@ -65,7 +65,7 @@ def test_a_source_is_added_to_an_env_file(tmp_path: Path, console: Console, befo
 def test_a_source_is_fit_for_a_routing_key(
     tmp_path: Path, console: Console, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the machine is called."""
+    """On a machine of any name."""
     for hostname, source in (("web 1#é", "web-1"), ("-", "web"), ("a" * 200, "a" * 64)):
         monkeypatch.setattr("socket.gethostname", lambda name=hostname: name)
 
@@ -73,7 +73,7 @@ def test_a_source_is_fit_for_a_routing_key(
 
 
 def test_a_sample_is_written_once(tmp_path: Path, console: Console) -> None:
-    """The second time the file that is there is taken, unless its truth is gone."""
+    """The second time the existing file is taken, unless its truth is gone."""
     first = sample_log(tmp_path, "web", 50, "common", console)
     written = first.log.stat().st_mtime_ns
     second = sample_log(tmp_path, "web", 50, "common", console)

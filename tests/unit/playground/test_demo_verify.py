@@ -1,4 +1,4 @@
-"""The comparison of the tables with the log: whatever differs is found."""
+"""The comparison of the tables with the log: every difference is found."""
 
 from __future__ import annotations
 

@@ -42,11 +42,12 @@ def processes(ready: str, published: float, parsed: float, **rejected: float) ->
 NONE: frozenset[tuple[str, str]] = frozenset()
 WAITING = "waiting for rabbitmq, mysql"
 REASONS = {"format": 40_000.0, "empty": 5_000.0, "time": 600.0, "refused": 70.0, "truncated": 8.0}
-BEFORE = View(at=99.0, processes=processes(WAITING, 12_222_222, 12_176_544, **REASONS))
+EARLIER = {**REASONS, "format": 39_995.0}
+BEFORE = View(at=99.0, processes=processes(WAITING, 12_222_222, 12_176_544, **EARLIER))
 FULL = View(
     at=100.0,
     processes=processes(WAITING, 12_345_678, 12_300_000, **REASONS),
-    queues={name: Queue(10_000, 2) for name in QUEUES},
+    queues={name: Queue(10_000, 400, 250_000_000, 2) for name in QUEUES},
     last_rejects=[("truncated", b"\x1b[2J\x00\xff\r\n" + b"x" * 500)] * 5,
 )
 
@@ -80,23 +81,32 @@ def test_everything_is_in_the_view() -> None:
     """Rates, totals, lag, queues, services, reasons."""
     text = text_of(FULL, 120)
 
-    for words in ("12,345,678", "123,456", "12.3 GB, 3,600.0 s", "10,000", "format 40,000"):
+    for words in ("12,345,678", "123,456", "12.3 GB, 3,600 s", "10,000"):
         assert words in text
     assert "/var/log/nginx/access.log  (combined; Ctrl-C ends)" in text
-    assert "1,000,000 lines were in raw_log already" in text
     for name in SERVICES:
         assert f"{name}: {WAITING}" in text
     for name in QUEUES:
         assert name in text
 
 
+def test_what_became_of_the_lines_fits_80_columns() -> None:
+    """Parsed and rejected apart, each with its rate; every reason; what came again."""
+    rows = text_of(FULL, 80).splitlines()
+
+    assert "parsed 123,456/s: 12,300,000; 1,000,000 lines were in raw_log already" in rows
+    reasons = "format 40,000, empty 5,000, time 600, refused 70, truncated 8"
+    assert f"rejected 5/s: {reasons}" in rows
+
+
 def test_a_view_without_answers() -> None:
     """It says who does not answer."""
-    text = text_of(View(at=1.0, queues="RabbitMQ does not answer"), 80)
+    text = text_of(View(at=1.0, queues="RabbitMQ does not answer"), 80, View())
 
     assert "RabbitMQ does not answer" in text
     assert "the database does not answer" in text
     assert "no rejects" in text_of(View(at=1.0, last_rejects=[]), 80)
+    assert "rejected 0/s: none" in text
 
 
 def test_rates_are_since_the_view_before() -> None:

@@ -121,7 +121,7 @@ def test_what_was_enabled_before_stays() -> None:
 
 
 def test_what_belongs_to_no_new_package_stays() -> None:
-    """Somebody else may enable a service while we install."""
+    """Another program may enable a service during the installation."""
     after = services("nginx.service", scripts=("nginx",))
     assert to_disable(services(), after, services("epmd.service")) == services()
 

@@ -30,16 +30,16 @@ Pairs = list[tuple[bytes, Truth]]
 
 
 @pytest.fixture(scope="module", params=FORMATS)
-def format(request: pytest.FixtureRequest) -> Format:
+def log_format(request: pytest.FixtureRequest) -> Format:
     """Each format in turn."""
     chosen: Format = request.param
     return chosen
 
 
 @pytest.fixture(scope="module")
-def pairs(format: Format) -> Pairs:
+def pairs(log_format: Format) -> Pairs:
     """Make a sample of each format: lines and their truth."""
-    return list(sample.generate(LINES, format, seed=7))
+    return list(sample.generate(LINES, log_format, seed=7))
 
 
 @pytest.fixture(scope="module")
@@ -55,19 +55,19 @@ def run(*arguments: str) -> int:
     return sample.run(parser.parse_args(arguments))
 
 
-def test_the_same_seed_gives_the_same_lines(format: Format, pairs: Pairs) -> None:
+def test_the_same_seed_gives_the_same_lines(log_format: Format, pairs: Pairs) -> None:
     """A seed is a sample."""
-    assert list(sample.generate(FEW, format, seed=7)) == pairs[:FEW]
+    assert list(sample.generate(FEW, log_format, seed=7)) == pairs[:FEW]
 
 
-def test_another_seed_gives_other_lines(format: Format, pairs: Pairs) -> None:
+def test_another_seed_gives_other_lines(log_format: Format, pairs: Pairs) -> None:
     """Seeds differ from the first lines on."""
-    assert list(sample.generate(50, format, seed=8)) != pairs[:50]
+    assert list(sample.generate(50, log_format, seed=8)) != pairs[:50]
 
 
-def test_a_longer_sample_begins_with_the_shorter_one(format: Format, pairs: Pairs) -> None:
+def test_a_longer_sample_begins_with_the_shorter_one(log_format: Format, pairs: Pairs) -> None:
     """The number of lines decides only where the sample ends."""
-    assert list(sample.generate(700, format, seed=7)) == pairs[:700]
+    assert list(sample.generate(700, log_format, seed=7)) == pairs[:700]
 
 
 def test_an_unknown_format_is_refused() -> None:
@@ -76,11 +76,13 @@ def test_an_unknown_format_is_refused() -> None:
         sample.generate(1, "json", seed=1)  # type: ignore[arg-type]
 
 
-def test_offsets_are_where_the_lines_begin(tmp_path: Path, format: Format, pairs: Pairs) -> None:
+def test_offsets_are_where_the_lines_begin(
+    tmp_path: Path, log_format: Format, pairs: Pairs
+) -> None:
     """The truth read back finds each line in the bytes of the file."""
     log = tmp_path / "access.log"
 
-    summary = sample.write(log, FEW, format, seed=7)
+    summary = sample.write(log, FEW, log_format, seed=7)
 
     stored = log.read_bytes()
     truths = list(sample.read_truth(log))
@@ -143,8 +145,8 @@ def test_lines_of_another_format_occur() -> None:
         ("common", combined),
         ("proxy", combined),
     ]
-    for format, other in others:
-        lines = sample.generate(LINES, format, seed=7)
+    for log_format, other in others:
+        lines = sample.generate(LINES, log_format, seed=7)
 
         assert any(other.fullmatch(line) for line, truth in lines if truth.reject == "format")
 
@@ -171,7 +173,7 @@ def test_what_nginx_cannot_write_is_escaped(pairs: Pairs) -> None:
             assert line.count(b'"') in (2, 6)
 
 
-def test_each_kind_of_visitor_occurs(format: Format, events: list[Expected]) -> None:
+def test_each_kind_of_visitor_occurs(log_format: Format, events: list[Expected]) -> None:
     """IPv6, named users, e-mail users; bots where the format has user agents."""
     agents = " ".join({event.user_agent or "" for event in events})
 
@@ -183,7 +185,7 @@ def test_each_kind_of_visitor_occurs(format: Format, events: list[Expected]) -> 
     for event in events:
         assert event.is_email == ("@" in (event.user or ""))
         assert event.email_domain == (event.email_domain or "").lower() or not event.is_email
-    if format == "combined":
+    if log_format == "combined":
         for bot in ("Googlebot", "bingbot", "GPTBot", "curl", "zgrab"):
             assert bot in agents
         assert any(event.user_agent is None for event in events)
@@ -192,7 +194,7 @@ def test_each_kind_of_visitor_occurs(format: Format, events: list[Expected]) -> 
         assert not any(event.referrer or event.user_agent for event in events)
 
 
-def test_each_kind_of_request_occurs(format: Format, events: list[Expected]) -> None:
+def test_each_kind_of_request_occurs(log_format: Format, events: list[Expected]) -> None:
     """Pages, files, scans, errors, long URLs, HTTP/0.9, tunnels, absolute URLs."""
     urls = [event.url or "" for event in events]
 
@@ -205,7 +207,7 @@ def test_each_kind_of_request_occurs(format: Format, events: list[Expected]) -> 
     assert 1_500 < max(map(len, urls)) < 1_900
     assert any(re.search(r":\d+/", url) for url in urls)
     assert any(url.endswith(":443") for url in urls)
-    if format == "proxy":
+    if log_format == "proxy":
         assert len({event.host for event in events}) > 5
         assert all(event.host for event in events if event.path)
 
@@ -247,7 +249,7 @@ def test_the_log_is_written_in_another_zone_than_utc(pairs: Pairs) -> None:
 
 
 def test_nothing_points_outside_what_is_kept_for_documentation(pairs: Pairs) -> None:
-    """All addresses and hosts are nobody's."""
+    """All addresses and hosts are from the ranges for documentation."""
     # Torn lines are left out, as half a domain is another domain, and so is binary junk.
     text = b"\n".join(
         line for line, truth in pairs if truth.event is not None and rb"\x" not in line
@@ -281,7 +283,7 @@ def test_writing_leaves_nothing_but_the_log_and_its_truth(tmp_path: Path) -> Non
 def test_a_failure_leaves_the_log_from_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half a sample is never in place."""
+    """Half a sample is never there under its name."""
     log = tmp_path / "access.log"
     sample.write(log, 100, "common", seed=1)
     before = log.read_bytes()
@@ -395,7 +397,7 @@ def test_bad_arguments_are_refused(
 def test_a_place_to_write_that_is_none_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder that is missing, a folder in place of a file, half a line to append to."""
+    """A folder that is missing, a folder instead of a file, half a line to append to."""
     torn = tmp_path / "torn.log"
     torn.write_bytes(b"half a li")
     cases = {
@@ -443,7 +445,7 @@ def test_an_interrupted_sample_is_not_there(
 
 
 def test_the_help_tells_junk_requests_from_junk_lines() -> None:
-    """Who reads only the help knows what must be rejected."""
+    """The help alone says what must be rejected."""
     parser = argparse.ArgumentParser()
     sample.add_arguments(parser)
 

@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pytest
+
 from datastream.slices import Slice
-from producer.known import Generations
-from producer.log import Log, Source
-from producer.places import Place
-from producer.reader import Limits
+from producer.folders import Folders
+from producer.log import Log
+from producer.open_files import OpenFiles
+from producer.settings import SliceLimits, Source
+from producer.state import Entry, Generations
 from producer.tailer import Tailer
 
-LIMITS = Limits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
-FOLLOW = Source("test", "combined", LIMITS)
-ONCE = Source("test", "combined", LIMITS, once=True)
+SLICE_LIMITS = SliceLimits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
+FOLLOW = Source("test", "combined", SLICE_LIMITS)
+ONCE = Source("test", "combined", SLICE_LIMITS, once=True)
 LONG_AGO = 1_000_000.0
+
+
+def set_clock(patch: pytest.MonkeyPatch, clock: object) -> None:
+    """Let whatever follows logs take the time from a clock."""
+    for module in ("tailer", "schedule", "log", "open_files", "look", "reader", "folders"):
+        patch.setattr(f"producer.{module}.time", clock)
+
+
+class FreshFolders(Folders):
+    """The folders of a single log, which begins a round itself whenever it looks at them."""
+
+    def changed(self, folders: tuple[str, ...]) -> tuple[int, ...]:
+        """Return when folders have last changed, as it is now."""
+        self.begin_round()
+        return super().changed(folders)
+
+
+def log_of(
+    path: Path,
+    source: Source = FOLLOW,
+    entries: Iterable[Entry] = (),
+    *,
+    is_new: bool = False,
+    changed_since: float | None = None,
+    generations: Generations | None = None,
+) -> Log:
+    """Return a log that is alone in the world."""
+    return Log(
+        OpenFiles(
+            str(path),
+            source,
+            entries,
+            generations=generations or Generations({}),
+            folders=FreshFolders(),
+            is_new=is_new,
+            changed_since=changed_since,
+        )
+    )
 
 
 class Followed:
@@ -25,32 +66,32 @@ class Followed:
         self,
         path: Path,
         source: Source = FOLLOW,
-        places: Sequence[Place] = (),
+        entries: Sequence[Entry] = (),
         listed: Sequence[str] = (),
         *,
         is_new: bool = False,
         generations: Generations | None = None,
     ) -> None:
         self.generations = generations or Generations({})
-        self.log = Log(str(path), source, places, is_new=is_new, generations=self.generations)
-        self.log.ask_for([str(path), *listed])
+        self.log = log_of(path, source, entries, is_new=is_new, generations=self.generations)
+        self.log.files.ask_for([str(path), *listed])
         self.settle()
-        self.pieces: list[Slice] = []
+        self.slices: list[Slice] = []
 
     @classmethod
     def of(cls, log: Log) -> Followed:
         """Return a log that is there already."""
         followed = cls.__new__(cls)
-        followed.log, followed.pieces, followed.generations = log, [], Generations({})
+        followed.log, followed.slices, followed.generations = log, [], Generations({})
         followed.settle()
         return followed
 
     def settle(self) -> None:
         """Look until it is decided what is what, as the tailer does; read nothing."""
         for _ in range(20):
-            self.log.is_undecided = True
-            self.log.look()
-            if not self.log.is_undecided:
+            self.log.files.is_undecided = True
+            self.log.files.look()
+            if not self.log.files.is_undecided:
                 return
         raise AssertionError("looks never agree")
 
@@ -59,16 +100,16 @@ class Followed:
         lines = []
         while at_most > 0:
             handed = self.log.next()
-            if handed is None and self.log.is_undecided:
+            if handed is None and self.log.files.is_undecided:
                 continue
             if handed is None:
                 break
             at_most -= 1
-            reader, piece = handed
+            reader, slice_ = handed
             reader.confirm()
-            self.log.note(reader)
-            self.pieces.append(piece)
-            lines += piece.body.split(b"\n")
+            self.log.files.note(reader)
+            self.slices.append(slice_)
+            lines += slice_.body.split(b"\n")
         return lines
 
     def restarted(
@@ -78,9 +119,9 @@ class Followed:
         return Followed(
             path,
             source,
-            self.log.places(),
+            self.log.files.known.entries(),
             listed,
-            is_new=self.log.is_sighted,
+            is_new=self.log.files.is_sighted,
             generations=self.generations,
         )
 
@@ -88,15 +129,15 @@ class Followed:
     def lines(self) -> dict[tuple[int, int], bytes]:
         """What was handed out by its key; nothing may be handed out differently again."""
         lines: dict[tuple[int, int], bytes] = {}
-        for piece in self.pieces:
-            for offset, line in piece.numbered():
-                assert lines.setdefault((piece.stream.stream_id, offset), line) == line
+        for slice_ in self.slices:
+            for offset, line in slice_.numbered():
+                assert lines.setdefault((slice_.stream.stream_id, offset), line) == line
         return lines
 
     @property
     def streams(self) -> list[int]:
         """The streams of what was handed out, each once, in order."""
-        return list(dict.fromkeys(piece.stream.stream_id for piece in self.pieces))
+        return list(dict.fromkeys(slice_.stream.stream_id for slice_ in self.slices))
 
 
 def append(path: Path, *lines: bytes) -> None:
@@ -114,9 +155,9 @@ def all_lines(tailer: Tailer) -> list[bytes]:
     """Hand out and confirm everything, until there is no more for now, in quiet logs either."""
     tailer._schedule.disturb()
     lines = []
-    for piece in tailer.slices():
-        if piece is None:
+    for slice_ in tailer.slices():
+        if slice_ is None:
             break
         tailer.confirm()
-        lines += piece.body.split(b"\n")
+        lines += slice_.body.split(b"\n")
     return lines

@@ -17,14 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from datastream.slices import TRUNCATED, UNTERMINATED
-from producer import log as log_module
-from producer.known import Generations
-from producer.log import Log, Source
-from producer.places import Place
-from producer.reader import Limits
+from producer import open_files
+from producer.settings import SliceLimits, Source
+from producer.state import Entry, Generations
+from unit.producer.followed import log_of, set_clock
 
-LIMITS = Limits(slice_lines=3, slice_bytes=64, line_bytes=40)
-SOURCE = Source("test", "combined", LIMITS)
+SLICE_LIMITS = SliceLimits(slice_lines=3, slice_bytes=64, line_bytes=40)
+SOURCE = Source("test", "combined", SLICE_LIMITS)
 
 Lines = dict[int, bytes]
 
@@ -34,7 +33,7 @@ def lines_of(content: bytes) -> Lines:
     lines = {}
     offset = 0
     for line in content.split(b"\n"):
-        lines[offset] = line[: LIMITS.line_bytes]
+        lines[offset] = line[: SLICE_LIMITS.line_bytes]
         offset += len(line) + 1
     if not content or content.endswith(b"\n"):
         del lines[len(content)]
@@ -58,8 +57,7 @@ class AnyHistory(RuleBasedStateMachine):
             monotonic=lambda: self.now,
             time_ns=lambda: int((self.now + self.skew) * 1e9),
         )
-        for module in ("log", "reader", "folders"):
-            self.patch.setattr(f"producer.{module}.time", clock)
+        set_clock(self.patch, clock)
         #: What each generation of the log holds or held.
         self.contents: list[bytes] = []
         self.count = 0
@@ -73,18 +71,18 @@ class AnyHistory(RuleBasedStateMachine):
         self.contents.append(b"")
         self.reopened = True
 
-    def start(self, places: list[Place], generations: dict[int, int], *, is_new: bool) -> None:
+    def start(self, entries: list[Entry], generations: dict[int, int], *, is_new: bool) -> None:
         """Start a producer on what the one before left."""
         self.generations = Generations(generations)
-        self.log = Log(str(self.path), SOURCE, places, is_new=is_new, generations=self.generations)
-        self.log.ask_for([str(self.path)])
+        self.log = log_of(self.path, SOURCE, entries, is_new=is_new, generations=self.generations)
+        self.log.files.ask_for([str(self.path)])
 
     def settle(self) -> None:
         """Look until it is decided what is what."""
-        self.log.is_undecided = True
+        self.log.files.is_undecided = True
         for _ in range(20):
-            self.log.look()
-        assert not self.log.is_undecided, "looks never agree"
+            self.log.files.look()
+        assert not self.log.files.is_undecided, "looks never agree"
 
     def set_time(self, path: Path | int) -> None:
         """Let a file have changed now, by a clock that may be wrong."""
@@ -99,13 +97,13 @@ class AnyHistory(RuleBasedStateMachine):
                 self.reopen()
             self.write(b"the end", 1)
             for _ in range(3):
-                self.now += 2 * log_module.ROTATED_QUIET
+                self.now += 2 * open_files.ROTATED_QUIET
                 self.read(100_000)
             self.compare()
-            assert [reader.file.path for reader in self.log.readers] == [str(self.path)]
-            assert len(self.log.places()) <= len(list(self.folder.iterdir()))
+            assert [reader.file.path for reader in self.log.files.readers] == [str(self.path)]
+            assert len(self.log.files.known.entries()) <= len(list(self.folder.iterdir()))
         finally:
-            self.log.close()
+            self.log.files.close()
             self.server.close()
             self.patch.undo()
             shutil.rmtree(self.folder)
@@ -233,49 +231,53 @@ class AnyHistory(RuleBasedStateMachine):
         undecided = 0
         while slices > 0:
             handed = self.log.next()
-            if handed is None and self.log.is_undecided:
+            if handed is None and self.log.files.is_undecided:
                 undecided += 1
                 assert undecided < 20, "looks never agree"
                 continue
             if handed is None:
                 break
             slices -= 1
-            reader, piece = handed
-            if piece.stream.stream_id not in {place.stream_id for place in self.saved[0]}:
+            reader, slice_ = handed
+            if slice_.stream.stream_id not in {entry.stream_id for entry in self.saved[0]}:
                 self.save()  # as the pipeline does before it publishes
-            assert piece.lines <= LIMITS.slice_lines
-            assert not piece.flags or piece.lines == 1
-            stream = self.stored.setdefault(piece.stream.stream_id, {})
-            for offset, line in piece.numbered():
-                key = (piece.stream.stream_id, offset)
+            assert slice_.lines <= SLICE_LIMITS.slice_lines
+            assert not slice_.flags or slice_.lines == 1
+            stream = self.stored.setdefault(slice_.stream.stream_id, {})
+            for offset, line in slice_.numbered():
+                key = (slice_.stream.stream_id, offset)
                 if key in self.unterminated:
                     assert line.startswith(stream[offset])
                     stream[offset] = line
                 assert stream.setdefault(offset, line) == line
-                assert not piece.flags & TRUNCATED or len(line) == LIMITS.line_bytes
-                if piece.flags == UNTERMINATED:
+                assert not slice_.flags & TRUNCATED or len(line) == SLICE_LIMITS.line_bytes
+                if slice_.flags == UNTERMINATED:
                     self.unterminated.add(key)
             reader.confirm()
-            self.log.note(reader)
+            self.log.files.note(reader)
 
     @rule()
     def look(self) -> None:
         """A slice waits for the broker; what is there is opened meanwhile."""
-        self.log.look()
+        self.log.files.look()
 
     @rule()
     def save(self) -> None:
         """The checkpoint is written."""
-        self.saved = self.log.places(), self.generations.highest, self.log.is_sighted
+        self.saved = (
+            self.log.files.known.entries(),
+            self.generations.highest,
+            self.log.files.is_sighted,
+        )
 
     @rule(is_clean=st.booleans())
     def restart(self, is_clean: bool) -> None:
         """After an orderly end, or at the checkpoint of some time before."""
         if is_clean:
             self.save()
-        self.log.close()
-        places, generations, is_sighted = self.saved
-        self.start(places, generations, is_new=is_sighted)
+        self.log.files.close()
+        entries, generations, is_sighted = self.saved
+        self.start(entries, generations, is_new=is_sighted)
 
 
 TestAnyHistory = AnyHistory.TestCase

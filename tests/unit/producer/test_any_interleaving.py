@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from datastream.slices import UNTERMINATED, Slice
 from producer.checkpoint import Checkpoint
-from producer.log import Source
-from producer.reader import Limits
+from producer.settings import SliceLimits, Source
 from producer.tailer import Tailer
+from unit.producer.followed import set_clock
 
-LIMITS = Limits(slice_lines=3, slice_bytes=32, line_bytes=24)
-SOURCE = Source("test", "combined", LIMITS)
+SLICE_LIMITS = SliceLimits(slice_lines=3, slice_bytes=32, line_bytes=24)
+SOURCE = Source("test", "combined", SLICE_LIMITS)
 NAMES = ("a.log", "b.log")
 
 Key = tuple[int, int]
@@ -96,9 +96,9 @@ class Writer:
             lines = {}
             offset = 0
             for line in content.split(b"\n"):
-                lines[offset] = line[: LIMITS.line_bytes]
+                lines[offset] = line[: SLICE_LIMITS.line_bytes]
                 offset += len(line) + 1
-            if len(line) <= LIMITS.line_bytes:
+            if len(line) <= SLICE_LIMITS.line_bytes:
                 del lines[offset - len(line) - 1]
             files.append(lines)
         return files
@@ -131,10 +131,10 @@ class Producers:
     def read(self, at_most: int, *, confirmed: bool = True) -> bool:
         """Publish some slices; return whether there were as many."""
         for _ in range(at_most):
-            piece = next(self._slices)
-            if piece is None:
+            slice_ = next(self._slices)
+            if slice_ is None:
                 return False
-            self._store(piece)
+            self._store(slice_)
             if confirmed:
                 self.tailer.confirm()
         return True
@@ -143,13 +143,13 @@ class Producers:
         """Write the checkpoint."""
         self.checkpoint.save(self.tailer.state())
 
-    def _store(self, piece: Slice) -> None:
+    def _store(self, slice_: Slice) -> None:
         """Store lines as a consumer does: what has a key already must be the same."""
-        assert piece.lines <= LIMITS.slice_lines
-        assert piece.flags != UNTERMINATED, "nothing ends here"
-        stream = piece.stream
+        assert slice_.lines <= SLICE_LIMITS.slice_lines
+        assert slice_.flags != UNTERMINATED, "nothing ends here"
+        stream = slice_.stream
         assert self.files.setdefault(stream.stream_id, stream.path) == stream.path
-        for offset, line in piece.numbered():
+        for offset, line in slice_.numbered():
             assert self.lines.setdefault((stream.stream_id, offset), line) == line
 
 
@@ -205,8 +205,7 @@ def test_every_line_once_whatever_the_order(
     clock = Clock()
     writers = {name: Writer(folder / name, clock) for name in NAMES}
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        for module in ("log", "reader", "folders", "tailer"):
-            patch.setattr(f"producer.{module}.time", clock)
+        set_clock(patch, clock)
         producers = Producers(folder, stack)
         for count, (action, name, number) in enumerate(steps):
             if action in ("lines", "part", "rotate"):

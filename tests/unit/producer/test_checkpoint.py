@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from producer.checkpoint import AT_ONCE, Checkpoint, StateError, StateInUse
-from producer.places import Place, State
+from producer.state import Entry, State
 
-PLACE = Place(2**64 - 1, "/var/log/access.log", 0, 1, 2, 300, 100, "ab", "cd")
-STATE = State([PLACE], {PLACE.path: 1_000_000.5})
+ENTRY = Entry(2**64 - 1, "/var/log/access.log", 0, 1, 2, 300, 100, "ab", "cd")
+STATE = State([ENTRY], {ENTRY.path: 1_000_000.5})
 
 
 class Counts:
@@ -78,16 +78,16 @@ def test_places_are_found_again(opener: Opener) -> None:
 
 
 FULL = State(
-    [PLACE, replace(PLACE, stream_id=2, finished=True, length=7, skipped=True, file="/old.1")],
-    {PLACE.path: 7.5},
-    logs=frozenset({PLACE.path, "/b.log"}),
+    [ENTRY, replace(ENTRY, stream_id=2, finished=True, length=7, skipped=True, file="/old.1")],
+    {ENTRY.path: 7.5},
+    logs=frozenset({ENTRY.path, "/b.log"}),
     patterns=frozenset({"/var/log/*.log", "/b.log"}),
     generations={2**64 - 1: 3, 5: 1},
 )
 
 
 def test_everything_that_is_known_is_found_again(opener: Opener) -> None:
-    """Of a place also what is seldom another value than the usual one, which is left out."""
+    """Of a entry also what is seldom another value than the usual one, which is left out."""
     opener().save(FULL)
     usual, other = json.loads(opener.file.read_text())["places"]
 
@@ -100,7 +100,7 @@ def test_everything_that_is_known_is_found_again(opener: Opener) -> None:
     [
         State(logs=frozenset(map(str, range(AT_ONCE + 1)))),
         State(generations=dict.fromkeys(range(AT_ONCE + 1), 1)),
-        State([replace(PLACE, stream_id=number) for number in range(AT_ONCE + 1)]),
+        State([replace(ENTRY, stream_id=number) for number in range(AT_ONCE + 1)]),
     ],
     ids=["logs", "generations", "places"],
 )
@@ -110,23 +110,23 @@ def test_of_a_long_state_nothing_is_written_when_nothing_has_changed(
     """Whatever it is long of; what has changed is written, and counted, once."""
     saved = opener()
     counts = []
-    for state in (many, many, replace(many, places=[PLACE]), replace(many, places=[PLACE])):
+    for state in (many, many, replace(many, entries=[ENTRY]), replace(many, entries=[ENTRY])):
         saved.save(state)
         counts.append(opener.counts.saved)
 
     assert counts == [1, 1, 2, 2]
-    assert opener.again().found == replace(many, places=[PLACE])
+    assert opener.again().found == replace(many, entries=[ENTRY])
 
 
 def test_a_state_that_becomes_short_again_has_no_history(opener: Opener) -> None:
     """Nor is what it was when it was long found again."""
     saved = opener()
-    saved.save(State([replace(PLACE, stream_id=number) for number in range(AT_ONCE + 1)]))
+    saved.save(State([replace(ENTRY, stream_id=number) for number in range(AT_ONCE + 1)]))
     saved.save(STATE)
-    saved.save(State([replace(PLACE, stream_id=number) for number in range(AT_ONCE)]))
+    saved.save(State([replace(ENTRY, stream_id=number) for number in range(AT_ONCE)]))
 
     assert not (opener.folder / "history.json").exists()
-    assert len(opener.again().found.places) == AT_ONCE
+    assert len(opener.again().found.entries) == AT_ONCE
 
 
 def test_the_lock_is_the_producer_s_alone(opener: Opener) -> None:
@@ -164,7 +164,7 @@ def test_nothing_new_is_not_written(opener: Opener) -> None:
 
 
 def test_at_most_once_a_second(opener: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between two writes the places are not even asked for."""
+    """Between two writes the entries are not even asked for."""
     now = [100.0]
     monkeypatch.setattr("producer.checkpoint.time.monotonic", lambda: now[0])
     saved = opener()
@@ -429,27 +429,27 @@ def test_a_version_that_has_nothing_in_common(opener: Opener) -> None:
         opener.again()
 
 
-#: More places than are written whole each time.
-MANY = [replace(PLACE, stream_id=number, inode=number) for number in range(600)]
+#: More entries than are written whole each time.
+MANY = [replace(ENTRY, stream_id=number, inode=number) for number in range(600)]
 
 
 def test_of_many_places_only_what_changed_is_written(opener: Opener) -> None:
     """A second's work is as small as its changes, however many rotated files are known."""
     history = opener.folder / "history.json"
     saved = opener()
-    saved.save(State(MANY, logs=frozenset({PLACE.path})))
+    saved.save(State(MANY, logs=frozenset({ENTRY.path})))
     before = history.stat()
     moved = [replace(MANY[0], position=4_000), *MANY[1:]]
-    saved.save(State(moved, logs=frozenset({PLACE.path})))
+    saved.save(State(moved, logs=frozenset({ENTRY.path})))
 
     assert history.stat().st_mtime_ns == before.st_mtime_ns
     assert history.stat().st_ino == before.st_ino
     assert opener.file.stat().st_size * 50 < before.st_size
-    assert opener.again().found == State(moved, logs=frozenset({PLACE.path}))
+    assert opener.again().found == State(moved, logs=frozenset({ENTRY.path}))
 
 
 def test_a_history_that_is_missing(opener: Opener) -> None:
-    """It is named: the places that it held are not taken for ones that never were."""
+    """It is named: the entries that it held are not taken for ones that never were."""
     opener().save(State(MANY))
     history = opener.folder / "history.json"
     kept = history.read_bytes()
@@ -481,13 +481,13 @@ def test_the_one_before_is_put_back_beside_a_history(opener: Opener) -> None:
 def test_many_places_of_version_1(opener: Opener) -> None:
     """They are all read, and found again once they are written as version 2."""
     names = "stream_id path generation device inode position prefix_length prefix marker finished"
-    entries = [{name: getattr(place, name) for name in names.split()} for place in MANY]
-    content = {"version": 1, "source": "test", "seen": {PLACE.path: 7.5}, "places": entries}
+    entries = [{name: getattr(entry, name) for name in names.split()} for entry in MANY]
+    content = {"version": 1, "source": "test", "seen": {ENTRY.path: 7.5}, "places": entries}
     opener.folder.mkdir(parents=True)
     opener.file.write_text(json.dumps(content))
     first = opener()
     first.save(first.found)
 
-    assert first.found == State(MANY, {PLACE.path: 7.5})
+    assert first.found == State(MANY, {ENTRY.path: 7.5})
     assert opener.again().found == first.found
     assert json.loads(opener.file.read_text())["version"] == 2

@@ -12,7 +12,7 @@ import pytest
 from datastream.config import ConfigError
 from datastream_playground import sample
 from deployment import eventually
-from producer.detecting import detected_format
+from producer.settings import detected_format
 
 LINES = [line for line, truth in sample.generate(40, "common", seed=3) if truth.event]
 

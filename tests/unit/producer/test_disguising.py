@@ -11,7 +11,7 @@ from datastream.config import ConfigError, Environment
 from datastream.privacy import LineDisguise, hashed, skeleton, truncated
 from datastream.slices import DISGUISED, MOST_BYTES, TRUNCATED, UNTERMINATED, Slice, decode
 from datastream.streams import Stream, stream_id
-from producer.disguising import disguised
+from producer.pipeline import disguised
 from producer.settings import ProducerSettings
 from unit.producer.followed import ONCE, Followed
 
@@ -19,18 +19,18 @@ STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
 HASHES = LineDisguise(hashed("a key"), drops_queries=True)
 
 
-def piece(body: bytes, flags: int = 0) -> Slice:
+def slice_of(body: bytes, flags: int = 0) -> Slice:
     """Return a slice with this body."""
     return Slice(STREAM, 100, body, body.count(b"\n") + 1, flags, read_at_ms=0)
 
 
 def test_a_slice_keeps_its_offsets_and_says_what_it_is() -> None:
     """Whether its lines are as long as they were or not."""
-    sent = piece(b"192.0.2.77 a\n192.0.2.1 b?c\nd")
+    sent = slice_of(b"192.0.2.77 a\n192.0.2.1 b?c\nd")
 
     [same] = disguised(sent, LineDisguise(truncated, drops_queries=False))
     [other] = disguised(sent, HASHES)
-    [plain] = disguised(piece(b"nothing\nin it"), HASHES)
+    [plain] = disguised(slice_of(b"nothing\nin it"), HASHES)
 
     assert [offset for offset, _ in other.numbered()] == [o for o, _ in sent.numbered()]
     assert same.lengths == (12, 13, 1)
@@ -42,8 +42,8 @@ def test_a_slice_keeps_its_offsets_and_says_what_it_is() -> None:
 
 def test_a_slice_that_grows_too_large_becomes_several() -> None:
     """And a line that does, its head; nothing that no consumer takes is published."""
-    whole = piece(b"\n".join([b"1.1.1.1 " * 6_000] * 10))
-    line = piece(b"1.1.1.1 " * (MOST_BYTES // 8))
+    whole = slice_of(b"\n".join([b"1.1.1.1 " * 6_000] * 10))
+    line = slice_of(b"1.1.1.1 " * (MOST_BYTES // 8))
 
     parts = disguised(whole, HASHES)
     [head] = disguised(line, HASHES)
@@ -56,7 +56,7 @@ def test_a_slice_that_grows_too_large_becomes_several() -> None:
 
 def test_a_line_that_may_go_on_keeps_no_half_address() -> None:
     """Its flags stay."""
-    [kept] = disguised(piece(b"a 192.0.2.", UNTERMINATED), HASHES)
+    [kept] = disguised(slice_of(b"a 192.0.2.", UNTERMINATED), HASHES)
 
     assert (kept.body, kept.flags, kept.lengths) == (b"a ", UNTERMINATED | DISGUISED, (10,))
 
@@ -93,7 +93,7 @@ def test_a_stream_s_id_does_not_give_its_first_line_away(tmp_path: Path) -> None
     followed = Followed(log, replace(ONCE, is_disguised=True))
     followed.read()
 
-    number = followed.pieces[0].stream.stream_id
+    number = followed.slices[0].stream.stream_id
     assert number == stream_id("test", str(log), skeleton(b"192.0.2.1 a?d c"), 0)
 
 
@@ -106,5 +106,5 @@ def test_nor_does_that_of_a_first_line_that_was_truncated(tmp_path: Path) -> Non
     log.write_bytes(b"")
     followed.read()
 
-    number = followed.pieces[0].stream.stream_id
+    number = followed.slices[0].stream.stream_id
     assert number == stream_id("test", str(log), skeleton(b"192.0.2.77 a"), 0)

@@ -9,13 +9,12 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from datastream.paths import expand, log_path, printable
+from datastream.paths import expand, log_path, path_text
 from producer.files import LogFile
-from producer.folders import MATCH_EVERY, Folders, rotated_files
+from producer.folders import rotated_files
 
 
 def written(path: Path, content: bytes = b"x\n", modified_at: float = 1_000_000.0) -> Path:
@@ -58,13 +57,13 @@ def test_what_is_named_otherwise_is_a_log_of_its_own(name: str) -> None:
     assert log_path(name) == name
 
 
-def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+def test_a_path_that_is_no_text() -> None:
     """It can be sent and stored, and two such paths do not become one."""
     first, second = (os.fsdecode(b"/var/log/caf" + byte) for byte in (b"\xe9", b"\xe8"))
 
-    assert printable("/var/log/café.log") == "/var/log/café.log"
-    assert printable(first) == "/var/log/caf\\xe9"
-    assert printable(first) != printable(second)
+    assert path_text("/var/log/café.log") == "/var/log/café.log"
+    assert path_text(first) == "/var/log/caf\\xe9"
+    assert path_text(first) != path_text(second)
 
 
 def test_a_pattern_stands_for_files_only(tmp_path: Path) -> None:
@@ -75,6 +74,11 @@ def test_a_pattern_stands_for_files_only(tmp_path: Path) -> None:
 
     assert expand(f"{tmp_path}/*.log") == [f"{tmp_path}/a.log", f"{tmp_path}/b.log"]
     assert expand(f"{tmp_path}/no/../missing.log") == [f"{tmp_path}/missing.log"]
+
+
+def test_a_pattern_that_cannot_be_asked_for_stands_for_nothing(tmp_path: Path) -> None:
+    """Asked for as a plain path first, it may be refused: too long, or its folder is closed."""
+    assert expand(f"{tmp_path}/{'x' * 300}*.log") == []
 
 
 def test_a_relative_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,27 +205,19 @@ def test_a_closed_file_has_no_size(tmp_path: Path) -> None:
     assert file.size() is None
 
 
-def test_a_pattern_is_matched_again_when_its_folder_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Or after a while: that a link is a file by now, its folder does not tell."""
-    now = [100.0]
-    monkeypatch.setattr("producer.folders.time", SimpleNamespace(monotonic=lambda: now[0]))
+def test_a_pattern_stands_for_what_is_there_now(tmp_path: Path) -> None:
+    """Also for a link that is a file by now, which its folder does not tell."""
     logs, elsewhere = tmp_path / "logs", tmp_path / "elsewhere"
     logs.mkdir()
     (logs / "a.log").touch()
     (logs / "link.log").symlink_to(elsewhere)
-    folders = Folders()
 
-    def matched(after: float) -> list[str]:
-        now[0] += after
-        folders.begin_round()
-        return [Path(path).name for path in folders.matches(f"{logs}/*.log", ())]
+    def matched() -> list[str]:
+        return [Path(path).name for path in expand(f"{logs}/*.log")]
 
-    assert [matched(1.0), matched(1.0)] == [["a.log"], ["a.log"]]  # then it is sure of its folder
+    assert matched() == ["a.log"]
     elsewhere.touch()
-    assert matched(1.0) == ["a.log"]
-    assert matched(MATCH_EVERY) == ["a.log", "link.log"]
+    assert matched() == ["a.log", "link.log"]
     (logs / "b.log").touch()
     os.utime(logs, ns=(0, 1))  # whenever that is
-    assert matched(0.1) == ["a.log", "b.log", "link.log"]
+    assert matched() == ["a.log", "b.log", "link.log"]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.history import Action, Decision, Do, Look, Opened, Role, Seen, decide
-from producer.places import Place
+from producer.state import Entry
 
 PATH = "/logs/access.log"
 ROTATED = f"{PATH}.1"
@@ -18,9 +18,9 @@ ROTATED = f"{PATH}.1"
 A, B, C = (1, 10), (1, 11), (1, 12)
 
 
-def place(stream: int, inode: int, *, finished: bool = False, position: int = 100) -> Place:
-    """Return the place of a stream."""
-    return Place(
+def entry(stream: int, inode: int, *, finished: bool = False, position: int = 100) -> Entry:
+    """Return the entry of a stream."""
+    return Entry(
         stream, PATH, 0, 1, inode, position, 100, "prefix", "marker", finished, 100 * finished
     )
 
@@ -36,13 +36,13 @@ def rotated(identity: tuple[int, int], path: str = ROTATED, **known: object) -> 
 
 
 ONE = frozenset({1})
-READING = {1: place(1, 10)}
-READ = {1: place(1, 10, finished=True)}
+READING = {1: entry(1, 10)}
+READ = {1: entry(1, 10, finished=True)}
 OPEN = Opened(A, 1, is_live=True)
 
 
 @pytest.mark.parametrize(
-    ("places", "files", "opened", "actions"),
+    ("entries", "files", "opened", "actions"),
     [
         pytest.param({}, [live(A)], [], [(Do.BEGIN, A, PATH)], id="first file"),
         pytest.param(READING, [live(A, holds=ONE)], [OPEN], [], id="nothing new"),
@@ -146,7 +146,7 @@ OPEN = Opened(A, 1, is_live=True)
             id="two files of one stream",
         ),
         pytest.param(
-            {1: place(1, 10, position=50), 2: place(2, 11)},
+            {1: entry(1, 10, position=50), 2: entry(2, 11)},
             [rotated(C, holds=frozenset({1, 2})), rotated(A, f"{PATH}.2", holds=ONE)],
             [],
             [(Do.RESUME, C, ROTATED, 2), (Do.RESUME, A, f"{PATH}.2", 1)],
@@ -175,15 +175,26 @@ OPEN = Opened(A, 1, is_live=True)
     ],
 )
 def test_what_is_to_be_done(
-    places: Mapping[int, Place],
+    entries: Mapping[int, Entry],
     files: list[Seen],
     opened: list[Opened],
     actions: list[tuple[Do, tuple[int, int]]],
 ) -> None:
     """Each thing that happens to a log leads to what is right to do, and to nothing else."""
-    decision = decide(places, Look(tuple(files)), opened)
+    decision = decide(entries, Look(tuple(files)), opened)
 
     assert decision.actions == tuple(Action(*action) for action in actions)
+
+
+@pytest.mark.parametrize(("first", "second", "furthest"), [(50, 100, 2), (100, 50, 1)])
+def test_of_streams_that_begin_alike_the_one_read_furthest(
+    first: int, second: int, furthest: int
+) -> None:
+    """A file that holds two is that one's: the other would send again what was read of it."""
+    entries = {1: entry(1, 98, position=first), 2: entry(2, 99, position=second)}
+    decision = decide(entries, Look((rotated(C, holds=frozenset({1, 2})),)), [])
+
+    assert decision.actions == (Action(Do.RESUME, C, ROTATED, furthest),)
 
 
 def test_what_is_waited_for() -> None:
@@ -207,9 +218,9 @@ def test_what_is_waited_for() -> None:
 )
 def test_what_no_file_holds(look: Look, absent: frozenset[int] | None) -> None:
     """A stream is absent only where it is sure that all was seen."""
-    places = {1: place(1, 10), 2: place(2, 11)}
+    entries = {1: entry(1, 10), 2: entry(2, 11)}
 
-    assert decide(places, look, []).absent == absent
+    assert decide(entries, look, []).absent == absent
 
 
 INODES = st.integers(10, 15)
@@ -217,15 +228,15 @@ SOME = st.frozensets(st.integers(1, 4))
 
 
 @st.composite
-def scenes(draw: st.DrawFn) -> tuple[dict[int, Place], Look, list[Opened]]:
+def scenes(draw: st.DrawFn) -> tuple[dict[int, Entry], Look, list[Opened]]:
     """Draw what is known, what is seen and what is open."""
-    places = {
-        stream: place(
+    entries = {
+        stream: entry(
             stream, draw(INODES), finished=draw(st.booleans()), position=draw(st.integers(100, 102))
         )
         for stream in draw(SOME)
     }
-    of_known = st.frozensets(st.sampled_from(sorted(places))) if places else st.just(frozenset())
+    of_known = st.frozensets(st.sampled_from(sorted(entries))) if entries else st.just(frozenset())
     files = []
     inodes = draw(st.lists(INODES, unique=True))
     has_live = draw(st.booleans())
@@ -249,7 +260,7 @@ def scenes(draw: st.DrawFn) -> tuple[dict[int, Place], Look, list[Opened]]:
             is_awaited=role is Role.ROTATED and draw(st.booleans()),
         )
         files.append(file)
-    streams = draw(st.permutations(sorted(places)))
+    streams = draw(st.permutations(sorted(entries)))
     identities = draw(st.lists(INODES, unique=True, max_size=len(streams)))
     opened = [
         Opened(
@@ -263,14 +274,14 @@ def scenes(draw: st.DrawFn) -> tuple[dict[int, Place], Look, list[Opened]]:
         )
         for number, (inode, stream) in enumerate(zip(identities, streams, strict=False))
     ]
-    return places, Look(tuple(files), is_whole=draw(st.booleans())), opened
+    return entries, Look(tuple(files), is_whole=draw(st.booleans())), opened
 
 
 @given(scenes())
-def test_whatever_is_seen(scene: tuple[dict[int, Place], Look, list[Opened]]) -> None:
+def test_whatever_is_seen(scene: tuple[dict[int, Entry], Look, list[Opened]]) -> None:
     """One file a stream, no file read twice, and nothing begun that may be known: each time."""
-    places, look, opened = scene
-    decision = decide(places, look, opened)
+    entries, look, opened = scene
+    decision = decide(entries, look, opened)
     read = [a for a in decision.actions if a.do in (Do.BEGIN, Do.RESUME, Do.SKIP)]
     there = {f.identity for f in look.files}
     # The content of a deleted file that is open may be in several files until one of them is read.
@@ -280,23 +291,23 @@ def test_whatever_is_seen(scene: tuple[dict[int, Place], Look, list[Opened]]) ->
     begun = {a.identity for a in decision.actions if a.do is Do.BEGIN}
     is_open = {o.identity for o in opened if not o.is_lost}
 
-    assert decide(places, look, opened) == decision
+    assert decide(entries, look, opened) == decision
     assert len(given_to) == len(set(given_to))
-    assert set(given_to) <= places.keys()
+    assert set(given_to) <= entries.keys()
     assert len(read) == len({a.identity for a in read})
     assert not is_open & {a.identity for a in read}
     assert not begun & {f.identity for f in look.files if f.is_opaque or f.is_awaited}
-    assert decision.absent is None or decision.absent <= places.keys()
+    assert decision.absent is None or decision.absent <= entries.keys()
 
 
-FINISHED = place(1, 10, finished=True)
+FINISHED = entry(1, 10, finished=True)
 UNPACKED = replace(FINISHED, skipped=True)
 PACKED = replace(UNPACKED, length=0)
 TWO = frozenset({2})
 
 
 @pytest.mark.parametrize(
-    ("place", "is_asked", "more", "is_read"),
+    ("known", "is_asked", "more", "is_read"),
     [
         pytest.param(FINISHED, False, ONE, True, id="read to its end, and has grown"),
         pytest.param(FINISHED, True, frozenset(), False, id="read to its end, and asked for"),
@@ -308,17 +319,17 @@ TWO = frozenset({2})
     ],
 )
 def test_a_rotated_file_that_is_known_is_read_on_if_there_is_something_to_read(
-    place: Place, is_asked: bool, more: frozenset[int], is_read: bool
+    known: Entry, is_asked: bool, more: frozenset[int], is_read: bool
 ) -> None:
     """It has grown, or is asked for by name for the first time."""
     file = rotated(A, holds=ONE, more=more, is_asked=is_asked)
-    decision = decide({1: place}, Look((file,)), [])
+    decision = decide({1: known}, Look((file,)), [])
 
     assert decision.actions == ((Action(Do.RESUME, A, ROTATED, 1),) if is_read else ())
 
 
 @pytest.mark.parametrize(
-    ("places", "files", "found"),
+    ("entries", "files", "found"),
     [
         pytest.param(
             READING,
@@ -333,13 +344,13 @@ def test_a_rotated_file_that_is_known_is_read_on_if_there_is_something_to_read(
             id="one of the log before that",
         ),
         pytest.param(
-            {1: place(1, 10, finished=True), 2: place(2, 11, position=200)},
+            {1: entry(1, 10, finished=True), 2: entry(2, 11, position=200)},
             [rotated(A, holds=frozenset({1, 2}))],
             [Action(Do.RESUME, A, ROTATED, 2)],
             id="of streams that begin alike the one that was read furthest",
         ),
         pytest.param(
-            {1: place(1, 10, finished=True), 2: place(2, 11, finished=True)},
+            {1: entry(1, 10, finished=True), 2: entry(2, 11, finished=True)},
             [rotated(A, holds=frozenset({1, 2})), rotated(B, f"{PATH}.2", holds=ONE | TWO)],
             [],
             id="each in its own, of equals",
@@ -347,10 +358,10 @@ def test_a_rotated_file_that_is_known_is_read_on_if_there_is_something_to_read(
     ],
 )
 def test_which_file_a_stream_is_in(
-    places: Mapping[int, Place], files: list[Seen], found: list[Action]
+    entries: Mapping[int, Entry], files: list[Seen], found: list[Action]
 ) -> None:
     """Of several that hold it."""
-    actions = decide(places, Look(tuple(files)), []).actions
+    actions = decide(entries, Look(tuple(files)), []).actions
 
     assert [action for action in actions if action.stream] == found
 
@@ -417,6 +428,6 @@ def test_a_copy_of_a_copy_is_nothing_new() -> None:
 def test_a_stream_of_which_a_file_holds_the_beginning_is_not_absent() -> None:
     """One that ends before what is confirmed may be the stream's own file, cut."""
     files = (rotated(B, ends=TWO), live(A, holds=ONE))
-    places = {1: place(1, 10), 2: place(2, 11), 3: place(3, 12)}
+    entries = {1: entry(1, 10), 2: entry(2, 11), 3: entry(3, 12)}
 
-    assert decide(places, Look(files), [OPEN]).absent == frozenset({3})
+    assert decide(entries, Look(files), [OPEN]).absent == frozenset({3})

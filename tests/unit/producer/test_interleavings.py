@@ -19,12 +19,11 @@ from types import SimpleNamespace
 import pytest
 
 from datastream.slices import Slice
-from producer import log as log_module
+from producer import open_files
 from producer.files import LogFile
-from producer.known import Generations
-from producer.log import Log
-from producer.places import Place
 from producer.reader import StreamReader
+from producer.state import Entry, Generations
+from unit.producer.followed import log_of, set_clock
 from unit.producer.test_any_history import SOURCE, AnyHistory
 
 Step = Callable[[], object]
@@ -56,7 +55,7 @@ class Rotated(AnyHistory):
         for step in self.steps():
             step()
         self.write(b"x", 9)
-        self.now += 2 * log_module.ROTATED_QUIET
+        self.now += 2 * open_files.ROTATED_QUIET
         self.read(3)
         self.save()
 
@@ -68,16 +67,15 @@ class Rotated(AnyHistory):
             time_ns=lambda: int(self.now * 1e9),
             monotonic=lambda: self.now + 1e-6 * next(ticks),
         )
-        for module in ("log", "reader", "folders"):
-            self.patch.setattr(f"producer.{module}.time", clock)
+        set_clock(self.patch, clock)
 
-    def start(self, places: list[Place], generations: dict[int, int], *, is_new: bool) -> None:
+    def start(self, entries: list[Entry], generations: dict[int, int], *, is_new: bool) -> None:
         """Start a producer on what the one before left."""
         self.generations = Generations(generations)
-        self.log = Log(
-            str(self.path), self.source, places, is_new=is_new, generations=self.generations
+        self.log = log_of(
+            self.path, self.source, entries, is_new=is_new, generations=self.generations
         )
-        self.log.ask_for([str(self.path)])
+        self.log.files.ask_for([str(self.path)])
 
     def steps(self) -> list[Step]:
         """Return what logrotate does to the log, step by step."""
@@ -156,14 +154,14 @@ class Rotated(AnyHistory):
         """Everything is read to its end at last, and is what was written."""
         self.write(b"the end", 1)
         for _ in range(2):
-            self.now += 2 * log_module.ROTATED_QUIET
+            self.now += 2 * open_files.ROTATED_QUIET
             self.read(100_000)
         self.compare()
-        assert [reader.file.path for reader in self.log.readers] == [str(self.path)]
+        assert [reader.file.path for reader in self.log.files.readers] == [str(self.path)]
 
     def close(self) -> None:
         """Leave nothing behind."""
-        self.log.close()
+        self.log.files.close()
         self.server.close()
         self.patch.undo()
         shutil.rmtree(self.folder)
@@ -325,16 +323,16 @@ def drive(kind: str, way: str, moments: list[Moment], plan: dict[int, int]) -> l
         driven = Interleaved(machine, moments, plan, STEPS_AT_A_CALL[way])
         handed = machine.log.next() if way == "running" else None
         if way == "starting":
-            machine.log.close()
+            machine.log.files.close()
         driven.advance(plan.get(0, 0))
         with pytest.MonkeyPatch.context() as patch:
             driven.patch(patch)
             if way == "starting":
-                places, generations, is_sighted = machine.saved
-                machine.start(places, generations, is_new=is_sighted)
+                entries, generations, is_sighted = machine.saved
+                machine.start(entries, generations, is_new=is_sighted)
             for _ in range(2):
-                machine.log.is_undecided = True
-                machine.log.look()
+                machine.log.files.is_undecided = True
+                machine.log.files.look()
         if handed is not None:
             driven.is_inside = True
             store(machine, handed)
@@ -348,11 +346,11 @@ def drive(kind: str, way: str, moments: list[Moment], plan: dict[int, int]) -> l
 
 def store(machine: Rotated, handed: tuple[StreamReader, Slice]) -> None:
     """Confirm the slice that was in hand."""
-    reader, piece = handed
-    stream = machine.stored.setdefault(piece.stream.stream_id, {})
-    stream.update(piece.numbered())
+    reader, slice_ = handed
+    stream = machine.stored.setdefault(slice_.stream.stream_id, {})
+    stream.update(slice_.numbered())
     reader.confirm()
-    machine.log.note(reader)
+    machine.log.files.note(reader)
 
 
 @pytest.mark.slow

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from datastream.slices import UNTERMINATED
-from producer import log as log_module
+from producer import open_files
 from producer.files import LogFile
-from producer.log import Log
-from unit.producer.followed import FOLLOW, LONG_AGO, ONCE, Followed, append
+from unit.producer.followed import LONG_AGO, ONCE, Followed, append, log_of
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def test_a_log_that_appears_and_grows(path: Path, caplog: pytest.LogCaptureFixtu
     """It is waited for, which is told once, and then read as it grows."""
     followed = Followed(path)
     nothing = [followed.read() for _ in range(3)]
-    trouble = followed.log.trouble
+    trouble = followed.log.files.trouble
     append(path, b"one")
     first = followed.read()
     append(path, b"two", b"three")
@@ -38,7 +37,7 @@ def test_a_log_that_appears_and_grows(path: Path, caplog: pytest.LogCaptureFixtu
         "Log cannot be read, waiting for it"
     ]
     assert (first, followed.read()) == ([b"one"], [b"two", b"three"])
-    assert followed.log.trouble == ""
+    assert followed.log.files.trouble == ""
     assert len(followed.streams) == 1
 
 
@@ -57,7 +56,7 @@ def test_a_rotated_file_is_read_to_its_end_and_then_the_new_one(path: Path) -> N
 
     assert first == [b"3", b"4", b"new 1"]
     assert sorted(followed.read()) == [b"5", b"new 2"]
-    assert [p.position for p in followed.pieces if p.stream.stream_id == followed.streams[0]] == [
+    assert [p.position for p in followed.slices if p.stream.stream_id == followed.streams[0]] == [
         0,
         4,
         8,
@@ -95,8 +94,8 @@ def test_rotations_while_nobody_looked(path: Path) -> None:
     again = followed.restarted(path)
 
     assert again.read() == [b"3", b"between", b"now"]
-    assert again.pieces[0].position == 4
-    assert again.pieces[0].stream.stream_id == followed.streams[0]
+    assert again.slices[0].position == 4
+    assert again.slices[0].stream.stream_id == followed.streams[0]
     assert again.read() == []
     assert again.restarted(path).read() == []
 
@@ -124,7 +123,7 @@ def test_a_restart_reads_on(path: Path) -> None:
     again = followed.restarted(path)
 
     assert again.read() == [b"3"]
-    assert (again.pieces[0].position, again.streams) == (4, followed.streams)
+    assert (again.slices[0].position, again.streams) == (4, followed.streams)
 
 
 @pytest.mark.parametrize("content", [b"new\n", b"new, and longer than all that was there\n"])
@@ -137,7 +136,7 @@ def test_a_truncated_log_is_a_new_stream(path: Path, content: bytes) -> None:
 
     assert followed.read() == [content.rstrip(b"\n")]
     assert len(followed.streams) == 2
-    assert followed.pieces[-1].position == 0
+    assert followed.slices[-1].position == 0
 
 
 def test_copytruncate_leaves_the_rest_in_the_copy(path: Path) -> None:
@@ -151,7 +150,7 @@ def test_copytruncate_leaves_the_rest_in_the_copy(path: Path) -> None:
     append(path, b"new")
 
     assert sorted(followed.read()) == [b"3", b"new"]
-    assert [p.position for p in followed.pieces if p.body == b"3"] == [4]
+    assert [p.position for p in followed.slices if p.body == b"3"] == [4]
     assert len(followed.streams) == 2
 
 
@@ -165,7 +164,7 @@ def test_truncated_while_nobody_looked(path: Path) -> None:
     again = followed.restarted(path)
 
     assert again.read() == [b"first", b"something else, and more of it"]
-    assert again.pieces[0].stream.generation == 1
+    assert again.slices[0].stream.generation == 1
     assert again.streams != followed.streams
 
 
@@ -179,7 +178,7 @@ def test_the_same_first_line_again_is_the_next_generation(path: Path) -> None:
         followed.read()
 
     assert len(followed.streams) == 3
-    assert [p.stream.generation for p in followed.pieces] == [0, 1, 2]
+    assert [p.stream.generation for p in followed.slices] == [0, 1, 2]
 
 
 def test_the_stream_is_the_same_wherever_the_file_is(path: Path) -> None:
@@ -209,8 +208,8 @@ def test_once_sends_the_last_line_as_it_stands(path: Path) -> None:
     again = first.restarted(path, ONCE)
     whole = again.read()
 
-    assert (lines, first.pieces[0].flags) == ([b"only"], UNTERMINATED)
-    assert (whole, again.pieces[0].position, again.pieces[0].flags) == ([b"only line"], 0, 0)
+    assert (lines, first.slices[0].flags) == ([b"only"], UNTERMINATED)
+    assert (whole, again.slices[0].position, again.slices[0].flags) == ([b"only line"], 0, 0)
     assert again.streams == first.streams
 
 
@@ -226,13 +225,13 @@ def test_a_rotated_file_that_is_quiet_gives_its_last_line(
     path.rename(path.with_suffix(".log.1"))
     append(path, b"new")
     before = followed.read()
-    monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
+    monkeypatch.setattr(open_files, "ROTATED_QUIET", -1.0)
 
     assert before == [b"new"]
     assert followed.read() == [b"no newline"]
-    assert followed.pieces[-1].flags == UNTERMINATED
+    assert followed.slices[-1].flags == UNTERMINATED
     assert followed.read() == []
-    assert len(followed.log.readers) == 1
+    assert len(followed.log.files.readers) == 1
 
 
 def test_a_file_that_is_closed_to_us(
@@ -242,7 +241,7 @@ def test_a_file_that_is_closed_to_us(
     append(path, b"1")
     initialise = LogFile.__init__
 
-    def refuse(self: LogFile, name: str) -> None:
+    def refuse(_self: LogFile, name: str) -> None:
         raise PermissionError(13, "Permission denied", name)
 
     monkeypatch.setattr(LogFile, "__init__", refuse)
@@ -286,23 +285,23 @@ def test_a_damaged_gzip_file_gives_what_can_be_read(
     assert lines[-1] == b"now"
     assert lines[0] == b"line 0"
     assert any("cannot be read on" in record.message for record in caplog.records)
-    assert not any(place.finished for place in followed.log.places())
+    assert not any(entry.finished for entry in followed.log.files.known.entries())
 
 
 def test_files_are_closed_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often a log is rotated, no more files stay open."""
-    monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
+    monkeypatch.setattr(open_files, "ROTATED_QUIET", -1.0)
     followed = Followed(path)
-    open_files = []
+    open_counts = []
     for number in range(50):
         append(path, b"%d" % number)
         followed.read()
         path.rename(path.with_suffix(f".log.{50 - number}"))
         followed.read()
-        open_files.append(len(list(Path("/proc/self/fd").iterdir())))
+        open_counts.append(len(list(Path("/proc/self/fd").iterdir())))
 
     assert len(followed.streams) == 50
-    assert open_files[-1] <= open_files[1]
+    assert open_counts[-1] <= open_counts[1]
 
 
 def test_nothing_is_left_out_of_a_listed_history(path: Path) -> None:
@@ -320,17 +319,17 @@ def test_nothing_is_left_out_of_a_listed_history(path: Path) -> None:
     followed = Followed(path, listed=listed)
 
     assert followed.read() == [b"first", b"second", b"third", b"live"]
-    assert followed.log.unread == {}
+    assert followed.log.files.unread == {}
 
 
 def test_a_checkpoint_of_version_1_knows_by_the_time(path: Path) -> None:
-    """It has no place of the rotated files that were old: those changed since are new, once."""
+    """It has no entry of the rotated files that were old: those changed since are new, once."""
     append(path, b"live")
     for name, modified_at in (("access.log.2", 100.0), ("access.log.1", 300.0)):
         append(path.with_name(name), name.encode())
         os.utime(path.with_name(name), (modified_at, modified_at))
-    log = Log(str(path), FOLLOW, changed_since=200.0)
-    log.ask_for([str(path)])
+    log = log_of(path, changed_since=200.0)
+    log.files.ask_for([str(path)])
     first = Followed.of(log).read()
     append(path.with_name("access.log.3"), b"made with an old time")
     os.utime(path.with_name("access.log.3"), (50.0, 50.0))
@@ -356,7 +355,7 @@ def test_a_rotated_file_is_read_on_from_its_place(path: Path, suffix: str) -> No
     again = followed.restarted(path)
 
     assert again.read() == [b"3", b"live"]
-    assert [piece.position for piece in again.pieces] == [4, 0]
+    assert [slice_.position for slice_ in again.slices] == [4, 0]
     assert again.streams[0] == followed.streams[0]
 
 
@@ -370,13 +369,13 @@ def test_a_file_that_is_read_to_its_end_is_finished(
     path.rename(path.with_suffix(".log.1"))
     append(path, b"2")
     followed.read()
-    before = [place.finished for place in followed.log.places()]
-    monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
+    before = [entry.finished for entry in followed.log.files.known.entries()]
+    monkeypatch.setattr(open_files, "ROTATED_QUIET", -1.0)
     followed.read()
 
     assert before == [False, False]
-    assert [place.finished for place in followed.log.places()] == [True, False]
-    assert len(followed.restarted(path).log.readers) == 1
+    assert [entry.finished for entry in followed.log.files.known.entries()] == [True, False]
+    assert len(followed.restarted(path).log.files.readers) == 1
 
 
 def test_a_file_that_is_gone_is_told(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -403,13 +402,13 @@ def test_a_log_that_is_gone_for_a_while(path: Path) -> None:
     path.rename(path.with_suffix(".log.1"))
     append(path.with_suffix(".log.1"), b"2")
     meanwhile = followed.read()
-    trouble = followed.log.trouble
+    trouble = followed.log.files.trouble
     append(path, b"3")
 
     assert meanwhile == [b"2"]
     assert trouble == "No such file or directory"
     assert followed.read() == [b"3"]
-    assert followed.log.trouble == ""
+    assert followed.log.files.trouble == ""
 
 
 def test_a_rotated_file_that_is_closed_to_us(
@@ -427,17 +426,17 @@ def test_a_rotated_file_that_is_closed_to_us(
         initialise(self, name)
 
     monkeypatch.setattr(LogFile, "__init__", refuse)
-    monkeypatch.setattr(log_module, "LOOK_EVERY", -1.0)
+    monkeypatch.setattr(open_files, "LOOK_EVERY", -1.0)
     followed = Followed(path, listed=[str(rotated)])
     while_closed = [followed.read() for _ in range(3)]
-    unread = followed.log.unread
+    unread = followed.log.files.unread
     monkeypatch.setattr(LogFile, "__init__", initialise)
 
     assert while_closed == [[b"live"], [], []]
     assert unread == {str(rotated): "Permission denied"}
     assert sum("trying again" in record.message for record in caplog.records) == 1
     assert followed.read() == [b"rotated"]
-    assert followed.log.unread == {}
+    assert followed.log.files.unread == {}
 
 
 def test_what_is_no_file_is_waited_for(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -445,7 +444,7 @@ def test_what_is_no_file_is_waited_for(path: Path, caplog: pytest.LogCaptureFixt
     path.mkdir()
     followed = Followed(path)
     nothing = [followed.read() for _ in range(3)]
-    trouble = followed.log.trouble
+    trouble = followed.log.files.trouble
     path.rmdir()
     append(path, b"1")
 
@@ -470,14 +469,14 @@ def test_a_disk_that_fails_for_a_while(
 
     monkeypatch.setattr(LogFile, "read", fail)
     nothing = [followed.read() for _ in range(3)]
-    trouble = followed.log.trouble
+    trouble = followed.log.files.trouble
     monkeypatch.setattr(LogFile, "read", read)
 
     assert nothing == [[], [], []]
     assert trouble == "Input/output error"
     assert sum("waiting for it" in record.message for record in caplog.records) == 1
     assert followed.read() == [b"2"]
-    assert (followed.log.trouble, len(followed.streams)) == ("", 1)
+    assert (followed.log.files.trouble, len(followed.streams)) == ("", 1)
 
 
 def test_a_backlog_is_measured(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -502,7 +501,7 @@ def test_a_stream_that_no_file_holds_is_forgotten(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was deleted is not remembered; what was moved away is, for it may come back."""
-    monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
+    monkeypatch.setattr(open_files, "ROTATED_QUIET", -1.0)
     followed = Followed(path)
     for number in range(8):
         append(path, b"%d" % number)
@@ -515,8 +514,8 @@ def test_a_stream_that_no_file_holds_is_forgotten(
     followed.read()
     followed.settle()
 
-    assert [piece.body for piece in followed.pieces][-1] == b"live"
-    assert {place.stream_id for place in followed.log.places()} == {
+    assert [slice_.body for slice_ in followed.slices][-1] == b"live"
+    assert {entry.stream_id for entry in followed.log.files.known.entries()} == {
         *followed.streams[0:8:2],
         followed.streams[8],
     }

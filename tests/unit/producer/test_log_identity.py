@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from producer import log as log_module
+from producer import open_files
 from producer.files import LogFile
-from producer.places import State
+from producer.state import State
 from producer.tailer import Tailer
 from unit.producer.followed import FOLLOW, LONG_AGO, Followed, all_lines, append, rotated
 
@@ -95,7 +95,7 @@ def test_a_clock_that_steps_while_the_producer_is_down(path: Path, shift: float)
 
 def test_generations_never_return(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of many logs with one first line is a stream of its own, also once most are gone."""
-    monkeypatch.setattr(log_module, "ROTATED_QUIET", 0.0)
+    monkeypatch.setattr(open_files, "ROTATED_QUIET", 0.0)
     append(path, b"header", b"0")
     followed = Followed(path)
     followed.read()
@@ -112,7 +112,7 @@ def test_generations_never_return(path: Path, monkeypatch: pytest.MonkeyPatch) -
             followed.read()
 
     assert len(streams) == 111
-    assert len(followed.log.places()) < 100
+    assert len(followed.log.files.known.entries()) < 100
 
 
 @pytest.mark.parametrize("is_running", [True, False], ids=["running", "restarted"])
@@ -172,7 +172,7 @@ def test_one_file_by_two_names(tmp_path: Path, link: object) -> None:
     tailer = Tailer([f"{tmp_path}/*.log"], FOLLOW, State())
 
     assert all_lines(tailer) == [b"one", b"two"]
-    assert len(tailer.state().places) == 1
+    assert len(tailer.state().entries) == 1
 
 
 def test_a_current_file_with_a_date(tmp_path: Path) -> None:
@@ -187,11 +187,11 @@ def test_a_current_file_with_a_date(tmp_path: Path) -> None:
 
 
 def test_a_descriptor_that_is_stale_for_good(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is opened anew and read on at its place, as the same stream."""
+    """The file is opened anew and read on at its position, as the same stream."""
     append(path, b"a")
     followed = Followed(path)
     followed.read()
-    stale = followed.log.readers[0].file
+    stale = followed.log.files.readers[0].file
     read = LogFile.read
 
     def fail(self: LogFile, offset: int, length: int) -> bytes:

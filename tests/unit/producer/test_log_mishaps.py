@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from producer import log as log_module
+from producer import open_files
 from producer.folders import Folders
 from unit.producer.followed import ONCE, Followed, append, rotated
 
@@ -48,7 +48,7 @@ def test_a_server_that_was_not_told_of_the_rotation(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As long as nothing is in the new file the old one is read, however quiet it is."""
-    monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
+    monkeypatch.setattr(open_files, "ROTATED_QUIET", -1.0)
     append(path, b"1")
     followed = Followed(path)
     followed.read()
@@ -61,11 +61,11 @@ def test_a_server_that_was_not_told_of_the_rotation(
     followed.read()
 
     assert while_new_is_empty == [b"2"]
-    assert len(followed.log.readers) == 1
+    assert len(followed.log.files.readers) == 1
 
 
 def test_rotated_files_that_were_taken_up_but_not_begun(path: Path) -> None:
-    """They have a place at once: their time alone does not find them after the next checkpoint."""
+    """They have an entry at once: their time alone does not find them after the next checkpoint."""
     append(path, b"a1")
     followed = Followed(path)
     followed.read()
@@ -140,7 +140,7 @@ def test_alike_logs_before_anything_is_confirmed(path: Path) -> None:
 
 
 def test_alike_logs_are_told_apart_by_the_file(path: Path) -> None:
-    """Of two files with the same content each is read on from its own place."""
+    """Of two files with the same content each is read on from its own entry."""
     append(path, b"same")
     followed = Followed(path)
     followed.read()
@@ -192,7 +192,7 @@ def test_a_log_that_is_rotated_while_it_is_looked_at(
 
 def test_a_finished_file_is_not_read_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even when it has changed since, as long as it has not grown."""
-    monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
+    monkeypatch.setattr(open_files, "ROTATED_QUIET", -1.0)
     append(path, b"1")
     followed = Followed(path)
     followed.read()
@@ -200,7 +200,7 @@ def test_a_finished_file_is_not_read_again(path: Path, monkeypatch: pytest.Monke
     append(path, b"2")
     followed.read()
     followed.read()
-    as_it_was = len(followed.restarted(path).log.readers)
+    as_it_was = len(followed.restarted(path).log.files.readers)
     append(rotated(path), b"very late")
 
     assert as_it_was == 1
@@ -258,7 +258,7 @@ def test_damaged_packed_files_stop_nothing(path: Path, damage: slice) -> None:
     followed = Followed(path, ONCE, listed=[str(rotated(path, "1.gz"))])
 
     assert followed.read()[-1] == b"now"
-    assert list(followed.log.unread) == [str(rotated(path, "1.gz"))]
+    assert list(followed.log.files.unread) == [str(rotated(path, "1.gz"))]
 
 
 # Truncation.
@@ -267,7 +267,7 @@ def test_damaged_packed_files_stop_nothing(path: Path, damage: slice) -> None:
 def test_truncations_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no file holds any more is forgotten in the end."""
     now = [1_000.0]
-    monkeypatch.setattr("producer.log.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("producer.open_files.time.monotonic", lambda: now[0])
     followed = Followed(path)
     for number in range(300):
         path.write_bytes(b"%d\n" % number * (1 + number % 3))
@@ -275,7 +275,7 @@ def test_truncations_do_not_pile_up(path: Path, monkeypatch: pytest.MonkeyPatch)
         now[0] += 10
 
     assert len(followed.streams) == 300
-    assert len(followed.log.places()) <= 10
+    assert len(followed.log.files.known.entries()) <= 10
 
 
 def test_a_log_truncated_to_what_was_confirmed(path: Path) -> None:
@@ -359,13 +359,13 @@ def test_a_log_that_is_moved_away_and_back(path: Path) -> None:
     followed.read()
     path.rename(path.with_name("away"))
     followed.read()
-    trouble = followed.log.trouble
+    trouble = followed.log.files.trouble
     path.with_name("away").rename(path)
     append(path, b"2")
 
     assert trouble == "No such file or directory"
     assert followed.read() == [b"2"]
-    assert followed.log.trouble == ""
+    assert followed.log.files.trouble == ""
 
 
 def test_a_log_that_is_rotated_while_it_is_read_once(path: Path) -> None:
@@ -375,7 +375,7 @@ def test_a_log_that_is_rotated_while_it_is_read_once(path: Path) -> None:
     path.rename(rotated(path))
 
     assert followed.read() == [b"1"]
-    assert followed.log.unread == {}
+    assert followed.log.files.unread == {}
 
 
 def test_a_folder_that_cannot_be_listed(
@@ -385,7 +385,7 @@ def test_a_folder_that_cannot_be_listed(
     append(path, b"1")
     followed = Followed(path)
     followed.read()
-    monkeypatch.setattr(log_module, "LOOK_EVERY", -1.0)
+    monkeypatch.setattr(open_files, "LOOK_EVERY", -1.0)
     with monkeypatch.context() as closed:
 
         def refuse(folder: str) -> None:

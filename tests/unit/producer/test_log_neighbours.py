@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from producer import log as log_module
+from producer import open_files
 from producer.files import LogFile
 from producer.log import Log
-from producer.places import State
+from producer.state import State
 from producer.tailer import Tailer
 from unit.producer.followed import FOLLOW, ONCE, Followed, all_lines, append, rotated
 
@@ -31,9 +31,9 @@ def path(tmp_path: Path) -> Path:
 def lines_of(tailer: Tailer) -> list[bytes]:
     """Read once, to the end."""
     lines = []
-    for piece in tailer.slices():
-        if piece is not None:
-            lines += piece.body.split(b"\n")
+    for slice_ in tailer.slices():
+        if slice_ is not None:
+            lines += slice_.body.split(b"\n")
             tailer.confirm()
     return lines
 
@@ -78,7 +78,7 @@ def test_a_folder_that_can_be_listed_and_not_entered(
     followed = Followed(path)
 
     assert followed.read() == [b"1"]
-    assert followed.log.unread == {str(rotated(path)): "Permission denied"}
+    assert followed.log.files.unread == {str(rotated(path)): "Permission denied"}
 
 
 def test_a_rotated_file_that_fails_once_is_read_on_in_a_minute(
@@ -86,7 +86,7 @@ def test_a_rotated_file_that_fails_once_is_read_on_in_a_minute(
 ) -> None:
     """Though it never changes any more."""
     now = [1_000.0]
-    monkeypatch.setattr("producer.log.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("producer.open_files.time.monotonic", lambda: now[0])
     append(path, b"1")
     followed = Followed(path)
     followed.read()
@@ -106,8 +106,8 @@ def test_a_rotated_file_that_fails_once_is_read_on_in_a_minute(
         broken.setattr(LogFile, "read", fail_on_it)
         followed.settle()
         while_broken = followed.read()
-        unread = followed.log.unread
-    now[0] += 2 * log_module.ROTATED_QUIET
+        unread = followed.log.files.unread
+    now[0] += 2 * open_files.ROTATED_QUIET
     followed.settle()
 
     assert while_broken == [b"3"]
@@ -122,10 +122,10 @@ def test_a_small_stream_is_noted_as_it_is_read(path: Path) -> None:
     followed.read()
     append(path, b"1")
     handed = followed.log.next()
-    place = followed.log.places()[0]
+    entry = followed.log.files.known.entries()[0]
 
     assert handed is not None
-    assert (place.position, place.prefix_length) == (9, 11)
+    assert (entry.position, entry.prefix_length) == (9, 11)
 
 
 def test_what_was_there_before_is_old_after_a_stop_at_once(path: Path) -> None:
@@ -144,14 +144,14 @@ def test_a_file_that_is_never_readable_holds_up_nothing(
 ) -> None:
     """After a minute what else there is to be decided is decided without it."""
     now = [1_000.0]
-    monkeypatch.setattr("producer.log.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("producer.open_files.time.monotonic", lambda: now[0])
     rotated(path, "7.lz4").write_bytes(b"\x04\x22\x4d\x18" + bytes(60))
     path.write_bytes(b"1\npart")
     followed = Followed(path)
     followed.read()
     path.write_bytes(b"2\n")
     first = followed.read()
-    now[0] += 2 * log_module.ROTATED_QUIET
+    now[0] += 2 * open_files.ROTATED_QUIET
     followed.settle()
 
     assert b"part" in [*first, *followed.read()]
@@ -169,7 +169,7 @@ def test_a_foreign_file_that_is_packed_otherwise_is_no_trouble(path: Path) -> No
     again = followed.restarted(path, ONCE)
 
     assert again.read() == [b"3"]
-    assert again.log.unread == {}
+    assert again.log.files.unread == {}
 
 
 def test_files_that_begin_alike_for_a_kilobyte(path: Path) -> None:
@@ -190,7 +190,7 @@ def test_a_packed_file_of_the_same_length_that_begins_alike(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not the one that was read, which is there still."""
-    monkeypatch.setattr(log_module, "ROTATED_QUIET", -1.0)
+    monkeypatch.setattr(open_files, "ROTATED_QUIET", -1.0)
     append(path, HEADER, b"first")
     followed = Followed(path)
     followed.read()
@@ -249,7 +249,7 @@ def test_a_tar_is_no_text(path: Path) -> None:
     followed = Followed(path, listed=[str(rotated(path, 2))])
 
     assert followed.read() == [b"1"]
-    assert "tar" in followed.log.unread[str(rotated(path, 2))]
+    assert "tar" in followed.log.files.unread[str(rotated(path, 2))]
 
 
 def test_a_copy_of_what_a_truncated_log_holds_by_now(path: Path) -> None:
@@ -263,9 +263,9 @@ def test_a_copy_of_what_a_truncated_log_holds_by_now(path: Path) -> None:
     append(path, b"header", b"3")
     shutil.copy(path, rotated(path, 1))
     for _ in range(4):
-        log.log.look()  # while it is waited for
+        log.log.files.look()  # while it is waited for
     handed[0].confirm()
-    log.log.note(handed[0])
+    log.log.files.note(handed[0])
 
     while_it_lasts = log.read()
     os.truncate(path, 0)
@@ -279,7 +279,7 @@ def test_a_copy_that_is_renamed_while_it_is_looked_for(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A line that was not whole was read, and not sent, when the log was copied and truncated."""
-    monkeypatch.setattr(log_module, "ROTATED_QUIET", 0.0)
+    monkeypatch.setattr(open_files, "ROTATED_QUIET", 0.0)
     path.write_bytes(b"not whole")
     log = Followed(path, is_new=True)
     assert log.read() == []

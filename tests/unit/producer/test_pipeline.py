@@ -9,13 +9,14 @@ from threading import Event
 import pytest
 
 from datastream.errors import Unavailable
-from datastream.slices import Slice
+from datastream.privacy import LineDisguise, hashed
+from datastream.slices import MOST_BYTES, Slice
 from datastream.streams import Stream
 from producer import pipeline
-from producer.places import PREFIX_BYTES, Place, State
+from producer.state import PREFIX_BYTES, Entry, State
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
-PLACE = Place(1, STREAM.path, 0, 1, 2, 0, PREFIX_BYTES, "ab", "cd")
+ENTRY = Entry(1, STREAM.path, 0, 1, 2, 0, PREFIX_BYTES, "ab", "cd")
 ONE, TWO = (Slice(STREAM, position, b"line", 1, 0, read_at_ms=0) for position in (0, 5))
 
 
@@ -50,27 +51,27 @@ class Steps:
     def state(self) -> State:
         """Note."""
         self._note("state")
-        return State([PLACE] if self._is_begun else [])
+        return State([ENTRY] if self._is_begun else [])
 
-    def publish(self, routing_key: str, piece: Slice) -> None:
+    def publish(self, routing_key: str, slice_: Slice) -> None:
         """Note, or fail."""
-        self._note(f"{routing_key} {piece.position}")
+        self._note(f"{routing_key} {slice_.position}")
 
     def wait(self, seconds: float) -> None:
         """Note."""
         self._note(f"wait {seconds}")
 
-    def save_if_due(self, state: Callable[[], State]) -> None:
+    def save_if_due(self, _state: Callable[[], State]) -> None:
         """Note; nothing is ever due."""
         self._note("save if due")
 
-    def save(self, state: State) -> None:
+    def save(self, _state: State) -> None:
         """Note."""
         self._note("save")
 
-    def published(self, piece: Slice | None) -> None:
+    def published(self, slice_: Slice | None) -> None:
         """Note."""
-        self._note("published" if piece else "idle")
+        self._note("published" if slice_ else "idle")
 
     def run(self, stop: Event | None = None) -> bool:
         """Run the pipeline on these."""
@@ -197,7 +198,7 @@ def test_a_small_file_is_remembered_by_all_that_is_read_of_it() -> None:
 
         def state(self) -> State:
             self._note("state")
-            return State([replace(PLACE, prefix_length=self.prefix_length)])
+            return State([replace(ENTRY, prefix_length=self.prefix_length)])
 
     steps = Small(ONE, TWO, TWO)
     steps.prefix_length = 10
@@ -210,13 +211,15 @@ def test_a_small_file_is_remembered_by_all_that_is_read_of_it() -> None:
 
 def test_a_slice_may_be_published_as_several() -> None:
     """Both sides get all of them before the slice is confirmed."""
-    steps = Steps(ONE)
-    pipeline.run(steps, steps, steps, steps.published, Event(), lambda _piece: [ONE, TWO])
+    addresses = b"192.0.2.1 " * (MOST_BYTES // 20)
+    steps = Steps(Slice(STREAM, 0, b"\n".join([addresses] * 2), 2, 0, read_at_ms=0))
+    disguise = LineDisguise(hashed("a key"), drops_queries=False)
 
+    pipeline.run(steps, steps, steps, steps.published, Event(), disguise)
+
+    second = len(addresses) + 1
     assert steps.steps[2:7] == [
-        "lake.test 0",
-        "lake.test 5",
-        "clean.test 0",
-        "clean.test 5",
+        *["lake.test 0", f"lake.test {second}"],
+        *["clean.test 0", f"clean.test {second}"],
         "confirm",
     ]

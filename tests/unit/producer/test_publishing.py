@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
 
@@ -14,13 +15,17 @@ from datastream.metrics import ProducerMetrics
 from datastream.slices import Slice
 from datastream.streams import Stream
 from producer import pipeline
-from producer.places import PREFIX_BYTES, Place, State
+from producer.__main__ import publish
+from producer.checkpoint import Checkpoint
 from producer.publishing import PatientPublisher
+from producer.settings import SliceLimits, Source
+from producer.state import PREFIX_BYTES, Entry, State
+from producer.tailer import Tailer
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
 
 
-def piece(number: int) -> Slice:
+def slice_of(number: int) -> Slice:
     """Return a slice."""
     return Slice(STREAM, number, b"line", 1, 0, read_at_ms=0)
 
@@ -32,15 +37,15 @@ class Broker:
         self,
         *failures: str,
         on_publish: Callable[[], None] = lambda: None,
-        on_wait: Callable[[float], None] = lambda seconds: None,
+        on_wait: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         self.failures = list(failures)
         self.published: list[tuple[str, int]] = []
         self.attempts: list[tuple[str, int]] = []
         self.opened = 0
         self.closed = 0
-        self._on_publish = on_publish
-        self._on_wait = on_wait
+        self.on_publish = on_publish
+        self.on_wait = on_wait
 
     @contextmanager
     def open(self) -> Iterator[Broker]:
@@ -53,7 +58,7 @@ class Broker:
 
     def publish(self, routing_key: str, one: Slice) -> None:
         """Publish, or fail."""
-        self._on_publish()
+        self.on_publish()
         self.attempts.append((routing_key, one.position))
         if self.failures and (reason := self.failures.pop(0)):
             raise Unavailable("as told", reason)
@@ -61,7 +66,7 @@ class Broker:
 
     def wait(self, seconds: float) -> None:
         """Let no time pass."""
-        self._on_wait(seconds)
+        self.on_wait(seconds)
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +82,7 @@ def test_a_refused_slice_is_published_again_on_the_same_session(reason: str) -> 
     broker = Broker(reason, reason)
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
 
     assert broker.attempts == [("lake.test", 1)] * 3
     assert broker.published == [("lake.test", 1)]
@@ -89,7 +94,7 @@ def test_a_lost_session_is_replaced() -> None:
     broker = Broker("connection", "blocked")
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
     publisher.close()
 
     assert broker.published == [("lake.test", 1)]
@@ -103,7 +108,7 @@ def test_a_stop_ends_the_waiting_for_the_broker() -> None:
     publisher = PatientPublisher(broker.open, ProducerMetrics(), stop)
 
     with pytest.raises(Unavailable):
-        publisher.publish("lake.test", piece(1))
+        publisher.publish("lake.test", slice_of(1))
 
     assert broker.published == []
 
@@ -125,8 +130,8 @@ class Slices:
         self.confirmed += 1
 
     def state(self) -> State:
-        """Return a place that shows how many are confirmed."""
-        return State([Place(1, "log", 0, 1, 2, self.confirmed, PREFIX_BYTES, "", "")])
+        """Return an entry that shows how many are confirmed."""
+        return State([Entry(1, "log", 0, 1, 2, self.confirmed, PREFIX_BYTES, "", "")])
 
 
 class Saved:
@@ -141,7 +146,7 @@ class Saved:
 
     def save(self, state: State) -> None:
         """Keep the position."""
-        self.positions += [place.position for place in state.places]
+        self.positions += [entry.position for entry in state.entries]
 
 
 def run(slices: Slices, broker: Broker, saved: Saved, stop: Event) -> None:
@@ -152,7 +157,7 @@ def run(slices: Slices, broker: Broker, saved: Saved, stop: Event) -> None:
 
 def test_each_slice_goes_out_on_both_keys_and_is_then_remembered() -> None:
     """One after the other; the position follows the confirms."""
-    slices, broker, saved = Slices(piece(1), None, piece(2)), Broker(), Saved()
+    slices, broker, saved = Slices(slice_of(1), None, slice_of(2)), Broker(), Saved()
 
     run(slices, broker, saved, Event())
 
@@ -169,7 +174,7 @@ def test_only_the_key_that_failed_is_published_again() -> None:
     """What the one queue has is not sent to it twice because the other refuses."""
     broker = Broker("", "nack", "nack")
 
-    run(Slices(piece(1)), broker, Saved(), Event())
+    run(Slices(slice_of(1)), broker, Saved(), Event())
 
     assert broker.published == [("lake.test", 1), ("clean.test", 1)]
     assert [key for key, _ in broker.attempts] == ["lake.test", *["clean.test"] * 3]
@@ -179,8 +184,8 @@ def test_nothing_is_remembered_before_both_keys_are_confirmed() -> None:
     """Stopped between the two, the slice is read again at the next start."""
     stop = Event()
     broker = Broker("", *["connection"] * 1_000)
-    broker._on_publish = lambda: stop.set() if len(broker.attempts) > 3 else None
-    slices, saved = Slices(piece(1), piece(2)), Saved()
+    broker.on_publish = lambda: stop.set() if len(broker.attempts) > 3 else None
+    slices, saved = Slices(slice_of(1), slice_of(2)), Saved()
 
     with pytest.raises(Unavailable):
         run(slices, broker, saved, stop)
@@ -196,7 +201,7 @@ def test_a_stop_ends_before_the_next_slice() -> None:
     broker = Broker(on_publish=stop.set)
     saved = Saved()
 
-    run(Slices(piece(1), piece(2)), broker, saved, stop)
+    run(Slices(slice_of(1), slice_of(2)), broker, saved, stop)
 
     assert broker.published == [("lake.test", 1), ("clean.test", 1)]
     assert saved.positions[-1] == 1
@@ -247,7 +252,7 @@ def test_a_refused_slice_waits_on_the_session(monkeypatch: pytest.MonkeyPatch) -
     broker = Broker("nack", "nack", "nack", on_wait=wait)
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
 
     assert broker.published == [("lake.test", 1)]
     assert (broker.opened, broker.closed) == (2, 1)
@@ -269,11 +274,46 @@ def test_a_broker_that_cannot_be_reached_is_tried_until_it_is() -> None:
 
     publisher = PatientPublisher(open_session, ProducerMetrics(), Event())
 
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
     publisher.close()
 
     assert broker.attempts == [("lake.test", 1)]
     assert (broker.opened, broker.closed) == (1, 1)
+
+
+def test_between_two_sessions_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that is away is not asked for sessions in a tight loop."""
+    now = [100.0]
+    monkeypatch.setattr("producer.publishing.time", SimpleNamespace(monotonic=lambda: now[0]))
+    opened_at: list[float] = []
+
+    class Stop(Event):
+        """Time passes while it is waited for."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            now[0] += timeout or 0.0
+            return False
+
+    @contextmanager
+    def open_session() -> Iterator[Broker]:
+        opened_at.append(now[0])
+        if len(opened_at) <= 3:
+            raise Unavailable("as told", "connection")
+        with Broker().open() as session:
+            yield session
+
+    def look() -> None:
+        looks.append(now[0])
+        assert looks.count(now[0]) < 10, "no time passes"
+
+    looks: list[float] = []
+    publisher = PatientPublisher(open_session, ProducerMetrics(), Stop(), look)
+
+    publisher.publish("lake.test", slice_of(1))
+    publisher.close()
+
+    assert len(opened_at) == 4
+    assert opened_at == sorted(set(opened_at))
 
 
 def test_an_outage_is_told_when_it_begins_and_when_it_ends(
@@ -284,9 +324,9 @@ def test_an_outage_is_told_when_it_begins_and_when_it_ends(
     broker = Broker("", *["connection"] * 5, "")
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish("lake.test", piece(1))
-    publisher.publish("lake.test", piece(2))
-    publisher.publish("lake.test", piece(3))
+    publisher.publish("lake.test", slice_of(1))
+    publisher.publish("lake.test", slice_of(2))
+    publisher.publish("lake.test", slice_of(3))
 
     assert [record.getMessage() for record in caplog.records] == [
         "Connected to RabbitMQ",
@@ -305,7 +345,7 @@ def test_what_is_no_outage_gets_out() -> None:
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
     with pytest.raises(RuntimeError, match="a mistake"):
-        publisher.publish("lake.test", piece(1))
+        publisher.publish("lake.test", slice_of(1))
 
     assert broker.attempts == []
 
@@ -317,10 +357,28 @@ def test_an_outage_is_used_to_look_around() -> None:
     publisher = PatientPublisher(
         broker.open, ProducerMetrics(), Event(), lambda: looks.append(len(broker.attempts))
     )
-    publisher.publish("lake.test", piece(1))
+    publisher.publish("lake.test", slice_of(1))
     while_well = list(looks)
-    publisher.publish("lake.test", piece(2))
+    publisher.publish("lake.test", slice_of(2))
 
     assert while_well == []
     assert set(looks) == {2, 3}
     assert broker.published == [("lake.test", 1), ("lake.test", 2)]
+
+
+@pytest.mark.parametrize("confirmed", [0, 1, 2])
+def test_a_line_counts_once_both_keys_are_confirmed(tmp_path: Path, confirmed: int) -> None:
+    """Neither when it is read, nor when it is on the way to a broker that is lost."""
+    (tmp_path / "access.log").write_bytes(b"one\ntwo\n")
+    source = Source("test", "combined", SliceLimits(1_000, 65_536, 65_536), once=True)
+    counts, stop = ProducerMetrics(), Event()
+    broker = Broker(*[""] * confirmed, *["connection"] * 1_000)
+    broker.on_publish = lambda: stop.set() if len(broker.attempts) > confirmed else None
+
+    with (
+        closing(Checkpoint(tmp_path / "state", "test", counts)) as checkpoint,
+        closing(Tailer([str(tmp_path / "access.log")], source, State())) as tailer,
+    ):
+        is_complete = publish(tailer, broker.open, checkpoint, counts, stop)  # type: ignore[arg-type]
+
+    assert (is_complete, counts.lines) == ((True, 2) if confirmed == 2 else (False, 0))

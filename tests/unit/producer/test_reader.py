@@ -14,25 +14,26 @@ from datastream.packed import packing_of
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from producer.files import LogFile, Relation
-from producer.places import Place
-from producer.reader import Limits, StreamReader, Truncated
+from producer.reader import StreamReader, Truncated
+from producer.settings import SliceLimits
+from producer.state import Entry
 
 STREAM = Stream(1, "test", "host", "/var/log/access.log", "combined", 0)
-WIDE = Limits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
+WIDE = SliceLimits(slice_lines=1_000, slice_bytes=65_536, line_bytes=65_536)
 
 
-def reader_of(path: Path, limits: Limits = WIDE, place: Place | None = None) -> StreamReader:
+def reader_of(path: Path, limits: SliceLimits = WIDE, entry: Entry | None = None) -> StreamReader:
     """Return a reader of a file."""
-    return StreamReader(LogFile(str(path)), limits, STREAM, place)
+    return StreamReader(LogFile(str(path)), limits, STREAM, entry)
 
 
 def read(reader: StreamReader) -> list[Slice]:
     """Hand out and confirm everything that is there."""
-    pieces = []
-    while (piece := reader.next()) is not None:
-        pieces.append(piece)
+    slices = []
+    while (slice_ := reader.next()) is not None:
+        slices.append(slice_)
         reader.confirm()
-    return pieces
+    return slices
 
 
 def written(path: Path, content: bytes) -> Path:
@@ -45,18 +46,18 @@ def test_whole_lines_become_one_slice(tmp_path: Path) -> None:
     """What is there is handed out at once, without its last newline."""
     reader = reader_of(written(tmp_path / "log", b"one\n\nthree\n"))
 
-    (piece,) = read(reader)
+    (slice_,) = read(reader)
 
-    assert (piece.position, piece.body, piece.lines, piece.flags) == (0, b"one\n\nthree", 3, 0)
+    assert (slice_.position, slice_.body, slice_.lines, slice_.flags) == (0, b"one\n\nthree", 3, 0)
     assert reader.position == 11
 
 
 def test_a_slice_ends_at_the_limit_of_lines(tmp_path: Path) -> None:
     """Empty lines count as well."""
-    limits = Limits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
-    pieces = read(reader_of(written(tmp_path / "log", b"a\n\n\nd\ne\n"), limits))
+    limits = SliceLimits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
+    slices = read(reader_of(written(tmp_path / "log", b"a\n\n\nd\ne\n"), limits))
 
-    assert [(p.position, p.body, p.lines) for p in pieces] == [
+    assert [(p.position, p.body, p.lines) for p in slices] == [
         (0, b"a\n", 2),
         (3, b"\nd", 2),
         (6, b"e", 1),
@@ -65,11 +66,11 @@ def test_a_slice_ends_at_the_limit_of_lines(tmp_path: Path) -> None:
 
 def test_a_slice_ends_before_the_limit_of_bytes(tmp_path: Path) -> None:
     """It holds whole lines only; a line that is longer is alone in its slice."""
-    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=100)
+    limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=100)
     content = b"123\n456\n7\na line longer than a slice\nx\n"
-    pieces = read(reader_of(written(tmp_path / "log", content), limits))
+    slices = read(reader_of(written(tmp_path / "log", content), limits))
 
-    assert [(p.position, p.body) for p in pieces] == [
+    assert [(p.position, p.body) for p in slices] == [
         (0, b"123\n456"),
         (8, b"7"),
         (10, b"a line longer than a slice"),
@@ -80,12 +81,12 @@ def test_a_slice_ends_before_the_limit_of_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("slice_bytes", [4, 10, 1_000])
 def test_a_line_over_the_limit_is_its_head(tmp_path: Path, slice_bytes: int) -> None:
     """It is flagged and alone, its rest is skipped, and the next line is at its own offset."""
-    limits = Limits(slice_lines=100, slice_bytes=slice_bytes, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=slice_bytes, line_bytes=10)
     content = b"before\n" + b"x" * 35 + b"\nafter\n" + b"y" * 10 + b"\n"
     reader = reader_of(written(tmp_path / "log", content), limits)
-    pieces = read(reader)
+    slices = read(reader)
 
-    lines = [(offset, line, p.flags) for p in pieces for offset, line in p.numbered()]
+    lines = [(offset, line, p.flags) for p in slices for offset, line in p.numbered()]
     assert lines == [
         (0, b"before", 0),
         (7, b"x" * 10, TRUNCATED),
@@ -97,7 +98,7 @@ def test_a_line_over_the_limit_is_its_head(tmp_path: Path, slice_bytes: int) -> 
 
 def test_the_head_of_a_line_over_the_limit_does_not_wait_for_more(tmp_path: Path) -> None:
     """Not even behind lines that are handed out first; until then the file is not drained."""
-    limits = Limits(slice_lines=1, slice_bytes=1_000, line_bytes=10)
+    limits = SliceLimits(slice_lines=1, slice_bytes=1_000, line_bytes=10)
     reader = reader_of(written(tmp_path / "log", b"one\n" + b"x" * 11), limits)
 
     assert [reader.next()] == [Slice(STREAM, 0, b"one", 1, 0, ANY)]
@@ -110,21 +111,21 @@ def test_the_head_of_a_line_over_the_limit_does_not_wait_for_more(tmp_path: Path
 
 
 def test_a_line_over_the_limit_that_still_grows(tmp_path: Path) -> None:
-    """Its head goes out; the place stays at its beginning until its end is there."""
-    limits = Limits(slice_lines=100, slice_bytes=16, line_bytes=10)
+    """Its head goes out; the entry stays at its beginning until its end is there."""
+    limits = SliceLimits(slice_lines=100, slice_bytes=16, line_bytes=10)
     log = written(tmp_path / "log", b"x" * 30)
     reader = reader_of(log, limits)
     (head,) = read(reader)
-    place = reader.place
+    entry = reader.entry
     with log.open("ab") as file:
         file.write(b"x" * 30 + b"\nnext\n")
 
     (after,) = read(reader)
 
     assert (head.body, head.flags) == (b"x" * 10, TRUNCATED)
-    assert place.position == 0
+    assert entry.position == 0
     assert (after.position, after.body) == (61, b"next")
-    (again, _) = read(reader_of(log, limits, place))
+    (again, _) = read(reader_of(log, limits, entry))
     assert again == Slice(STREAM, 0, b"x" * 10, 1, TRUNCATED, again.read_at_ms)
 
 
@@ -149,7 +150,7 @@ def test_the_rest_of_a_file_is_flagged(tmp_path: Path) -> None:
     read(reader)
     rest, again = reader.rest(), reader.rest()
     reader.confirm()
-    place = reader.place
+    entry = reader.entry
     with log.open("ab") as file:
         file.write(b"tial\n")
     (whole,) = read(reader)
@@ -157,7 +158,7 @@ def test_the_rest_of_a_file_is_flagged(tmp_path: Path) -> None:
     assert rest is not None
     assert (rest.position, rest.body, rest.flags) == (6, b"par", UNTERMINATED)
     assert again is None
-    assert place.position == 6
+    assert entry.position == 6
     assert (whole.position, whole.body, whole.flags) == (6, b"partial", 0)
 
 
@@ -178,11 +179,11 @@ def test_a_truncated_file_is_noticed(tmp_path: Path, content: bytes) -> None:
 def test_a_place_is_known_again_by_content(tmp_path: Path) -> None:
     """Wherever the file is moved, and not in a file that only begins alike."""
     log = written(tmp_path / "log", b"first\nsecond\nthird\n")
-    limits = Limits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
+    limits = SliceLimits(slice_lines=2, slice_bytes=65_536, line_bytes=65_536)
     reader = reader_of(log, limits)
     reader.next()
     reader.confirm()
-    place = reader.place
+    entry = reader.entry
     moved = LogFile(str(log.rename(tmp_path / "log.1")))
     with gzip.open(tmp_path / "log.2.gz", "wb") as file:
         file.write(b"first\nsecond\nthird\nfourth\n")
@@ -190,22 +191,22 @@ def test_a_place_is_known_again_by_content(tmp_path: Path) -> None:
     other = LogFile(str(written(tmp_path / "log", b"first\nSECOND\nthird\n")))
     shorter = LogFile(str(written(tmp_path / "log.3", b"first\n")))
 
-    assert moved.relation(place) is Relation.HOLDS
-    assert packed.relation(place) is Relation.HOLDS
-    assert other.relation(place) is not Relation.HOLDS
-    assert shorter.relation(place) is not Relation.HOLDS
-    (rest,) = read(StreamReader(packed, WIDE, STREAM, place))
+    assert moved.relation(entry) is Relation.HOLDS
+    assert packed.relation(entry) is Relation.HOLDS
+    assert other.relation(entry) is not Relation.HOLDS
+    assert shorter.relation(entry) is not Relation.HOLDS
+    (rest,) = read(StreamReader(packed, WIDE, STREAM, entry))
     assert (rest.position, rest.body) == (13, b"third\nfourth")
 
 
 def test_what_is_not_confirmed_is_behind(tmp_path: Path) -> None:
-    """What was only read does not move the place."""
+    """What was only read does not move the entry."""
     reader = reader_of(written(tmp_path / "log", b"first\n"))
     reader.next()
 
-    assert (reader.place.position, reader.behind_bytes) == (0, 6)
+    assert (reader.entry.position, reader.behind_bytes) == (0, 6)
     reader.confirm()
-    assert (reader.place.position, reader.behind_bytes) == (6, 0)
+    assert (reader.entry.position, reader.behind_bytes) == (6, 0)
 
 
 LINES = st.lists(
@@ -229,27 +230,27 @@ def test_every_line_once_whatever_the_limits(
     line_bytes: int,
     restart_after: int,
 ) -> None:
-    """Each line comes at its offset, whole or as its head, also over a restart from a place."""
+    """Each line comes at its offset, whole or as its head, also over a restart from an entry."""
     content = b"".join(line + b"\n" for line in lines)
     assume(packing_of(content) is None)  # what begins like a packed file is told as one
     log = written(tmp_path_factory.mktemp("any") / "log", content)
-    limits = Limits(slice_lines, slice_bytes, line_bytes)
+    limits = SliceLimits(slice_lines, slice_bytes, line_bytes)
     reader = reader_of(log, limits)
-    pieces = []
+    slices = []
     for _ in range(restart_after):
-        piece = reader.next()
-        if piece is None:
+        slice_ = reader.next()
+        if slice_ is None:
             break
-        pieces.append(piece)
+        slices.append(slice_)
         reader.confirm()
-    pieces += read(reader_of(log, limits, reader.place))
+    slices += read(reader_of(log, limits, reader.entry))
 
     found: dict[int, tuple[bytes, int]] = {}
-    for piece in pieces:
-        assert piece.lines <= slice_lines
-        assert len(piece.body) <= max(slice_bytes, line_bytes)
-        for offset, line in piece.numbered():
-            assert found.setdefault(offset, (line, piece.flags)) == (line, piece.flags)
+    for slice_ in slices:
+        assert slice_.lines <= slice_lines
+        assert len(slice_.body) <= max(slice_bytes, line_bytes)
+        for offset, line in slice_.numbered():
+            assert found.setdefault(offset, (line, slice_.flags)) == (line, slice_.flags)
     expected = {}
     offset = 0
     for line in lines:
@@ -261,7 +262,7 @@ def test_every_line_once_whatever_the_limits(
 
 def test_what_was_read_before_a_truncation_is_handed_out(tmp_path: Path) -> None:
     """Whole lines are the stream's all the same; only the part of a line after them is not."""
-    limits = Limits(slice_lines=1, slice_bytes=65_536, line_bytes=65_536)
+    limits = SliceLimits(slice_lines=1, slice_bytes=65_536, line_bytes=65_536)
     log = written(tmp_path / "log", b"first\nsecond\nthird\npar")
     reader = reader_of(log, limits)
     first = reader.next()
@@ -278,45 +279,45 @@ def test_what_was_read_before_a_truncation_is_handed_out(tmp_path: Path) -> None
 
 def test_a_log_that_was_filled_with_zeros(tmp_path: Path) -> None:
     """Bytes that a crash of the machine left are a part of the line that they are in."""
-    (piece,) = read(reader_of(written(tmp_path / "log", b"\0\0\0one\n\0\n\r\n\xff\xfe\n")))
+    (slice_,) = read(reader_of(written(tmp_path / "log", b"\0\0\0one\n\0\n\r\n\xff\xfe\n")))
 
-    assert list(piece.numbered()) == [(0, b"\0\0\0one"), (7, b"\0"), (9, b"\r"), (11, b"\xff\xfe")]
+    assert list(slice_.numbered()) == [(0, b"\0\0\0one"), (7, b"\0"), (9, b"\r"), (11, b"\xff\xfe")]
 
 
 def test_a_line_over_the_limit_takes_many_reads(tmp_path: Path) -> None:
     """Its head goes out once, nothing goes out while its rest comes, and the next line is whole."""
-    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=10)
     log = written(tmp_path / "log", b"a\n" + b"x" * 11)
     reader = reader_of(log, limits)
-    pieces = read(reader)
+    slices = read(reader)
     for part in (b"x" * 5, b"x" * 500, b"\nn", b"ext\n"):
         with log.open("ab") as file:
             file.write(part)
-        pieces += read(reader)
+        slices += read(reader)
 
-    assert [(p.position, p.body, p.flags) for p in pieces] == [
+    assert [(p.position, p.body, p.flags) for p in slices] == [
         (0, b"a", 0),
         (2, b"x" * 10, TRUNCATED),
         (519, b"next", 0),
     ]
-    assert reader.place.position == reader.file.size()
-    assert reader.file.relation(reader.place) is Relation.HOLDS
+    assert reader.entry.position == reader.file.size()
+    assert reader.file.relation(reader.entry) is Relation.HOLDS
 
 
 def test_the_end_of_a_file_inside_a_line_over_the_limit(tmp_path: Path) -> None:
     """Its head is all that goes out of it: the rest is no line of its own."""
-    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=10)
     reader = reader_of(written(tmp_path / "log", b"x" * 100), limits)
-    pieces = read(reader)
+    slices = read(reader)
 
-    assert [(p.position, p.flags) for p in pieces] == [(0, TRUNCATED)]
+    assert [(p.position, p.flags) for p in slices] == [(0, TRUNCATED)]
     assert reader.rest() is None
-    assert (reader.place.position, reader.behind_bytes) == (0, 100)
+    assert (reader.entry.position, reader.behind_bytes) == (0, 100)
 
 
 def test_a_file_that_is_truncated_inside_a_line_over_the_limit(tmp_path: Path) -> None:
     """It is noticed there as well."""
-    limits = Limits(slice_lines=100, slice_bytes=8, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=8, line_bytes=10)
     log = written(tmp_path / "log", b"x" * 100)
     reader = reader_of(log, limits)
     read(reader)
@@ -330,34 +331,34 @@ def test_a_file_that_is_truncated_inside_a_line_over_the_limit(tmp_path: Path) -
 def test_a_file_that_changes_between_a_restart_and_the_first_look(
     tmp_path: Path, read_before: bytes
 ) -> None:
-    """Other lines are not taken for the stream of a place, also of one at the very beginning."""
+    """Other lines are not taken for the stream of an entry, also of one at the very beginning."""
     log = written(tmp_path / "log", b"first\nsecond\n")
-    limits = Limits(slice_lines=1, slice_bytes=65_536, line_bytes=65_536)
+    limits = SliceLimits(slice_lines=1, slice_bytes=65_536, line_bytes=65_536)
     reader = reader_of(log, limits)
     reader.first_line(is_complete=False)
     if read_before:
         reader.next()
         reader.confirm()
-    again = reader_of(log, limits, reader.place)
+    again = reader_of(log, limits, reader.entry)
     log.write_bytes(b"other lines\nand more of them\n")
-    pieces = []
+    slices = []
 
     with pytest.raises(Truncated):
-        while (piece := again.next()) is not None:
-            pieces.append(piece)
+        while (slice_ := again.next()) is not None:
+            slices.append(slice_)
             again.confirm()
     assert again.is_truncated()
-    assert [p.body for p in pieces] == [b"first", b"second"][len(read_before) // 6 :]
+    assert [p.body for p in slices] == [b"first", b"second"][len(read_before) // 6 :]
 
 
 def test_a_restart_without_a_line_between_forgets_nothing(tmp_path: Path) -> None:
-    """The place at the beginning of a file still says how the file begins."""
+    """The entry at the beginning of a file still says how the file begins."""
     log = written(tmp_path / "log", b"first\nsecond\n")
     reader = reader_of(log)
     reader.first_line(is_complete=False)
 
-    assert reader.place.prefix_length == 13
-    assert reader_of(log, place=reader.place).place == reader.place
+    assert reader.entry.prefix_length == 13
+    assert reader_of(log, entry=reader.entry).entry == reader.entry
 
 
 @pytest.mark.parametrize("is_complete", [False, True])
@@ -366,7 +367,7 @@ def test_the_first_line_says_which_stream_it_is(
     is_complete: bool,
 ) -> None:
     """It is cut like any line; without its newline it counts only at the end of a file."""
-    limits = Limits(slice_lines=100, slice_bytes=4, line_bytes=10)
+    limits = SliceLimits(slice_lines=100, slice_bytes=4, line_bytes=10)
 
     def first_line(content: bytes) -> bytes | None:
         reader = StreamReader(LogFile(str(written(tmp_path / "log", content))), limits)
@@ -379,14 +380,14 @@ def test_the_first_line_says_which_stream_it_is(
 
 
 def test_a_stream_that_is_not_known(tmp_path: Path) -> None:
-    """To ask for it, or for a place in it, is a mistake."""
+    """To ask for it, or for an entry in it, is a mistake."""
     reader = StreamReader(LogFile(str(written(tmp_path / "log", b"first\n"))), WIDE)
 
     with pytest.raises(ValueError, match="not known"):
-        reader.place  # noqa: B018 - it raises
+        reader.entry  # noqa: B018 - it raises
     reader.begin(STREAM)
     assert reader.is_known
-    assert reader.place.position == 0
+    assert reader.entry.position == 0
 
 
 def test_what_is_behind_in_a_packed_file_is_what_is_read(tmp_path: Path) -> None:
@@ -399,3 +400,33 @@ def test_what_is_behind_in_a_packed_file_is_what_is_read(tmp_path: Path) -> None
     assert (before, reader.behind_bytes) == (0, 6)
     reader.confirm()
     assert reader.behind_bytes == 0
+
+
+def test_a_last_line_that_grows_without_its_newline_is_sent_again_as_it_is(tmp_path: Path) -> None:
+    """Whole at last: what was sent of it is a beginning, and the same key."""
+    log = written(tmp_path / "log", b"one\ntw")
+    reader = reader_of(log)
+    read(reader)
+
+    first = reader.rest()
+    reader.confirm()
+    with log.open("ab") as file:
+        file.write(b"o and more")
+    again = reader.next()
+    second = reader.rest()
+
+    assert (first and first.body, again, reader.rest()) == (b"tw", None, None)
+    assert second
+    assert (second.position, second.body, second.flags) == (4, b"two and more", UNTERMINATED)
+
+
+def test_a_file_that_lacks_the_end_of_what_was_read_is_told_from_another(tmp_path: Path) -> None:
+    """It begins like the stream as far as that is fingerprinted, and ends before its position."""
+    content = b"".join(b"line %d\n" % number for number in range(500))
+    reader = reader_of(written(tmp_path / "log", content))
+    read(reader)
+    half = LogFile(str(written(tmp_path / "log.1", content[:2_000])))
+    other = LogFile(str(written(tmp_path / "log.2", content[:2_000] + b"x" * len(content))))
+
+    assert half.relation(reader.entry) is Relation.ENDS
+    assert other.relation(reader.entry) is Relation.DIFFERS

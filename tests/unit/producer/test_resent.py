@@ -10,14 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from producer.log import Source
-from producer.places import State
-from producer.reader import Limits
+from producer.settings import SliceLimits, Source
+from producer.state import State
 from producer.tailer import Tailer
 from unit.producer.followed import all_lines, append, rotated
 
-LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
-FOLLOW = Source("test", "combined", LIMITS)
+SLICE_LIMITS = SliceLimits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
+FOLLOW = Source("test", "combined", SLICE_LIMITS)
 
 
 @pytest.fixture

@@ -9,22 +9,21 @@ from pathlib import Path
 import pytest
 
 from datastream.slices import Slice
-from producer.log import Source
-from producer.places import State
-from producer.reader import Limits
-from producer.rewind import NotThere, Wanted, rewind
+from producer.checkpoint import NotThere, Wanted, rewind
+from producer.settings import SliceLimits, Source
+from producer.state import State
 from producer.tailer import Tailer
 
-ONCE = Source("test", "combined", Limits(10, 65_536, 65_536), once=True)
+ONCE = Source("test", "combined", SliceLimits(10, 65_536, 65_536), once=True)
 
 
 def read(paths: list[Path], state: State) -> tuple[dict[tuple[int, int], bytes], State]:
     """Read some logs to their end; return their lines by key, and the state after that."""
     tailer = Tailer(map(str, paths), ONCE, state)
     found: dict[tuple[int, int], bytes] = {}
-    for piece in tailer.slices():
-        assert isinstance(piece, Slice)
-        found |= {(piece.stream.stream_id, at): line for at, line in piece.numbered()}
+    for slice_ in tailer.slices():
+        assert isinstance(slice_, Slice)
+        found |= {(slice_.stream.stream_id, at): line for at, line in slice_.numbered()}
         tailer.confirm()
     tailer.close()
     return found, tailer.state()
@@ -68,14 +67,14 @@ def test_without_it_nothing_is_read_again(history: list[Path]) -> None:
 
 
 def test_a_file_that_is_gone_stays_read(history: list[Path]) -> None:
-    """It is told, and its place is kept as it was, so that no generation is lost."""
+    """It is told, and its entry is kept as it was, so that no generation is lost."""
     _, state = read(history, State())
     history[1].unlink()
-    gone = state.places[1]
+    gone = state.entries[1]
 
     rewound = rewind(state, Wanted())
 
-    assert gone in rewound.state.places
+    assert gone in rewound.state.entries
     assert sum("its file is gone" in words for words in rewound.words) == 1
     again, _ = read([history[0], history[2]], rewound.state)
     assert len(again) == 402
@@ -103,7 +102,21 @@ def test_a_position_that_is_none(history: list[Path], position: int) -> None:
     _, state = read(history, State())
 
     with pytest.raises(NotThere, match=f"no line that was read begins at byte {position:,}"):
-        rewind(state, Wanted(stream=state.places[-1].stream_id, position=position))
+        rewind(state, Wanted(stream=state.entries[-1].stream_id, position=position))
+
+
+def test_a_position_that_was_not_read(history: list[Path]) -> None:
+    """A line begins there, and everything before it is not confirmed: it would be lost."""
+    first, state = read(history, State())
+    position = max(at for _, at in first) + len(b"newest\n")
+    for file in history[1:]:
+        file.write_bytes(file.read_bytes() + b"not read\n" * 2)
+
+    with pytest.raises(NotThere, match="no line that was read begins"):
+        rewind(
+            state,
+            Wanted(stream=state.entries[-1].stream_id, position=position + len(b"not read\n")),
+        )
 
 
 def test_a_stream_that_is_unknown(history: list[Path]) -> None:

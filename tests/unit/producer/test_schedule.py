@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from producer.folders import Folders
-from producer.known import Generations
 from producer.log import Log
+from producer.open_files import OpenFiles
 from producer.schedule import LOOK_AT_QUIET_EVERY, QUIET_AFTER, Schedule
-from unit.producer.followed import FOLLOW, Followed, append, rotated
+from producer.state import Generations
+from unit.producer.followed import FOLLOW, Followed, append, rotated, set_clock
 
 
 class Clock:
@@ -44,8 +45,17 @@ class Logs:
 
     def _followed(self, path: Path) -> Log:
         append(path, b"%s begins" % path.stem.encode())
-        log = Log(str(path), FOLLOW, generations=Generations({}), folders=self.folders, is_new=True)
-        log.ask_for([str(path)])
+        log = Log(
+            OpenFiles(
+                str(path),
+                FOLLOW,
+                [],
+                generations=Generations({}),
+                folders=self.folders,
+                is_new=True,
+            )
+        )
+        log.files.ask_for([str(path)])
         Followed.of(log).read()
         self.schedule.keep_busy(log)
         return log
@@ -57,15 +67,14 @@ class Logs:
         due = self.schedule.due(self.logs)
         for log in due:
             Followed.of(log).read(at_most)
-        return sorted(Path(log.path).name for log in due)
+        return sorted(Path(log.files.path).name for log in due)
 
 
 @pytest.fixture
 def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Logs:
     """Two logs that are quiet."""
     clock = Clock()
-    for module in ("schedule", "log", "reader"):
-        monkeypatch.setattr(f"producer.{module}.time", clock)
+    set_clock(monkeypatch, clock)
     # A name that comes has another time than those before, however soon it comes.
     monkeypatch.setattr("producer.folders.COARSE", -1.0)
     return Logs(tmp_path, clock)

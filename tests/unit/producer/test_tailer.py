@@ -13,16 +13,14 @@ from datastream.config import Environment
 from datastream.paths import expand, log_path
 from datastream.slices import TRUNCATED, Slice
 from producer.files import LogFile
-from producer.log import Source
-from producer.places import Place, State
-from producer.reader import Limits
-from producer.settings import ProducerSettings
+from producer.settings import ProducerSettings, SliceLimits, Source
+from producer.state import Entry, State
 from producer.tailer import NoInput, Tailer
 from unit.producer.followed import all_lines
 
-LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
-FOLLOW = Source("test", "combined", LIMITS)
-ONCE = Source("test", "combined", LIMITS, once=True)
+SLICE_LIMITS = SliceLimits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
+FOLLOW = Source("test", "combined", SLICE_LIMITS)
+ONCE = Source("test", "combined", SLICE_LIMITS, once=True)
 
 
 def log_of(folder: Path, name: str, *lines: bytes) -> Path:
@@ -43,7 +41,7 @@ def test_lists_and_patterns(tmp_path: Path) -> None:
     all_lines(tailer)
 
     assert sorted(first) == [b"a", b"b"]
-    assert {place.path for place in tailer.state().places} == {
+    assert {entry.path for entry in tailer.state().entries} == {
         str(tmp_path / name) for name in ("a.log", "b.log", "c.log")
     }
 
@@ -69,7 +67,7 @@ def test_a_backlog_holds_up_nobody_else(tmp_path: Path) -> None:
 
     first_two = list(islice(tailer.slices(), 2))
 
-    assert sorted(piece.body[:7] for piece in first_two if piece) == [b"backlog", b"fresh"]
+    assert sorted(slice_.body[:7] for slice_ in first_two if slice_) == [b"backlog", b"fresh"]
     assert tailer.behind_bytes == 10_000 * 8 + 6
     assert tailer.open_files == 2
 
@@ -82,9 +80,9 @@ def test_once_names_what_is_missing(tmp_path: Path, pattern: str) -> None:
     lines = []
 
     with pytest.raises(NoInput, match="missing"):
-        for piece in tailer.slices():
-            assert piece is not None
-            lines.append(piece.body)
+        for slice_ in tailer.slices():
+            assert slice_ is not None
+            lines.append(slice_.body)
             tailer.confirm()
 
     assert lines == [b"a"]
@@ -92,13 +90,13 @@ def test_once_names_what_is_missing(tmp_path: Path, pattern: str) -> None:
 
 def test_places_of_other_logs_are_kept(tmp_path: Path) -> None:
     """A log that is not read this time is not forgotten."""
-    other = Place(5, "/var/log/other.log", 0, 1, 2, 300, 100, "ab", "cd")
+    other = Entry(5, "/var/log/other.log", 0, 1, 2, 300, 100, "ab", "cd")
     log_of(tmp_path, "a.log", b"a")
     tailer = Tailer([f"{tmp_path}/a.log"], ONCE, State([other], {other.path: 1.0}))
     all_lines(tailer)
 
-    assert other in tailer.state().places
-    assert len(tailer.state().places) == 2
+    assert other in tailer.state().entries
+    assert len(tailer.state().entries) == 2
 
 
 def test_a_switched_symbolic_link(tmp_path: Path) -> None:
@@ -166,18 +164,18 @@ def test_logs_take_turns(tmp_path: Path) -> None:
     log_of(tmp_path, "a.log", *[b"backlog"] * 1_000)
     other = log_of(tmp_path, "b.log")
     tailer = Tailer([f"{tmp_path}/*.log"], FOLLOW, State())
-    slices = tailer.slices()
+    handed_out = tailer.slices()
     waited = []
     for number in range(10):
         with other.open("ab") as file:
             file.write(b"fresh %d\n" % number)
-        pieces: list[Slice] = []
-        while not pieces or pieces[-1].body != b"fresh %d" % number:
-            piece = next(slices)
-            assert piece is not None
+        slices: list[Slice] = []
+        while not slices or slices[-1].body != b"fresh %d" % number:
+            slice_ = next(handed_out)
+            assert slice_ is not None
             tailer.confirm()
-            pieces.append(piece)
-        waited.append(len(pieces))
+            slices.append(slice_)
+        waited.append(len(slices))
 
     assert max(waited) <= 2
 
@@ -190,9 +188,9 @@ def test_a_confirm_is_of_the_slice_handed_out_last(tmp_path: Path) -> None:
     positions = []
     for _ in range(2):
         next(slices)
-        positions.append([place.position for place in tailer.state().places])
+        positions.append([entry.position for entry in tailer.state().entries])
         tailer.confirm()
-        positions.append([place.position for place in tailer.state().places])
+        positions.append([entry.position for entry in tailer.state().entries])
 
     assert positions == [[0], [50], [50], [75]]
 
@@ -278,7 +276,7 @@ def test_two_logs_that_begin_alike(tmp_path: Path) -> None:
     tailer = Tailer([f"{tmp_path}/*.log"], ONCE, State())
     all_lines(tailer)
 
-    assert len({place.stream_id for place in tailer.state().places}) == 2
+    assert len({entry.stream_id for entry in tailer.state().entries}) == 2
 
 
 def test_closed_files(tmp_path: Path) -> None:
@@ -327,12 +325,12 @@ def test_a_turn_is_bounded_in_bytes(
         with other.open("ab") as file:
             file.write(b"fresh %d\n" % number)
         reads.clear()
-        piece = next(slices)
-        assert piece is not None
-        if piece.stream.path == str(backlog):
-            assert piece.lines <= 1_000
-            assert len(piece.body) <= (256 if len(line) < 1_000 else 1_024) * 1024
-        others += piece.stream.path == str(other)
+        slice_ = next(slices)
+        assert slice_ is not None
+        if slice_.stream.path == str(backlog):
+            assert slice_.lines <= 1_000
+            assert len(slice_.body) <= (256 if len(line) < 1_000 else 1_024) * 1024
+        others += slice_.stream.path == str(other)
         assert sum(reads) <= (1 if len(line) < 1_000 else 20) * 1024**2
         tailer.confirm()
 
@@ -357,6 +355,6 @@ def test_a_turn_inside_a_compressed_line_is_bounded_too(
         with other.open("ab") as file:
             file.write(b"fresh %d\n" % number)
         reads.clear()
-        piece = next(piece for piece in slices if piece is not None)
-        assert piece.body == b"fresh %d" % number
+        slice_ = next(slice_ for slice_ in slices if slice_ is not None)
+        assert slice_.body == b"fresh %d" % number
         assert sum(reads) <= 20 * 1024**2

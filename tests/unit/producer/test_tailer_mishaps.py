@@ -10,15 +10,14 @@ from types import SimpleNamespace
 import pytest
 
 from producer.files import LogFile
-from producer.log import Source
-from producer.places import State
-from producer.reader import Limits
+from producer.settings import SliceLimits, Source
+from producer.state import State
 from producer.tailer import NoInput, Tailer
-from unit.producer.followed import all_lines, append, rotated
+from unit.producer.followed import all_lines, append, rotated, set_clock
 
-LIMITS = Limits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
-FOLLOW = Source("test", "combined", LIMITS)
-ONCE = Source("test", "combined", LIMITS, once=True)
+SLICE_LIMITS = SliceLimits(slice_lines=10, slice_bytes=65_536, line_bytes=65_536)
+FOLLOW = Source("test", "combined", SLICE_LIMITS)
+ONCE = Source("test", "combined", SLICE_LIMITS, once=True)
 
 
 @pytest.fixture
@@ -33,8 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     made = SimpleNamespace(at=2_000_000_000.0)
     made.time = made.monotonic = lambda: made.at
     made.time_ns = lambda: int(made.at * 1e9)
-    for module in ("log", "reader", "tailer", "folders"):
-        monkeypatch.setattr(f"producer.{module}.time", made)
+    set_clock(monkeypatch, made)
     return made
 
 
@@ -138,10 +136,10 @@ def test_once_names_a_rotated_file_that_is_not_read_to_its_end(
     lines = []
 
     with pytest.raises(NoInput, match=r"access\.log\.1\.gz: (No such file|Cut short)") as raised:
-        for piece in tailer.slices():
-            assert piece is not None
+        for slice_ in tailer.slices():
+            assert slice_ is not None
             tailer.confirm()
-            lines.append(piece.body)
+            lines.append(slice_.body)
 
     assert lines[-1] == b"live"
     assert str(raised.value).count(str(path)) == 1
@@ -152,12 +150,12 @@ def test_a_path_that_is_no_text(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9.log")
     append(odd, b"1")
     first = Tailer([str(odd)], ONCE, State())
-    pieces = [piece for piece in first.slices() if piece]
+    slices = [slice_ for slice_ in first.slices() if slice_]
     first.confirm()
     append(odd, b"2")
     again = Tailer([str(odd)], ONCE, first.state())
 
-    assert pieces[0].stream.path == f"{tmp_path}/caf\\xe9.log"
+    assert slices[0].stream.path == f"{tmp_path}/caf\\xe9.log"
     assert all_lines(again) == [b"2"]
 
 
@@ -201,7 +199,7 @@ def test_a_line_far_longer_than_a_slice_takes_few_reads(
         return read(file, offset, length)
 
     monkeypatch.setattr(LogFile, "read", note)
-    limits = Limits(slice_lines=10, slice_bytes=1_024, line_bytes=2_000_000)
+    limits = SliceLimits(slice_lines=10, slice_bytes=1_024, line_bytes=2_000_000)
 
     assert all_lines(Tailer([str(path)], Source("test", "combined", limits), State())) == [line]
     assert len(lengths) < 30
@@ -253,7 +251,7 @@ def test_no_more_files_than_a_few_are_held(path: Path, monkeypatch: pytest.Monke
 def test_logs_of_a_day_each_are_forgotten_once_deleted(
     path: Path, clock: SimpleNamespace, *, is_restarted: bool
 ) -> None:
-    """After a quiet minute neither a file, nor a log, nor a place is left of them."""
+    """After a quiet minute neither a file, nor a log, nor an entry is left of them."""
     days = [path.with_name(f"access-202611{day:02}.log") for day in range(1, 31)]
     for day in days:
         append(day, day.name.encode())
@@ -271,10 +269,10 @@ def test_logs_of_a_day_each_are_forgotten_once_deleted(
         clock.at += 2
         lines += all_lines(tailer)
 
-    assert (len(before), len(state.places), lines) == (30, 30, [])
+    assert (len(before), len(state.entries), lines) == (30, 30, [])
     assert tailer.open_files == 2
     assert sorted(tailer._logs) == [str(day) for day in days[28:]]
-    assert sorted(place.path for place in tailer.state().places) == sorted(map(str, days[28:]))
+    assert sorted(entry.path for entry in tailer.state().entries) == sorted(map(str, days[28:]))
 
 
 def test_many_rotated_files_are_read_once_each(path: Path) -> None:
@@ -291,4 +289,4 @@ def test_many_rotated_files_are_read_once_each(path: Path) -> None:
         tailer.close()
 
     assert runs == [sorted([b"live", *(file.name.encode() for file in files)]), [], []]
-    assert len(state.places) == 151
+    assert len(state.entries) == 151

@@ -10,18 +10,20 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from datastream.arguments import parser_of
-from datastream_operator import check, doctor, migrate, replay, rewind, topology
+from datastream_operator import check, migrate, replay, rewind, topology
 from datastream_operator.dead_letters import command as dead_letters
+from datastream_operator.doctor import command as doctor
 from datastream_operator.refused import Refused, exit_code_of
 from datastream_operator.verify import command as verify
 
-EX_USAGE = 2
+#: What argparse exits with for a command it does not know.
+NO_SUCH_COMMAND = 2
 
 #: Each command: what declares its arguments and which function runs it, and what it is for.
 COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "migrate": (migrate.add_arguments, "create or update the tables"),
     "topology": (topology.add_arguments, "create the exchanges and queues"),
-    "doctor": (doctor.add_arguments, "say whether the broker is as it must be"),
+    "doctor": (doctor.add_arguments, "say whether everything is as it must be, and what to do"),
     "verify": (verify.add_arguments, "compare logs with the tables, line by line"),
     "dead-letters": (
         dead_letters.add_arguments,
@@ -41,8 +43,8 @@ PLAYGROUND_COMMANDS = {
 }
 
 
-def main() -> int:
-    """Run one of the commands; return its exit code."""
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command `datastream`, with a subparser for each command."""
     parser = parser_of(
         "datastream",
         "Operates Datastream, web server logs in MySQL: tables, topology, checks, repairs.",
@@ -62,7 +64,12 @@ def main() -> int:
             )
             command.add_argument("arguments", nargs="*")
             command.set_defaults(run=partial(_not_here, name))
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Run one of the commands; return its exit code."""
+    arguments = parser().parse_args()
     return exit_code_of(lambda: arguments.run(arguments))
 
 
@@ -70,7 +77,7 @@ def _not_here(name: str, _arguments: argparse.Namespace) -> int:
     raise Refused(
         f"`{name}` is not installed here: it is a command of datastream-playground, which"
         " `make venv` installs in a checkout",
-        EX_USAGE,
+        NO_SUCH_COMMAND,
     )
 
 

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from rich import box
@@ -18,11 +18,20 @@ from rich.table import Table
 
 from datastream.config import Environment
 from datastream.format_setting import format_of, read_format
-from datastream.parsing import AUTO, MOST_LINES, Detected, Unparseable, compiled, detect, marked
-from datastream_operator.lines import Unreadable, numbered_lines
+from datastream.parsing import AUTO, SAMPLE_LINES, Detected, Unparseable, compiled, detect, marked
+from datastream_operator.lines import (
+    STANDARD_INPUT,
+    Unreadable,
+    numbered,
+    opened,
+    standard_input,
+)
 from datastream_operator.text import printable
 
 EX_REJECTS, EX_NOINPUT = 1, 66
+
+#: As which standard input is given.
+PIPED = Path("-")
 
 DESCRIPTION = """\
 Read a log by a format, without any server, and say how many lines fit, which fields go to which
@@ -39,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXIT_CODES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(run=run)
-    parser.add_argument("log", type=Path, metavar="LOG", help="the log, plain or packed")
+    parser.add_argument(
+        "log", type=Path, metavar="LOG", help="the log, plain or packed; - for what is piped in"
+    )
     parser.add_argument(
         "--format",
         metavar="FORMAT",
@@ -55,20 +66,23 @@ def run(arguments: argparse.Namespace) -> int:
         form = format_of(arguments.format, "--format")
     else:
         form = read_format(Environment.load(), default=AUTO)
+    is_piped = arguments.log == PIPED
     detected = None
     try:
-        if form == AUTO:
-            lines = [line for _, line in islice(numbered_lines(arguments.log), MOST_LINES)]
-            detected = detect(lines)
-            form = detected.name
-        checked = check(numbered_lines(arguments.log), form)
+        with standard_input() if is_piped else opened(arguments.log) as file:
+            lines = numbered(file)
+            if form == AUTO:
+                first = list(islice(lines, SAMPLE_LINES))
+                detected = detect([line for _, line in first])
+                form, lines = detected.name, chain(first, lines)
+            checked = check(lines, form)
     except Unreadable as error:
         sys.stderr.write(f"datastream: {error}\n")
         return EX_NOINPUT
     if arguments.json:
         sys.stdout.write(f"{as_json(arguments.log, checked, detected)}\n")
     else:
-        show(arguments.log, checked, detected)
+        show(STANDARD_INPUT if is_piped else str(arguments.log), checked, detected)
     return EX_REJECTS if checked.rejected else 0
 
 
@@ -132,7 +146,7 @@ def check(lines: Iterable[tuple[int, bytes]], form: str) -> Checked:
                 found = compiled_form.misfit(line)
                 text = line.decode("utf-8", "backslashreplace")
                 checked.first_rejected.append(
-                    Rejected(number, offset, error.reason, text, found.place, found.expected)
+                    Rejected(number, offset, error.reason, text, found.offset, found.expected)
                 )
         else:
             checked.parsed += 1
@@ -175,11 +189,11 @@ def as_json(log: Path, checked: Checked, detected: Detected | None) -> str:
     return json.dumps(found, indent=2)
 
 
-def show(log: Path, checked: Checked, detected: Detected | None) -> None:
+def show(log: str, checked: Checked, detected: Detected | None) -> None:
     """Print it as tables."""
     console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     console.soft_wrap = True
-    console.print(f"{printable(str(log))} as {printable(checked.format)}")
+    console.print(f"{printable(log)} as {printable(checked.format)}")
     if detected is not None:
         console.print(f"which is {detected.sureness}: {detected}")
     console.print(_counts(checked))

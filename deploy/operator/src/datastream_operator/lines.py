@@ -6,12 +6,15 @@ Shares no code with the producer, but for what unpacks a packed log.
 from __future__ import annotations
 
 import io
+import shutil
 import stat
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from datastream.packed import HEAD_BYTES, READABLE, PackedFile, packing_of
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 #: demo leaves alone.
 LINE_LIMIT = 1024**2
 CHUNK = 1024**2
+
+#: What messages call it.
+STANDARD_INPUT = "standard input"
 
 
 class Unreadable(Exception):
@@ -59,15 +65,20 @@ def measure(log: Path) -> Extent:
 
 def numbered_lines(log: Path, limit: int = LINE_LIMIT) -> Iterator[tuple[int, bytes]]:
     """Yield each line, up to `limit` bytes of it, with its byte offset. Raises Unreadable."""
-    offset = 0
     with opened(log) as file:
-        while part := file.readline(limit + 1):
-            line, size = part.removesuffix(b"\n")[:limit], len(part)
-            while part and not part.endswith(b"\n"):
-                part = file.readline(CHUNK)
-                size += len(part)
-            yield offset, line
-            offset += size
+        yield from numbered(file, limit)
+
+
+def numbered(file: BinaryIO, limit: int = LINE_LIMIT) -> Iterator[tuple[int, bytes]]:
+    """Yield each line that is left of an opened log, as numbered_lines() does. Raises OSError."""
+    offset = 0
+    while part := file.readline(limit + 1):
+        line, size = part.removesuffix(b"\n")[:limit], len(part)
+        while part and not part.endswith(b"\n"):
+            part = file.readline(CHUNK)
+            size += len(part)
+        yield offset, line
+        offset += size
 
 
 def plain_size(log: Path) -> int:
@@ -83,25 +94,49 @@ def opened(log: Path) -> Iterator[io.BufferedReader[io.RawIOBase]]:
     try:
         if not stat.S_ISREG(log.stat().st_mode):
             raise Unreadable(f"{log} cannot be read: not a regular file")
-        with log.open("rb", buffering=0) as raw:
-            packing = packing_of(raw.read(HEAD_BYTES), log.name)
-            raw.seek(0)
-            if packing is not None and packing not in READABLE:
-                raise OtherPacking(
-                    f"{log} is packed by {packing}, which is not read: unpack it, or pack it by "
-                    "gzip, xz, bzip2 or zstd"
-                )
-            plain: io.RawIOBase = raw
-            if packing is not None:
-                plain = _Unpacked(PackedFile(raw, packing))
-            with io.BufferedReader(plain, CHUNK) as file:
-                yield file
+        with log.open("rb", buffering=0) as raw, _plain(raw, log.name, str(log)) as file:
+            yield file
     except FileNotFoundError as error:
         raise Missing(f"{log} cannot be read: {error.strerror}") from error
     except PermissionError as error:
         raise Unreadable(f"{log} cannot be read: {error.strerror}{_who_may(log)}") from error
     except OSError as error:
         raise Unreadable(f"{log} cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def standard_input() -> Iterator[BinaryIO]:
+    """Give what is piped in, for its plain text. Raises Unreadable, as opened() does."""
+    piped = cast("io.BufferedReader", sys.stdin.buffer)
+    try:
+        if packing_of(piped.peek(HEAD_BYTES)[:HEAD_BYTES]) is None:
+            yield piped
+            return
+        # What unpacks goes back where there is damage, and in a pipe there is no way back.
+        with TemporaryFile(buffering=0) as raw:
+            shutil.copyfileobj(piped, raw)
+            with _plain(raw, "", STANDARD_INPUT) as file:
+                yield file
+    except OSError as error:
+        raise Unreadable(f"{STANDARD_INPUT} cannot be read: {error.strerror or error}") from error
+
+
+@contextmanager
+def _plain(raw: io.FileIO, name: str, called: str) -> Iterator[io.BufferedReader[io.RawIOBase]]:
+    """Give a file's plain text. Raises OtherPacking."""
+    raw.seek(0)
+    packing = packing_of(raw.read(HEAD_BYTES), name)
+    raw.seek(0)
+    if packing is not None and packing not in READABLE:
+        raise OtherPacking(
+            f"{called} is packed by {packing}, which is not read: unpack it, or pack it by "
+            "gzip, xz, bzip2 or zstd"
+        )
+    plain: io.RawIOBase = raw
+    if packing is not None:
+        plain = _Unpacked(PackedFile(raw, packing))
+    with io.BufferedReader(plain, CHUNK) as file:
+        yield file
 
 
 class _Unpacked(io.RawIOBase):

@@ -23,9 +23,21 @@ from yoyo.migrations import default_migration_table
 from datastream import mysql
 from datastream.config import Environment, MysqlSettings
 from datastream.errors import Unavailable
-from datastream_operator.refused import EX_UNAVAILABLE, Refused
+from datastream_operator.refused import EX_UNAVAILABLE, EX_USAGE, Refused
 
-EX_FAILED, EX_USAGE = 1, 64
+EX_FAILED = 1
+
+DESCRIPTION = """\
+Create the tables, or bring them up to date: whatever migration is not applied yet, in order. It
+may be run again at any time, also after it was cut short. The account is MIGRATOR_MYSQL_*, or root
+where MYSQL_ROOT_PASSWORD is set, or MYSQL_*.
+"""
+
+EXIT_CODES = """\
+exit codes: 0 done; 1 nothing was changed: it was not confirmed, a table of another program is in
+the way, or a newer version has applied more; 2 or 64 the command is wrong; 69 the database is away
+or refuses, or another migration runs; 78 a setting is wrong
+"""
 
 #: The migrations of the checkout this command was installed from.
 FOLDER = Path(__file__).resolve().parents[4] / "migrations"
@@ -49,8 +61,9 @@ COLUMNS = """
     SELECT column_name FROM information_schema.columns
     WHERE table_schema = DATABASE() AND table_name = %s
 """
-#: In yoyo's own table.
-NOTED = f"SELECT migration_id FROM {default_migration_table}"  # noqa: S608 - a name of yoyo's
+#: yoyo's own table, which notes what is applied.
+NOTED_TABLE: str = default_migration_table
+NOTED = f"SELECT migration_id FROM {NOTED_TABLE}"  # noqa: S608 - a name of yoyo's
 PARAMETERS = """
     SELECT parameter_name FROM information_schema.parameters
     WHERE specific_schema = DATABASE() AND specific_name = %s AND parameter_name IS NOT NULL
@@ -90,6 +103,9 @@ class Made(NamedTuple):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `datastream migrate`."""
+    parser.description = DESCRIPTION
+    parser.epilog = EXIT_CODES
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.set_defaults(run=run)
     parser.add_argument(
         "--rollback",
@@ -109,8 +125,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Apply the migrations to the database of the settings, or take some back; return 0.
 
-    Raises Refused, with nothing changed, when it is not confirmed or where the database holds a
-    table of another program's; ConfigError, Unavailable and Locked.
+    Raises Refused, with nothing changed, when it is not confirmed, while another job runs (Locked),
+    or where the database holds a table of another program; ConfigError and Unavailable.
     """
     if not arguments.rollback and (arguments.yes or arguments.to is not None):
         raise Refused("--to and --yes go with --rollback", EX_USAGE)
@@ -180,8 +196,9 @@ def applied(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
 def apply(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
     """Apply what is not applied yet, in order, and return its names.
 
-    Raises Unavailable when the database is away or refuses, Locked, and Refused, before anything
-    is changed, where a table of another program has the name of one of ours.
+    Raises Unavailable when the database is away or refuses, and Refused, before anything is
+    changed, while another job runs (Locked) or where a table of another program has the name of
+    one of ours.
     """
     migrations = read_migrations(str(folder))
     with _locked(settings) as cursor:
@@ -198,8 +215,8 @@ def apply(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
 def roll_back(settings: MysqlSettings, to: int = 0, folder: Path = FOLDER) -> list[str]:
     """Undo the migrations after number `to`, the last one first, and return the names.
 
-    Raises Unavailable when the database is away or refuses, Locked, and Refused, before anything is
-    changed, where a newer version has applied more.
+    Raises Unavailable when the database is away or refuses, and Refused, before anything is
+    changed, while another job runs (Locked) or where a newer version has applied more.
     """
     migrations = read_migrations(str(folder))
     with _locked(settings) as cursor:
@@ -225,7 +242,7 @@ def _number(name: str) -> int:
     return int(name.partition("_")[0])
 
 
-def _refuse_others(cursor: Any, database: str, migrations: Iterable[Any]) -> None:  # noqa: ANN401 - PyMySQL's
+def _refuse_others(cursor: Cursor, database: str, migrations: Iterable[Any]) -> None:
     """Raise Refused where what a migration is to make is there, and is not of that making.
 
     A job that was killed may have made it and not noted that: then its columns are the same.
@@ -256,19 +273,19 @@ def _refuse_others(cursor: Any, database: str, migrations: Iterable[Any]) -> Non
         )
 
 
-def _present(cursor: Any) -> set[tuple[str, str]]:  # noqa: ANN401 - PyMySQL's
+def _present(cursor: Cursor) -> set[tuple[str, str]]:
     cursor.execute(PRESENT)
     return {(kind, name) for kind, name in cursor.fetchall()}
 
 
-def _columns(cursor: Any, kind: str, name: str) -> frozenset[str]:  # noqa: ANN401 - PyMySQL's
+def _columns(cursor: Cursor, kind: str, name: str) -> frozenset[str]:
     cursor.execute(PARAMETERS if kind == "procedure" else COLUMNS, (name,))
     return frozenset(column for (column,) in cursor.fetchall())
 
 
-def _noted(cursor: Any) -> set[str]:  # noqa: ANN401 - PyMySQL's
+def _noted(cursor: Cursor) -> set[str]:
     """Return the names of the migrations that are noted as applied."""
-    if "migration_id" not in _columns(cursor, "table", default_migration_table):
+    if "migration_id" not in _columns(cursor, "table", NOTED_TABLE):
         return set()
     cursor.execute(NOTED)
     return {name for (name,) in cursor.fetchall()}
@@ -381,7 +398,7 @@ class _Backend(MySQLBackend):  # type: ignore[misc]  # yoyo has no types
         cursor = self.execute(self.format_sql("SELECT 1 FROM {0.version_table_quoted}"))
         return cursor.fetchone() is not None
 
-    def savepoint_rollback(self, id: str) -> None:
+    def savepoint_rollback(self, id: str) -> None:  # noqa: A002 - as yoyo names it
         """Undo a statement that failed; that there is nothing to undo must not hide why."""
         with suppress(pymysql.MySQLError):
             super().savepoint_rollback(id)

@@ -16,7 +16,7 @@ def bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
     """Give a function that is told how many of `total` bytes are done."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda done: None
+        yield lambda _done: None
         return
     with Progress(
         TextColumn("{task.description}", markup=False),

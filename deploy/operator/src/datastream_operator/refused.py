@@ -8,7 +8,8 @@ from collections.abc import Callable
 from datastream.config import EX_CONFIG, ConfigError
 from datastream.errors import Unavailable
 
-EX_UNAVAILABLE = 69
+#: Exit codes of sysexits.h: the arguments do not go together; a server is away.
+EX_USAGE, EX_UNAVAILABLE = 64, 69
 
 
 class Refused(Exception):

@@ -25,9 +25,9 @@ from datastream.topology import CLEAN_KEY, CLEAN_QUEUE, routing_key
 from datastream_operator import raw
 from datastream_operator.interruption import interruptible
 from datastream_operator.progress import bar
-from datastream_operator.refused import Refused
+from datastream_operator.refused import EX_USAGE, Refused
 
-EX_USAGE, INTERRUPTED = 64, 130
+INTERRUPTED = 130
 
 DESCRIPTION = """\
 Parse lines once more: they are read from raw_log and sent to the clean side alone. Rows of an older
@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_position,
         default=FIRST,
         metavar="POSITION",
-        help="go on where it was cut short",
+        help="go on where it was cut short (default: the beginning)",
     )
 
 
@@ -256,10 +256,10 @@ def groups(session: Session, choice: Choice, part: Part) -> Iterator[list[raw.Li
 def piece_of(session: Session, choice: Choice, part: Part, group: list[raw.Line]) -> Slice:
     """Return the slice that a group of lines is. Raises Unavailable."""
     stream = part.stream
-    piece = raw.slice_of(session, stream.stream_id, stream, group)
+    slice_ = raw.slice_of(session, stream.stream_id, stream, group)
     if choice.format is None:
-        return piece
-    return replace(piece, stream=replace(stream, format=choice.format), reformat=True)
+        return slice_
+    return replace(slice_, stream=replace(stream, format=choice.format), reformat=True)
 
 
 def set_format(session: Session, stream: Stream, line_format: str) -> None:
@@ -290,13 +290,13 @@ class Sender:
         #: How many lines were sent.
         self.lines = 0
 
-    def send(self, piece: Slice) -> None:
+    def send(self, slice_: Slice) -> None:
         """Return once a slice is confirmed. Raises Unavailable."""
         if self._rate is not None:
             self._wait_until(self._began + self.lines / self._rate)
         self._wait_for_room()
-        self._publisher.publish(routing_key(CLEAN_KEY, piece.stream.source), piece)
-        self.lines += piece.lines
+        self._publisher.publish(routing_key(CLEAN_KEY, slice_.stream.source), slice_)
+        self.lines += slice_.lines
 
     def _wait_for_room(self) -> None:
         tell_at = time.monotonic() + TELL_AFTER

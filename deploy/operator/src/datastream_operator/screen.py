@@ -1,6 +1,6 @@
-"""One screen for what runs: services are asked for their metrics, which are drawn with the queues.
+"""One screen of what runs: the services, by their own metrics, and the queues.
 
-`make status` shows it of containers, and the live view of the demo of processes.
+`make status` shows it for containers, the live view of the demo for processes.
 """
 
 from __future__ import annotations
@@ -18,13 +18,17 @@ from rich.text import Text
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
 from datastream_operator.text import size
 
-#: Seconds that an answer may take. The services' HTTP servers are threads of their own.
+#: Seconds an answer may take: a service answers from a thread of its own, also when it is busy.
 TIMEOUT = 3.0
 TIMES = "\N{MULTIPLICATION SIGN}"
 READY = "ready"
 
 PUBLISHED = "datastream_lines_published_total"
 STORED = "datastream_lines_stored_total"
+DUPLICATE = "datastream_lines_duplicate_total"
+REJECTED = "datastream_lines_rejected_total"
+BEHIND_BYTES = "datastream_behind_bytes"
+BEHIND_SECONDS = "datastream_behind_seconds"
 QUEUES = tuple(
     queue for name in (LAKE_QUEUE, CLEAN_QUEUE) for queue in (name, dead_letter_queue(name))
 )
@@ -32,31 +36,32 @@ QUEUES = tuple(
 #: A sample: its name and its labels, and their value.
 Samples = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
-# No proxy lies between us and the services, whatever the environment says.
+# Never through a proxy, even if the environment names one.
 _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What one process of a service tells."""
+    """What one process of a service reports."""
 
     #: `ready`, or what it waits for.
     ready: str
     samples: Samples = field(repr=False)
 
 
-#: The processes of each service by their names.
+#: The processes of each service, by name.
 Processes = Mapping[str, Mapping[str, Process]]
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """What is in a queue; what is not known is None."""
+    """What is in a queue: how many slices, and how many bytes they are."""
 
     slices: int
+    #: How many of the slices consumers hold, not acknowledged yet.
+    in_hand: int
+    bytes: int
     consumers: int
-    in_hand: int | None = None
-    bytes: int | None = None
 
 
 # --- asking
@@ -75,7 +80,7 @@ def readiness(url: str) -> str:
 
 
 def samples_at(url: str) -> Samples:
-    """Return the metrics at a URL. Raises OSError when there are none."""
+    """Return the metrics at a URL. Raises OSError when it does not answer."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(_get(url))
@@ -90,7 +95,7 @@ def _get(url: str) -> str:
 
 
 def total(samples: Iterable[Samples], name: str, **labels: str) -> float:
-    """Return the sum of a metric over processes, and over the labels that are not given."""
+    """Return the sum of a metric over processes and over all labels that are not given."""
     return sum(by_label(samples, name, "", **labels).values())
 
 
@@ -114,16 +119,23 @@ def services(
     seconds: float,
     title: str | None = None,
 ) -> Table:
-    """Return a row for each service, its processes taken together: its state, and its figures.
+    """Return a row for each service, over all its processes: its state and its figures.
 
-    `before` is what there was so many seconds before; what has come since has no rate yet.
+    `before` is what the processes reported so many seconds earlier; a process that is new since
+    then has no rate yet. Names and states are shortened on a narrow terminal, figures never.
     """
-    table = _table("", "", title=title)
+    table = _table(title=title)
+    table.add_column()
+    table.add_column()
     for column in ("lines/s", "since start", "rejected", "behind"):
         table.add_column(column, justify="right", no_wrap=True)
     for service, state in states.items():
         its = after.get(service, {})
-        table.add_row(service, state, *_figures(service, before.get(service, {}), its, seconds))
+        table.add_row(
+            _shrinking(Text(service)),
+            _shrinking(state),
+            *_figures(service, before.get(service, {}), its, seconds),
+        )
     return table
 
 
@@ -138,9 +150,9 @@ def ready_of(running: int, processes: Mapping[str, Process]) -> Text:
 def not_ready(
     processes: Processes, name_of: Callable[[str, str], str] = lambda _service, name: name
 ) -> list[str]:
-    """Return a line for each process that is not ready: its name, and what it says.
+    """Return a line for each process that is not ready: its name, and what it waits for.
 
-    `name_of` is told service and name, and returns what a person calls it.
+    `name_of` is given the service and the process's name, and returns the name to show.
     """
     return sorted(
         f"  {name_of(service, name)}: {process.ready}"
@@ -151,7 +163,10 @@ def not_ready(
 
 
 def queues(found: Mapping[str, Queue] | str) -> Table:
-    """Return a row for each queue, or one with the words that say why there is none."""
+    """Return a row for each queue, or one that says why nothing is known.
+
+    A dead-letter queue that is not empty is red.
+    """
     table = _table("Queues")
     for column in ("slices", "in hand", "bytes", "consumers"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -163,8 +178,8 @@ def queues(found: Mapping[str, Queue] | str) -> Table:
         table.add_row(
             name,
             f"{queue.slices:,}",
-            "" if queue.in_hand is None else f"{queue.in_hand:,}",
-            "" if queue.bytes is None else size(queue.bytes),
+            f"{queue.in_hand:,}",
+            size(queue.bytes),
             f"{queue.consumers:,}",
             style="red" if is_dead else "",
         )
@@ -181,6 +196,13 @@ def _table(*columns: str, title: str | None = None) -> Table:
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table
+
+
+def _shrinking(text: Text) -> Text:
+    """Return a text that is cut, not wrapped, in a column that may get narrower."""
+    one_line = text.copy()
+    one_line.no_wrap, one_line.overflow = True, "ellipsis"
+    return one_line
 
 
 def _figures(
@@ -200,7 +222,8 @@ def _figures(
     if service == "clean_consumer":
         rejected = f"{total(samples, STORED, table='rejected_log'):,.0f}"
     if service == "producer":
-        waited = total(samples, "datastream_behind_seconds")
-        behind = f"{size(total(samples, 'datastream_behind_bytes'))}, {waited:,.1f} s"
+        waited = total(samples, BEHIND_SECONDS)
+        decimals = 1 if waited < 10 else 0
+        behind = f"{size(total(samples, BEHIND_BYTES))}, {waited:,.{decimals}f} s"
     rate = new / seconds if seconds else 0
     return f"{rate:,.0f}", f"{total(samples, counted):,.0f}", rejected, behind

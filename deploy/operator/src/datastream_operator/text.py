@@ -4,19 +4,19 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """Return a text with nothing in it that a terminal would obey: escapes in their place."""
+    """Return a text that is safe on a terminal: what is not printable becomes an escape."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def printable_bytes(data: bytes, longest: int = 300) -> str:
-    """Return the beginning of some bytes as text that is safe to show."""
+    """Return the first `longest` bytes as text that is safe on a terminal."""
     return printable(data[:longest].decode(errors="backslashreplace"))
 
 
 def size(count: float) -> str:
-    """Return a number of bytes in a unit that suits it."""
+    """Return a number of bytes with its unit: `999 B`, `2.5 MB`."""
     for unit in ("B", "kB", "MB"):
         if count < 1000:
             return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"

@@ -1,4 +1,4 @@
-"""The commands that the command `datastream` has where this package is installed."""
+"""The commands that this package adds to `datastream`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from datastream_playground import demo, sample
 
-#: Of each: what declares its arguments, and which function runs it and returns the exit code.
+#: By name: the function that declares a command's arguments and its default `run`, a function of
+#: the parsed arguments that returns the exit code.
 COMMANDS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "sample": sample.add_arguments,
     "demo": demo.add_arguments,

@@ -1,4 +1,4 @@
-"""Visitors for the demo's web server: the requests of the sample logs, made for real, for ever."""
+"""Visitors for the demo's web server: the endless requests of the samples, made for real."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from pathlib import Path
 from datastream.config import EX_CONFIG, ConfigError, Environment
 from datastream_playground.sample.traffic import Request, Traffic
 
+#: The web server, and the seconds it has to answer.
 HOST, PORT, TIMEOUT = "nginx", 8080, 10
 LOG = Path("/var/log/demo/access.log")
-#: The log is rotated at this length, so that the demo never fills a disk.
+#: Bytes at which the log is rotated: the demo must not fill a disk.
 LOG_BYTES = 64 * 1024**2
 #: Seconds from one rush hour to the next.
 DAY = 300
-#: How far the rate goes up and down, as a share of it; the first rush hour is now.
+#: How far the rate swings, as a share of itself; the first rush hour is at the start.
 TIDE = 0.9
 SEED = 1
 
 
 def main() -> int:
-    """Make requests for ever; return the exit code where a setting is wrong."""
+    """Make requests until killed; return the exit code when a setting is wrong."""
     try:
         run(Environment.load())
     except ConfigError as error:
@@ -35,9 +36,9 @@ def main() -> int:
 
 
 def run(env: Environment) -> None:
-    """Make TRAFFIC_RATE requests a second, nearly twice as many in a rush hour, few between two.
+    """Make TRAFFIC_RATE requests a second on average: nearly twice as many in a rush hour.
 
-    It does not return. Raises ConfigError.
+    Does not return. Raises ConfigError.
     """
     rate = env.number("TRAFFIC_RATE", 25, 1, 1000)
     visitors = Traffic(SEED, proxy=False)
@@ -46,7 +47,7 @@ def run(env: Environment) -> None:
     while True:
         time.sleep(0.1)
         elapsed = time.monotonic() - began
-        # What is due by now: the area under a wave around the rate.
+        # The requests due by now: the area under a wave around the rate.
         due = rate * (elapsed + TIDE * math.sin(elapsed * math.tau / DAY) * DAY / math.tau)
         while made < due:
             made += 1
@@ -55,7 +56,10 @@ def run(env: Environment) -> None:
 
 
 def visit(connection: http.client.HTTPConnection, request: Request) -> None:
-    """Make one request; what no client library sends is left out. A server that is away is none."""
+    """Make one request; one that http.client cannot send is skipped.
+
+    A server that does not answer is given a second, and is no error.
+    """
     url = request.target.url
     if request.method is None or url is None or not url.startswith("/"):
         return
@@ -68,7 +72,7 @@ def visit(connection: http.client.HTTPConnection, request: Request) -> None:
 
 
 def headers(request: Request) -> dict[str, str]:
-    """Return what makes the server log the visitor, and answer as the sample says."""
+    """Return the headers by which the server logs the visitor and answers with the status."""
     visitor = request.visitor
     wanted = {
         "Host": request.target.host or "www.example.com",
@@ -84,7 +88,7 @@ def headers(request: Request) -> dict[str, str]:
 
 
 def rotate() -> None:
-    """Rename the log once it is long; the server opens it anew for each line."""
+    """Rename the log once it is long; the server reopens it for each line."""
     with suppress(FileNotFoundError):
         if LOG.stat().st_size > LOG_BYTES:
             LOG.replace(LOG.with_name(f"{LOG.name}.1"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser
 from contextlib import closing
 from functools import partial
 
@@ -12,7 +13,7 @@ from clean_consumer.settings import EnrichmentSettings
 from clean_consumer.store import Warehouse
 from clean_consumer.tables import TABLES
 from datastream import logs, metrics, topology
-from datastream.arguments import SETTINGS, parser_of
+from datastream.arguments import CONSUMER, parser_of
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
 from datastream.consuming import Preparation
 from datastream.mysql import Session
@@ -44,9 +45,14 @@ def run(env: Environment) -> int:
     return 0
 
 
+def parser() -> ArgumentParser:
+    """Return the parser of the command `clean-consumer`."""
+    return parser_of("clean-consumer", DESCRIPTION, CONSUMER)
+
+
 def main() -> int:
     """Run the service on this process's settings."""
-    parser_of("clean-consumer", DESCRIPTION, SETTINGS).parse_args()
+    parser().parse_args()
     return start(NAME, run)
 
 

@@ -6,7 +6,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, LiteralString, NamedTuple
+from typing import LiteralString, NamedTuple
 
 from clean_consumer.enrichment import Describe
 from clean_consumer.rows import next_id_of
@@ -27,7 +27,7 @@ class Table(NamedTuple):
     """A table of texts with the columns that derive from each."""
 
     name: str
-    add: Insert
+    insert: Insert
     #: Finds rows that were stored without a description: `LIMIT %s`.
     undescribed: LiteralString
     complete: LiteralString
@@ -40,7 +40,7 @@ class Table(NamedTuple):
 
 USER_AGENTS = Table(
     name="user_agent",
-    add=Insert(
+    insert=Insert(
         """
         INSERT INTO user_agent ({columns}) VALUES {values}
         ON DUPLICATE KEY UPDATE user_agent_id = user_agent_id
@@ -65,13 +65,13 @@ USER_AGENTS = Table(
     """,
     stored="SELECT user_agent_id, user_agent FROM user_agent WHERE user_agent_id IN %s",
     present="SELECT COUNT(*) FROM user_agent WHERE user_agent_id IN %s",
-    # Half a millisecond each at the worst, whoever made them up.
+    # Half a millisecond each at the worst, hostile ones included.
     described_at_once=50,
 )
 
 REFERRERS = Table(
     name="referrer",
-    add=Insert(
+    insert=Insert(
         """
         INSERT INTO referrer ({columns}) VALUES {values}
         ON DUPLICATE KEY UPDATE referrer_id = referrer_id
@@ -114,8 +114,8 @@ class Dimension:
         self._describe = describe
         self._collided = collided
         self._ended = session.ended
-        #: For each key that a text has by its hash alone: Python's hash of the text. Nobody can
-        #: know that one, which is another in every process, nor make two texts of the same.
+        #: For each key that a text has by its hash alone: Python's hash of the text. That
+        #: one is another in every process: two texts that share it cannot be made.
         self._written: dict[int, int] = {}
         #: The key of each text that is stored under another one.
         self._elsewhere: dict[str, int] = {}
@@ -137,7 +137,7 @@ class Dimension:
             if written.get(key) != hash(text) and text not in self._elsewhere
         )
         if new:
-            self._add(new)
+            self._store(new)
         if self._describe is not None and time.monotonic() >= self._look_at:
             self._complete(self._describe)
         if not self._elsewhere:
@@ -158,7 +158,7 @@ class Dimension:
         with self._session.transaction() as transaction:
             transaction.select(self._table.undescribed, (0,))
 
-    def _add(self, new: list[tuple[int, str]]) -> None:
+    def _store(self, new: list[tuple[int, str]]) -> None:
         at_once = self._table.described_at_once if self._describe else 0
         described = {text for _, text in new[:at_once]}
         elsewhere: dict[str, int] = {}
@@ -188,7 +188,7 @@ class Dimension:
     ) -> list[tuple[int, str]]:
         """Store texts under keys, and return those whose key another text has."""
         rows = dict(reversed(asked))  # the first of a key
-        if transaction.insert(self._table.add, self._described(rows, described)) == len(asked):
+        if transaction.insert(self._table.insert, self._described(rows, described)) == len(asked):
             return []
         keys = list(rows)
         for start in range(0, len(keys), KEYS_AT_ONCE):
@@ -198,8 +198,8 @@ class Dimension:
 
     def _described(
         self, rows: Mapping[int, str], described: Collection[str]
-    ) -> list[tuple[Any, ...]]:
-        blank = [None] * (len(self._table.add.columns) - 2)
+    ) -> list[tuple[object, ...]]:
+        blank = [None] * (len(self._table.insert.columns) - 2)
         return [
             (key, text, *(self._describe(text) if self._describe and text in described else blank))
             for key, text in sorted(rows.items())

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from clean_consumer import privacy
 from clean_consumer.agents import AgentParser
 from clean_consumer.left_out import without_email_domain, without_session, without_url_parts
+from clean_consumer.locations import NOWHERE, Location, Locations
 from clean_consumer.paths import file_type
-from clean_consumer.places import NOWHERE, Place, Places
 from clean_consumer.privacy import AnyEvent
 from clean_consumer.referrers import ReferrerParser
 from clean_consumer.settings import EnrichmentSettings
@@ -21,7 +21,7 @@ from datastream.privacy import LineDisguise, but_hashes
 from datastream.privacy_settings import PrivacySettings
 
 #: From a text to the columns that derive from it.
-Describe: TypeAlias = Callable[[str], Sequence[Any]]
+Describe: TypeAlias = Callable[[str], Sequence[str | bool | None]]
 #: From an event to what of it is kept.
 Keep: TypeAlias = Callable[[AnyEvent], AnyEvent]
 
@@ -32,14 +32,14 @@ class Enrichment:
 
     #: Called before each slice: takes up databases that were replaced.
     refresh: Callable[[], None] = lambda: None
-    place: Callable[[bytes], Place] = lambda _client: NOWHERE
+    locate: Callable[[bytes], Location] = lambda _client: NOWHERE
     file_type: Callable[[str], str | None] = lambda _path: None
     #: What is kept of an event, once what needs all of it is done.
     private: tuple[Keep, ...] = ()
     #: The same of a line that was disguised before it was published.
     private_again: tuple[Keep, ...] = ()
     #: The columns that are fields of the line: all of the event but its last three.
-    columns: Callable[[Event], Sequence[Any]] = itemgetter(slice(-3))
+    columns: Callable[[Event], Sequence[object]] = itemgetter(slice(-3))
     agent: Describe | None = None
     referrer: Describe | None = None
 
@@ -58,10 +58,10 @@ NONE = Enrichment()
 def enrichment(settings: EnrichmentSettings) -> Enrichment:
     """Return what the settings ask for."""
     parts = settings.parts
-    places = Places(settings.geoip_dir) if "country" in parts else None
+    locations = Locations(settings.geoip_dir) if "country" in parts else None
     return Enrichment(
-        refresh=places.refresh if places else NONE.refresh,
-        place=places.find if places else NONE.place,
+        refresh=locations.refresh if locations else NONE.refresh,
+        locate=locations.find if locations else NONE.locate,
         file_type=file_type if "file_type" in parts else NONE.file_type,
         columns=_columns([leave_out for part, leave_out in _LEFT_OUT if part not in parts]),
         private=_private(settings.privacy, again=False),
@@ -71,10 +71,10 @@ def enrichment(settings: EnrichmentSettings) -> Enrichment:
     )
 
 
-def _columns(left_out: Sequence[Callable[[Event], Event]]) -> Callable[[Event], Sequence[Any]]:
+def _columns(left_out: Sequence[Callable[[Event], Event]]) -> Callable[[Event], Sequence[object]]:
     """Return what gives the columns of an event; the default, at its cost, if all are wanted."""
 
-    def columns(event: Event) -> Sequence[Any]:
+    def columns(event: Event) -> Sequence[object]:
         for leave_out in left_out:
             event = leave_out(event)
         return NONE.columns(event)

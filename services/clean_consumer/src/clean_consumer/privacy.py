@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 from datastream.parsing import ErrorEvent, Event
 from datastream.privacy import Disguise, LineDisguise
 
 AnyEvent: TypeAlias = Event | ErrorEvent
+T = TypeVar("T")
 
 #: What `extra` may hold of a line that gives addresses away, by the names of nginx's variables.
 ADDRESSES = frozenset(
@@ -32,8 +33,6 @@ ADDRESSES = frozenset(
     ]
 )
 QUERIES = frozenset({"args", "query_string"})
-#: What an error log says in words of its own, or in the client's.
-_TEXTS = ("message", "request", "referrer")
 
 
 def without_address(event: AnyEvent, disguise: Disguise) -> AnyEvent:
@@ -72,12 +71,15 @@ def without_traces(event: AnyEvent, disguise: LineDisguise) -> AnyEvent:
             return event
         rest = _disguised(event.extra["rest"], disguise)
         return event._replace(extra=event.extra | {"rest": rest})
-    texts = {name: _disguised(getattr(event, name), disguise) for name in _TEXTS}
-    extra = event.extra and {k: _disguised(v, disguise) for k, v in event.extra.items()}
-    return event._replace(**texts, extra=extra)
+    return event._replace(
+        message=_disguised(event.message, disguise),
+        request=_disguised(event.request, disguise),
+        referrer=_disguised(event.referrer, disguise),
+        extra=event.extra and {k: _disguised(v, disguise) for k, v in event.extra.items()},
+    )
 
 
-def _disguised(value: Any, disguise: LineDisguise) -> Any:  # noqa: ANN401 - a text, or anything else as it is
+def _disguised(value: T, disguise: LineDisguise) -> T | str:
     return disguise(value.encode()).decode() if isinstance(value, str) else value
 
 
@@ -85,5 +87,5 @@ def _is_query(name: str) -> bool:
     return name in QUERIES or name.startswith("arg_")
 
 
-def _cut(value: Any) -> Any:  # noqa: ANN401 - a text, or anything else as it is
+def _cut(value: T) -> T | str:
     return value.partition("?")[0] if isinstance(value, str) else value

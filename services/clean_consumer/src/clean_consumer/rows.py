@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b, sha256
-from typing import Any
 
+from clean_consumer.columns import CleanRow, ErrorRow, RejectedRow
 from clean_consumer.enrichment import NONE, Enrichment
-from clean_consumer.places import NOWHERE
+from clean_consumer.locations import NOWHERE
 from datastream.errors import NotASlice
 from datastream.parsing import (
     ERROR,
@@ -21,20 +21,15 @@ from datastream.parsing import (
 )
 from datastream.slices import DISGUISED, TRUNCATED, Slice
 
-#: A row of a table, in the order of its columns.
-Row = tuple[Any, ...]
-#: The places of the two keys in a row of clean_log: neighbours.
-REFERRER_ID, AGENT_ID = -7, -6
-
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A slice with its rows: each of its lines is in exactly one of the three lists."""
 
-    piece: Slice
-    clean: list[Row] = field(default_factory=list)
-    errors: list[Row] = field(default_factory=list)
-    rejected: list[Row] = field(default_factory=list)
+    slice: Slice
+    clean: list[CleanRow] = field(default_factory=list)
+    errors: list[ErrorRow] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
     #: The distinct user agents of the slice, each with the id that its rows name.
     agents: dict[str, int] = field(default_factory=dict)
     #: The distinct referrers of the slice, in the same way.
@@ -43,35 +38,35 @@ class Parsed:
     @property
     def is_error_log(self) -> bool:
         """Whether its lines belong into error_log rather than clean_log."""
-        return self.piece.stream.format.partition(" ")[0] == ERROR
+        return self.slice.stream.format.partition(" ")[0] == ERROR
 
 
-def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
+def parse(slice_: Slice, enrichment: Enrichment = NONE) -> Parsed:
     """Parse every line of a slice.
 
     Raises NotASlice when its format is none that this version knows: a newer producer's, say.
     """
     try:
-        parse_line = parser_for(piece.stream.format)
+        parse_line = parser_for(slice_.stream.format)
     except FormatError as error:
-        raise NotASlice(f"unknown format {piece.stream.format[:64]!r}: {error}") from None
+        raise NotASlice(f"unknown format {slice_.stream.format[:64]!r}: {error}") from None
     enrichment.refresh()
-    place, file_type, columns = enrichment.place, enrichment.file_type, enrichment.columns
-    stream_id, flags = piece.stream.stream_id, piece.flags
+    locate, file_type, columns = enrichment.locate, enrichment.file_type, enrichment.columns
+    stream_id, flags = slice_.stream.stream_id, slice_.flags
     private = enrichment.private_again if flags & DISGUISED else enrichment.private
-    parsed = Parsed(piece)
-    for offset, line in piece.numbered():
+    parsed = Parsed(slice_)
+    for offset, line in slice_.numbered():
         try:
             event = parse_line(line)
         except Unparseable as error:
             reason = "truncated" if flags & TRUNCATED else error.reason
-            parsed.rejected.append((stream_id, offset, PARSER_VERSION, flags, reason))
+            parsed.rejected.append(RejectedRow(stream_id, offset, PARSER_VERSION, flags, reason))
             continue
-        country, city, asn = NOWHERE if event.client is None else place(event.client)
+        country, city, asn = NOWHERE if event.client is None else locate(event.client)
         for keep in private:
             event = keep(event)
         if isinstance(event, ErrorEvent):
-            parsed.errors.append((stream_id, offset, PARSER_VERSION, flags, *event))
+            parsed.errors.append(ErrorRow(stream_id, offset, PARSER_VERSION, flags, *event))
             continue
         agent_id = referrer_id = None
         if event.user_agent is not None:
@@ -81,12 +76,14 @@ def parse(piece: Slice, enrichment: Enrichment = NONE) -> Parsed:
             referrer_id = referrer_id_of(event.referrer)
             parsed.referrers[event.referrer] = referrer_id
         parsed.clean.append(
-            (
-                *(stream_id, offset, PARSER_VERSION, flags),
-                *columns(event),
-                *(referrer_id, agent_id, country, city, asn),
-                None if event.path is None else file_type(event.path),
-                event.extra,
+            CleanRow._make(
+                (
+                    *(stream_id, offset, PARSER_VERSION, flags),
+                    *columns(event),
+                    *(referrer_id, agent_id, country, city, asn),
+                    None if event.path is None else file_type(event.path),
+                    event.extra,
+                )
             )
         )
     return parsed
@@ -97,28 +94,28 @@ def renamed(
 ) -> Parsed:
     """Return a slice whose rows name these texts by other ids than the hashes of the texts.
 
-    A row holds no text, so the lines are read once more: that is seldom, and whoever makes texts
-    of one hash pays more for each than this costs.
+    A row holds no text, so the lines are read once more: that is seldom, and to make two texts
+    of one hash costs more than this.
     """
     if agents.keys().isdisjoint(parsed.agents) and referrers.keys().isdisjoint(parsed.referrers):
         return parsed
-    piece = parsed.piece
-    parse_line = parser_for(piece.stream.format)
-    private = enrichment.private_again if piece.flags & DISGUISED else enrichment.private
-    lines = dict(piece.numbered())
+    slice_ = parsed.slice
+    parse_line = parser_for(slice_.stream.format)
+    private = enrichment.private_again if slice_.flags & DISGUISED else enrichment.private
+    lines = dict(slice_.numbered())
     clean = []
     for row in parsed.clean:
-        event = parse_line(lines[row[1]])
+        event = parse_line(lines[row.line_offset])
         for keep in private:
             event = keep(event)
         if isinstance(event, ErrorEvent):  # has none of the two
             return parsed
-        referrer_id, agent_id = row[REFERRER_ID : AGENT_ID + 1]
-        if event.referrer is not None:
-            referrer_id = referrers.get(event.referrer, referrer_id)
-        if event.user_agent is not None:
-            agent_id = agents.get(event.user_agent, agent_id)
-        clean.append((*row[:REFERRER_ID], referrer_id, agent_id, *row[AGENT_ID + 1 :]))
+        clean.append(
+            row._replace(
+                referrer_id=_key_of(event.referrer, referrers, row.referrer_id),
+                user_agent_id=_key_of(event.user_agent, agents, row.user_agent_id),
+            )
+        )
     return replace(
         parsed,
         clean=clean,
@@ -127,18 +124,23 @@ def renamed(
     )
 
 
+def _key_of(text: str | None, others: Mapping[str, int], key: int | None) -> int | None:
+    """Return the key of a text: one of the others where it has one, else its own."""
+    return key if text is None else others.get(text, key)
+
+
 #: The version in the row of a line at which a parser crashed: any other row is better.
 NO_VERSION = 0
 
 
-def reject(piece: Slice, reason: str) -> Parsed:
+def reject(slice_: Slice, reason: str) -> Parsed:
     """Return the rows of a slice that has no clean ones, for one reason: rejects, all of them."""
     version = NO_VERSION if reason == "crashed" else PARSER_VERSION
     rows = [
-        (piece.stream.stream_id, offset, version, piece.flags, reason)
-        for offset, _line in piece.numbered()
+        RejectedRow(slice_.stream.stream_id, offset, version, slice_.flags, reason)
+        for offset, _line in slice_.numbered()
     ]
-    return Parsed(piece, rejected=rows)
+    return Parsed(slice_, rejected=rows)
 
 
 def next_id_of(text: str, attempt: int) -> int:
@@ -163,24 +165,26 @@ def referrer_id_of(referrer: str) -> int:
 
 def halves(parsed: Parsed) -> tuple[Parsed, Parsed] | None:
     """Return the two halves of a slice, parsed, or None when it is a single line."""
-    if parsed.piece.lines == 1:
+    if parsed.slice.lines == 1:
         return None
-    first, second = parsed.piece.halves()
+    first, second = parsed.slice.halves()
     return (
         _between(parsed, first, 0, second.position),
         _between(parsed, second, second.position, 2**64),
     )
 
 
-def _between(parsed: Parsed, piece: Slice, first: int, end: int) -> Parsed:
+def _between(parsed: Parsed, slice_: Slice, first: int, end: int) -> Parsed:
     """Return what belongs to a part of a slice: the rows whose offsets are in [first, end)."""
-    clean, errors, rejected = (
-        [row for row in rows if first <= row[1] < end]
-        for rows in (parsed.clean, parsed.errors, parsed.rejected)
+    return replace(
+        parsed,
+        slice=slice_,
+        clean=[row for row in parsed.clean if first <= row.line_offset < end],
+        errors=[row for row in parsed.errors if first <= row.line_offset < end],
+        rejected=[row for row in parsed.rejected if first <= row.line_offset < end],
     )
-    return replace(parsed, piece=piece, clean=clean, errors=errors, rejected=rejected)
 
 
 def by_key(batch: Sequence[Parsed]) -> list[Parsed]:
     """Return the slices in the order of their keys: the order in which rows are written."""
-    return sorted(batch, key=lambda parsed: (parsed.piece.stream.stream_id, parsed.piece.position))
+    return sorted(batch, key=lambda parsed: (parsed.slice.stream.stream_id, parsed.slice.position))

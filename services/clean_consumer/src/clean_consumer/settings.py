@@ -34,7 +34,7 @@ class EnrichmentSettings:
             )
         folder = env.find("GEOIP_DIR")
         if folder is not None and not Path(folder).is_dir():
-            raise ConfigError(f"GEOIP_DIR is {folder}; it must be a folder that is there")
+            raise ConfigError(f"GEOIP_DIR is {folder}; it must be a folder that exists")
         return cls(
             parts=parts,
             geoip_dir=None if folder is None else Path(folder),

@@ -7,11 +7,12 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import LiteralString, NamedTuple
 
+from clean_consumer.columns import RejectedRow, Row, key_of
 from clean_consumer.dimension import REFERRERS, USER_AGENTS, Dimension
 from clean_consumer.enrichment import NONE, Enrichment
-from clean_consumer.rows import Parsed, Row, by_key, halves, reject, renamed
+from clean_consumer.rows import Parsed, by_key, halves, reject, renamed
 from clean_consumer.tables import CLEAN_AND_REJECTED, ERROR_AND_REJECTED, PRESENT, TABLES
-from datastream.consuming import Outcome, add_bisected
+from datastream.consuming import Outcome, store_by_halves
 from datastream.errors import RowRefused, Unavailable
 from datastream.mysql import Session, StreamLog, Transaction, Vanished
 from datastream.slices import INCOMPLETE
@@ -25,8 +26,15 @@ class _Span(NamedTuple):
     last: int
 
 
+class _Named(NamedTuple):
+    """The keys of the texts that rows name."""
+
+    referrers: set[int]
+    agents: set[int]
+
+
 class Warehouse:
-    """Adds parsed slices; each line ends up in exactly one of TABLES."""
+    """Stores parsed slices; each line ends up in exactly one of TABLES."""
 
     def __init__(
         self,
@@ -48,29 +56,31 @@ class Warehouse:
         self._referrers.check()
         self._agents.check()
 
-    def add(self, batch: Sequence[Parsed]) -> Outcome:
+    def store(self, batch: Sequence[Parsed]) -> Outcome:
         """Commit the rows of a batch and return what it came to.
 
         A line whose clean row the database refuses becomes a reject (`refused`), and so does one
         at which anything unforeseen is raised (`crashed`). Raises Unavailable when the database is
-        away; then the same batch must be added again.
+        away; then the same batch must be stored again.
         """
         outcomes = [
-            add_bisected(self._add, by_key(part), halves, self._reject) for part in _in_turn(batch)
+            store_by_halves(self._commit, by_key(part), halves, self._reject)
+            for part in _in_turn(batch)
         ]
         return sum(outcomes, Outcome())
 
-    def _add(self, batch: Sequence[Parsed]) -> Outcome:
+    def _commit(self, batch: Sequence[Parsed]) -> Outcome:
+        """Commit the rows, and before them what they name."""
         try:
-            return self._add_named(batch)
+            return self._commit_rows(*self._commit_named(batch))
         except Vanished:
             for names in (self._streams, self._referrers, self._agents):
                 names.forget()
             raise
 
-    def _add_named(self, batch: Sequence[Parsed]) -> Outcome:
-        """Commit the rows, and before them what they name."""
-        self._streams.ensure(parsed.piece.stream for parsed in batch)
+    def _commit_named(self, batch: Sequence[Parsed]) -> tuple[Sequence[Parsed], _Named]:
+        """Commit the streams and texts that are new; return the batch, naming them as stored."""
+        self._streams.ensure(parsed.slice.stream for parsed in batch)
         referrers = {k: v for parsed in batch for k, v in parsed.referrers.items()}
         agents = {k: v for parsed in batch for k, v in parsed.agents.items()}
         other_referrers = self._referrers.ensure(referrers)
@@ -79,8 +89,14 @@ class Warehouse:
             batch = [
                 renamed(parsed, self._enrichment, other_agents, other_referrers) for parsed in batch
             ]
+        return batch, _Named(
+            {*(referrers | other_referrers).values()}, {*(agents | other_agents).values()}
+        )
+
+    def _commit_rows(self, batch: Sequence[Parsed], named: _Named) -> Outcome:
+        """Commit the rows in one transaction, where they are better than what is there."""
         # In the order of TABLES.
-        rows = [
+        rows: list[list[Row]] = [
             [row for parsed in batch for row in parsed.clean],
             [row for parsed in batch for row in parsed.errors],
             [row for parsed in batch for row in parsed.rejected],
@@ -88,51 +104,56 @@ class Warehouse:
         lines = sum(map(len, rows))
         reformatted = _reformatted(batch)
         if reformatted:  # one row a key, so that fewer new rows mean another consumer's
-            rows = [list({row[:2]: row for row in part}.values()) for part in rows]
+            rows = [list({key_of(row): row for row in part}.values()) for part in rows]
         with self._session.transaction() as transaction:
-            self._streams.assert_there(transaction, (parsed.piece.stream for parsed in batch))
-            self._referrers.assert_there(transaction, {*(referrers | other_referrers).values()})
-            self._agents.assert_there(transaction, {*(agents | other_agents).values()})
+            self._streams.assert_there(transaction, (parsed.slice.stream for parsed in batch))
+            self._referrers.assert_there(transaction, named.referrers)
+            self._agents.assert_there(transaction, named.agents)
             removed = 0
-            present = _present(transaction, batch)
+            present = rows_present(transaction, batch)
             if present:
                 outdated = _outdated(present, chain(*rows), reformatted)
                 removed = _remove(transaction, outdated)
                 rows = [
-                    [row for row in part if row[:2] not in present or row[:2] in outdated]
+                    [row for row in part if key_of(row) not in present or key_of(row) in outdated]
                     for part in rows
                 ]
             new = [
-                transaction.insert(table.add, part)
+                transaction.insert(table.insert, part)
                 for table, part in zip(TABLES, rows, strict=True)
             ]
             missed = _in_two_tables(transaction, batch) - present.keys()
             if sum(new) < sum(map(len, rows)):
-                missed |= _outdated(_present(transaction, batch), chain(*rows)).keys()
+                missed |= _outdated(rows_present(transaction, batch), chain(*rows)).keys()
                 missed |= reformatted  # whose rows are as good as those that are there now
             if missed:
-                # Whoever looks last sees the rows of both, adds its batch again and settles it.
+                # Of both consumers the one that looks last sees the rows of both, stores its
+                # batch again and so settles it.
                 raise Unavailable("another consumer has just stored the same lines", "lock")
         return Outcome(
             stored=Counter(
                 {table.name: count for table, count in zip(TABLES, new, strict=True) if count}
             ),
             # By key, for a slice that is twice in the batch.
-            rejected=Counter({row[:2]: row[-1] for row in rows[-1]}.values()),
+            rejected=Counter(
+                {
+                    key_of(row): row.reason for row in rows[-1] if isinstance(row, RejectedRow)
+                }.values()
+            ),
             duplicates=lines - sum(new),
             replaced=removed,
         )
 
     def _reject(self, parsed: Parsed, reason: str) -> Outcome:
-        """Reject a line whose clean row cannot be added; quarantine it if that cannot be either."""
+        """Reject a line whose clean row cannot be stored, or quarantine it where that fails too."""
         try:
-            return self._add([reject(parsed.piece, reason)])
+            return self._commit([reject(parsed.slice, reason)])
         except RowRefused:
-            return Outcome(quarantined=[(parsed.piece, "refused")])
+            return Outcome(quarantined=[(parsed.slice, "refused")])
         except (Unavailable, MemoryError):
             raise
         except Exception:  # noqa: BLE001  # told once, for the whole slice
-            return Outcome(quarantined=[(parsed.piece, "crashed")])
+            return Outcome(quarantined=[(parsed.slice, "crashed")])
 
 
 def _in_turn(batch: Iterable[Parsed]) -> list[list[Parsed]]:
@@ -144,21 +165,21 @@ def _in_turn(batch: Iterable[Parsed]) -> list[list[Parsed]]:
     others: list[list[Parsed]] = [[], []]
     reformatted: dict[tuple[int, str], list[Parsed]] = {}
     for parsed in batch:
-        piece = parsed.piece
-        if piece.reformat:
-            reformatted.setdefault((piece.flags, piece.stream.format), []).append(parsed)
+        slice_ = parsed.slice
+        if slice_.reformat:
+            reformatted.setdefault((slice_.flags, slice_.stream.format), []).append(parsed)
         else:
-            others[not piece.flags & INCOMPLETE].append(parsed)
+            others[not slice_.flags & INCOMPLETE].append(parsed)
     return [part for part in (*others, *reformatted.values()) if part]
 
 
 def _reformatted(batch: Iterable[Parsed]) -> set[tuple[int, int]]:
     """Return the keys of the lines whose format was chosen anew."""
     return {
-        (parsed.piece.stream.stream_id, offset)
+        (parsed.slice.stream.stream_id, offset)
         for parsed in batch
-        if parsed.piece.reformat
-        for offset, _ in parsed.piece.numbered()
+        if parsed.slice.reformat
+        for offset, _ in parsed.slice.numbered()
     }
 
 
@@ -171,12 +192,12 @@ def _rank(parser_version: int, flags: int) -> tuple[int, bool]:
     return parser_version, not flags & INCOMPLETE
 
 
-def _present(transaction: Transaction, batch: Iterable[Parsed]) -> _Presence:
+def rows_present(transaction: Transaction, batch: Iterable[Parsed]) -> _Presence:
     """Return the rows that the tables hold under the batch's keys: usually none."""
     return {
-        (span.stream_id, offset): (_rank(version, flags), TABLES[place].remove)
+        (span.stream_id, offset): (_rank(version, flags), TABLES[index].delete)
         for span in _spans(batch)
-        for place, offset, version, flags in transaction.select(PRESENT, span * len(TABLES))
+        for index, offset, version, flags in transaction.select(PRESENT, span * len(TABLES))
     }
 
 
@@ -184,14 +205,14 @@ def _spans(batch: Iterable[Parsed]) -> Iterator[_Span]:
     """Yield the keys of a batch in order, slices that follow on one another as one span."""
     span: _Span | None = None
     for parsed in batch:
-        piece = parsed.piece
-        last = piece.end
-        if span and span.stream_id == piece.stream.stream_id and piece.position <= span.last + 1:
+        slice_ = parsed.slice
+        last = slice_.end
+        if span and span.stream_id == slice_.stream.stream_id and slice_.position <= span.last + 1:
             span = span._replace(last=max(last, span.last))
             continue
         if span:
             yield span
-        span = _Span(piece.stream.stream_id, piece.position, last)
+        span = _Span(slice_.stream.stream_id, slice_.position, last)
     if span:
         yield span
 
@@ -205,9 +226,9 @@ def _outdated(
     """
     outdated = {}
     for row in rows:
-        key = row[:2]
+        key = key_of(row)
         if key in present:
-            rank, (stored, remove) = _rank(row[2], row[3]), present[key]
+            rank, (stored, remove) = _rank(row.parser_version, row.flags), present[key]
             if rank > stored or (rank == stored and key in reformatted):
                 outdated[key] = remove
     return outdated

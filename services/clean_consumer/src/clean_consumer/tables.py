@@ -4,107 +4,55 @@ from __future__ import annotations
 
 from typing import LiteralString, NamedTuple
 
-from datastream.inserts import Insert, binaries, json_texts, numbers, texts
+from clean_consumer.columns import CleanRow, ErrorRow, RejectedRow
+from datastream.inserts import Insert, columns_of
 
 
 class LineTable(NamedTuple):
     """A table whose key is the identity of a line."""
 
     name: str
-    add: Insert
-    remove: LiteralString
+    insert: Insert
+    delete: LiteralString
 
 
-ADD_CLEAN = Insert(
+INSERT_CLEAN = Insert(
     """
     INSERT INTO clean_log ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
     """,
-    {
-        "stream_id": numbers,
-        "line_offset": numbers,
-        "parser_version": numbers,
-        "flags": numbers,
-        "time": texts,
-        "client": binaries,
-        "session": texts,
-        "user": texts,
-        "is_email": numbers,
-        "email_domain": texts,
-        "method": texts,
-        "url": texts,
-        "scheme": texts,
-        "host": texts,
-        "path": texts,
-        "query": texts,
-        "http_version": texts,
-        "status": numbers,
-        "size": numbers,
-        "request_time": numbers,
-        "upstream_time": numbers,
-        "referrer_id": numbers,
-        "user_agent_id": numbers,
-        "country": texts,
-        "city": texts,
-        "asn": numbers,
-        "file_type": texts,
-        "extra": json_texts,
-    },
+    columns_of(CleanRow),
 )
-ADD_ERRORS = Insert(
+INSERT_ERRORS = Insert(
     """
     INSERT INTO error_log ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
     """,
-    {
-        "stream_id": numbers,
-        "line_offset": numbers,
-        "parser_version": numbers,
-        "flags": numbers,
-        "time": texts,
-        "level": texts,
-        "pid": numbers,
-        "tid": numbers,
-        "connection": numbers,
-        "client": binaries,
-        "server": texts,
-        "request": texts,
-        "upstream": texts,
-        "host": texts,
-        "referrer": texts,
-        "message": texts,
-        "extra": json_texts,
-    },
+    columns_of(ErrorRow),
 )
-ADD_REJECTED = Insert(
+INSERT_REJECTED = Insert(
     """
     INSERT INTO rejected_log ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
     """,
-    {
-        "stream_id": numbers,
-        "line_offset": numbers,
-        "parser_version": numbers,
-        "flags": numbers,
-        "reason": texts,
-    },
+    columns_of(RejectedRow),
 )
 
 CLEAN = LineTable(
-    "clean_log", ADD_CLEAN, "DELETE FROM clean_log WHERE stream_id = %s AND line_offset = %s"
+    "clean_log", INSERT_CLEAN, "DELETE FROM clean_log WHERE stream_id = %s AND line_offset = %s"
 )
 ERRORS = LineTable(
-    "error_log", ADD_ERRORS, "DELETE FROM error_log WHERE stream_id = %s AND line_offset = %s"
+    "error_log", INSERT_ERRORS, "DELETE FROM error_log WHERE stream_id = %s AND line_offset = %s"
 )
 REJECTED = LineTable(
     "rejected_log",
-    ADD_REJECTED,
+    INSERT_REJECTED,
     "DELETE FROM rejected_log WHERE stream_id = %s AND line_offset = %s",
 )
 #: In the order in which they are written.
 TABLES = (CLEAN, ERRORS, REJECTED)
 
-#: The rows of all tables between two keys; each is named by its place in TABLES.
+#: The rows of all tables between two keys; each is named by its index in TABLES.
 PRESENT = """
     SELECT 0, line_offset, parser_version, flags FROM clean_log
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from argparse import ArgumentParser
 from contextlib import closing
 
 from datastream import logs, metrics, topology
-from datastream.arguments import SETTINGS, parser_of
+from datastream.arguments import CONSUMER, parser_of
 from datastream.config import Environment, MysqlSettings, RabbitSettings, ServiceSettings
 from datastream.consuming import Preparation
 from datastream.mysql import Session
@@ -31,14 +32,19 @@ def run(env: Environment) -> int:
         stop_on_signals() as stop,
         closing(Session(mysql, NAME)) as session,
     ):
-        as_it_is = Preparation(lambda piece: piece)
+        as_it_is = Preparation(lambda slice_: slice_)
         run_consumer(topology.LAKE_QUEUE, as_it_is, Lake(session), rabbit, counts, stop)
     return 0
 
 
+def parser() -> ArgumentParser:
+    """Return the parser of the command `lake-consumer`."""
+    return parser_of("lake-consumer", DESCRIPTION, CONSUMER)
+
+
 def main() -> int:
     """Run the service on this process's settings."""
-    parser_of("lake-consumer", DESCRIPTION, SETTINGS).parse_args()
+    parser().parse_args()
     return start(NAME, run)
 
 

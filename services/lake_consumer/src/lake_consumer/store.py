@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
 
-from datastream.consuming import Outcome, add_bisected
+from datastream.consuming import Outcome, store_by_halves
 from datastream.inserts import Insert, binaries, numbers
 from datastream.mysql import Session, StreamLog, Transaction, Vanished
 from datastream.privacy import skeleton
 from datastream.slices import DISGUISED, INCOMPLETE, Slice
 
-ADD_LINES = Insert(
+INSERT_LINES = Insert(
     """
     INSERT INTO raw_log ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
@@ -25,8 +25,8 @@ STORED_LINES = """
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
 """
 
-#: The line that is stored before a position, and where it ends; of a disguised one (its flag is 4)
-#: nobody knows that.
+#: The line that is stored before a position, and where it ends, which is not known of a disguised
+#: one (flag 4).
 LINE_BEFORE = """
     SELECT line_offset + IF(flags & 4, 0, LENGTH(line)) FROM raw_log
     WHERE stream_id = %s AND line_offset < %s ORDER BY line_offset DESC LIMIT 1
@@ -49,7 +49,7 @@ class _Conflict(Exception):
 
 
 class Lake:
-    """Adds slices to raw_log; a line that is there already changes nothing."""
+    """Stores slices in raw_log; a line that is there already changes nothing."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -60,40 +60,40 @@ class Lake:
         with self._session.transaction() as transaction:
             transaction.select(STORED_LINES, (0, 0, 0))
 
-    def add(self, slices: Sequence[Slice]) -> Outcome:
+    def store(self, slices: Sequence[Slice]) -> Outcome:
         """Commit every line of the slices and return what it came to.
 
         What cannot be stored is returned as quarantined: a line that the database refuses
         (`refused`) or at which anything unforeseen is raised (`crashed`), and a slice with a line
         that differs from the one stored under its key (`identity_conflict`). Raises Unavailable
-        when the database is away; then the same slices must be added again.
+        when the database is away; then the same slices must be stored again.
         """
-        return add_bisected(self._add, sorted(slices, key=IN_KEY_ORDER), _halves, _quarantine)
+        return store_by_halves(self._commit, sorted(slices, key=IN_KEY_ORDER), _halves, _quarantine)
 
-    def _add(self, slices: Sequence[Slice]) -> Outcome:
+    def _commit(self, slices: Sequence[Slice]) -> Outcome:
         try:
-            return self._add_equal(slices)
+            return self._commit_equal(slices)
         except Vanished:
             self._streams.forget()
             raise
         except _Conflict as conflict:
             outcome = Outcome(quarantined=[(s, "identity_conflict") for s in conflict.slices])
-            others = [piece for piece in slices if piece not in conflict.slices]
-            return outcome + self._add(others) if others else outcome
+            others = [slice_ for slice_ in slices if slice_ not in conflict.slices]
+            return outcome + self._commit(others) if others else outcome
 
-    def _add_equal(self, slices: Sequence[Slice]) -> Outcome:
+    def _commit_equal(self, slices: Sequence[Slice]) -> Outcome:
         """Commit the lines in one transaction, or none of them when any slice is in conflict."""
-        self._streams.ensure(piece.stream for piece in slices)
+        self._streams.ensure(slice_.stream for slice_ in slices)
         rows = [
-            (piece.stream.stream_id, offset, piece.flags, line)
-            for piece in slices
-            for offset, line in piece.numbered()
+            (slice_.stream.stream_id, offset, slice_.flags, line)
+            for slice_ in slices
+            for offset, line in slice_.numbered()
         ]
         replaced = 0
         with self._session.transaction() as transaction:
-            self._streams.assert_there(transaction, (piece.stream for piece in slices))
+            self._streams.assert_there(transaction, (slice_.stream for slice_ in slices))
             _check_beginnings(transaction, slices)
-            new = transaction.insert(ADD_LINES, rows)
+            new = transaction.insert(INSERT_LINES, rows)
             if new < len(rows):
                 replaced = _compare(transaction, slices)
         return Outcome(
@@ -108,13 +108,13 @@ def _check_beginnings(transaction: Transaction, slices: Iterable[Slice]) -> None
     """
     end: tuple[int, int] | None = None
     conflicts = []
-    for piece in slices:
-        begin = piece.stream.stream_id, piece.position
+    for slice_ in slices:
+        begin = slice_.stream.stream_id, slice_.position
         if begin != end and any(
-            before >= piece.position for (before,) in transaction.select(LINE_BEFORE, begin)
+            before >= slice_.position for (before,) in transaction.select(LINE_BEFORE, begin)
         ):
-            conflicts.append(piece)
-        end = piece.stream.stream_id, piece.end + 1
+            conflicts.append(slice_)
+        end = slice_.stream.stream_id, slice_.end + 1
     if conflicts:
         raise _Conflict(conflicts)
 
@@ -129,24 +129,24 @@ def _compare(transaction: Transaction, slices: Iterable[Slice]) -> int:
     """
     replaced = 0
     conflicts = []
-    for piece in slices:
-        key = piece.stream.stream_id, piece.position, piece.end
+    for slice_ in slices:
+        key = slice_.stream.stream_id, slice_.position, slice_.end
         stored = {
             offset: (flags, line) for offset, flags, line in transaction.select(STORED_LINES, key)
         }
-        for offset, line in piece.numbered():
+        for offset, line in slice_.numbered():
             stored_flags, stored_line = stored[offset]
-            is_alike = not (stored_flags ^ piece.flags) & INCOMPLETE
+            is_alike = not (stored_flags ^ slice_.flags) & INCOMPLETE
             if stored_line == line and is_alike:
                 continue
             if stored_flags & INCOMPLETE and line.startswith(stored_line):
                 replaced += transaction.execute(
-                    COMPLETE_LINE, (piece.stream.stream_id, offset, piece.flags, line)
+                    COMPLETE_LINE, (slice_.stream.stream_id, offset, slice_.flags, line)
                 )
-            elif piece.flags & INCOMPLETE and stored_line.startswith(line):
+            elif slice_.flags & INCOMPLETE and stored_line.startswith(line):
                 continue
-            elif not (is_alike and _is_same(stored_flags | piece.flags, stored_line, line)):
-                conflicts.append(piece)
+            elif not (is_alike and _is_same(stored_flags | slice_.flags, stored_line, line)):
+                conflicts.append(slice_)
                 break
     if conflicts:
         raise _Conflict(conflicts)
@@ -158,9 +158,9 @@ def _is_same(flags: int, stored: bytes, line: bytes) -> bool:
     return bool(flags & DISGUISED) and skeleton(stored) == skeleton(line)
 
 
-def _halves(piece: Slice) -> tuple[Slice, Slice] | None:
-    return piece.halves() if piece.lines > 1 else None
+def _halves(slice_: Slice) -> tuple[Slice, Slice] | None:
+    return slice_.halves() if slice_.lines > 1 else None
 
 
-def _quarantine(piece: Slice, reason: str) -> Outcome:
-    return Outcome(quarantined=[(piece, reason)])
+def _quarantine(slice_: Slice, reason: str) -> Outcome:
+    return Outcome(quarantined=[(slice_, reason)])

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from threading import Event
+from typing import Any
+
+from tqdm import tqdm
 
 from datastream import logs, metrics
 from datastream.arguments import SETTINGS, moment, parser_of, stream_number, whole_number
@@ -22,22 +26,36 @@ from datastream.service import start
 from datastream.shutdown import stop_on_signals
 from datastream.slices import TRUNCATED, Slice
 from producer import pipeline
-from producer.checkpoint import Checkpoint, StateError, StateInUse
-from producer.detecting import detected_format
-from producer.disguising import disguised
+from producer.checkpoint import (
+    Checkpoint,
+    NotThere,
+    RaiseOnFailure,
+    StateError,
+    StateInUse,
+    Wanted,
+    rewind,
+)
 from producer.files import allow_many_files
-from producer.progress import shown
 from producer.publishing import PatientPublisher
-from producer.rewind import NotThere, Wanted, Writing, rewind
-from producer.settings import ProducerSettings
+from producer.settings import ProducerSettings, detected_format
 from producer.tailer import NoInput, Tailer
 
 NAME = "producer"
 DESCRIPTION = "Tails web server logs and publishes them to RabbitMQ in slices."
+EPILOG = f"""\
+{SETTINGS}
+
+exit codes: 0 asked to stop, and what was in hand is safe, or --once has read all; 65 the checkpoint
+is damaged or belongs to another source; 66 --once: a log cannot be read; --rewind: no such stream,
+or no line begins there; 75 another producer uses the same STATE_DIR; 78 a setting is wrong;
+130, 143 --once: SIGINT or SIGTERM came before everything was read and confirmed
+"""
 DEFAULT_METRICS_PORT = 9101
 
-#: Exit codes of sysexits.h: a checkpoint that is none, no log to read once, a state folder in use.
+#: Exit codes of sysexits.h: a malformed checkpoint, no log for --once, a state folder in use.
 EX_DATAERR, EX_NOINPUT, EX_TEMPFAIL = 65, 66, 75
+#: Seconds between two log lines about the progress.
+TELL_EVERY = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -64,19 +82,20 @@ def run(arguments: argparse.Namespace, env: Environment) -> int:
             counts.tailing(is_tailing=tailer.is_tailing)
             is_complete = publish(tailer, open_session, checkpoint, counts, stop, settings.disguise)
     except (StateError, StateInUse, NoInput) as error:
-        logger.error(str(error))  # noqa: TRY400 - the message says all
+        logger.error(str(error))  # noqa: TRY400 - the message says everything
         return {StateError: EX_DATAERR, StateInUse: EX_TEMPFAIL, NoInput: EX_NOINPUT}[type(error)]
     return stop.code if settings.source.once and not is_complete else 0
 
 
 def set_back(arguments: argparse.Namespace, env: Environment) -> int:
-    """Set the checkpoint back and say what will be read again; return the exit code."""
+    """Set the checkpoint back and print what will be read again; return the exit code."""
     settings = ProducerSettings.read(env, [], once=False)
     since = arguments.since.timestamp() if arguments.since else 0.0
     wanted = Wanted(arguments.stream, arguments.position, since, as_new=arguments.as_new_stream)
+    folder, source = settings.state_dir, settings.source
     try:
-        with closing(Checkpoint(settings.state_dir, settings.source.name, Writing())) as checkpoint:
-            rewound = rewind(checkpoint.found, wanted, settings.source.rotated_dir)
+        with closing(Checkpoint(folder, source.name, RaiseOnFailure())) as checkpoint:
+            rewound = rewind(checkpoint.found, wanted, source.rotated_dir)
             checkpoint.save(rewound.state)
     except (StateError, StateInUse, NotThere) as error:
         sys.stderr.write(f"{NAME}: {error}\n")
@@ -87,14 +106,14 @@ def set_back(arguments: argparse.Namespace, env: Environment) -> int:
 
 
 def tailer_of(settings: ProducerSettings, checkpoint: Checkpoint, stop: Event) -> Tailer:
-    """Return the tailer of the settings; with FORMAT=auto once the logs have lines to tell by.
+    """Return the tailer for the settings; with FORMAT=auto, once the format is detected.
 
-    Raises ConfigError when those do not tell.
+    Raises ConfigError if it cannot be.
     """
     source, patterns = settings.source, settings.patterns
     if source.format == AUTO:
-        # Asked to stop before there is a format, the tailer has nothing to read.
         found = detected_format(patterns, stop, once=source.once)
+        # Stopped before a format was detected, the tailer has nothing to read.
         source, patterns = replace(source, format=found or AUTO), patterns if found else []
     return Tailer(patterns, source, checkpoint.found)
 
@@ -107,29 +126,28 @@ def publish(
     stop: Event,
     disguise: LineDisguise | None = None,
 ) -> bool:
-    """Publish what the tailer reads, through every outage, and tell the metrics and the person.
+    """Publish what the tailer reads, through outages, with metrics and progress.
 
-    Returns whether everything was read and is confirmed.
+    Returns whether everything was read and confirmed.
     """
     is_complete = False
     with (
         closing(PatientPublisher(open_session, counts, stop, tailer.look)) as publisher,
-        shown(tailer.behind_bytes, once=tailer.once) as progress,
+        progress_of(tailer) as progress,
     ):
 
-        def published(piece: Slice | None) -> None:
+        def published(slice_: Slice | None) -> None:
             counts.alive()
             counts.tailing(is_tailing=tailer.is_tailing)
-            if piece is not None:
-                truncated = piece.flags == TRUNCATED
-                counts.published(piece.lines, len(piece.body), truncated=truncated)
-                progress.add(piece)
+            if slice_ is not None:
+                truncated = slice_.flags == TRUNCATED
+                counts.published(slice_.lines, len(slice_.body), truncated=truncated)
+                progress.add(slice_)
 
-        prepare = partial(disguised, disguise=disguise) if disguise else pipeline.as_it_is
         try:
-            is_complete = pipeline.run(tailer, publisher, checkpoint, published, stop, prepare)
+            is_complete = pipeline.run(tailer, publisher, checkpoint, published, stop, disguise)
         except Unavailable:
-            # Asked to stop during an outage: the slice in hand is read again at the next start.
+            # Stopped during an outage: the slice in hand is read again at the next start.
             logger.info("Stopped while RabbitMQ was unavailable")
     if is_complete:
         logger.info("Read to the end, every line is confirmed", extra={"lines": counts.lines})
@@ -138,9 +156,45 @@ def publish(
     return is_complete
 
 
-def main() -> int:
-    """Run the service on this process's settings and command line."""
-    parser = parser_of(NAME, DESCRIPTION, SETTINGS)
+class Progress:
+    """Shows how much is published: on a bar, or without one in a log line now and then."""
+
+    def __init__(self, bar: Any = None) -> None:  # noqa: ANN401 - tqdm ships no types
+        self._bar = bar
+        self._lines = 0
+        self._told_at = time.monotonic()
+
+    def add(self, slice_: Slice) -> None:
+        """Count a slice."""
+        self._lines += slice_.lines
+        now = time.monotonic()
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{self._lines:,} lines", refresh=False)
+            self._bar.update(slice_.end - slice_.position + (not slice_.flags))
+        elif now - self._told_at >= TELL_EVERY:
+            self._told_at = now
+            logger.info("Publishing", extra={"lines": self._lines})
+
+
+@contextmanager
+def progress_of(tailer: Tailer) -> Iterator[Progress]:
+    """Give a progress: with a bar when reading once, on a terminal."""
+    if not (tailer.once and sys.stderr.isatty()):
+        yield Progress()
+        return
+    with tqdm(
+        total=tailer.behind_bytes or None,
+        unit="B",
+        unit_scale=True,
+        desc="Publishing",
+        dynamic_ncols=True,
+    ) as bar:
+        yield Progress(bar)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command `producer`."""
+    parser = parser_of(NAME, DESCRIPTION, EPILOG)
     parser.add_argument(
         "paths",
         nargs="*",
@@ -163,16 +217,22 @@ def main() -> int:
         type=whole_number(0),
         default=0,
         metavar="BYTE",
-        help="of that stream from there on",
+        help="of that stream from there on (default: 0)",
     )
     again.add_argument(
         "--as-new-stream", action="store_true", help="the file of that stream is another log"
     )
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> int:
+    """Run the service on this process's settings and command line."""
+    command = parser()
+    arguments = command.parse_args()
     if arguments.stream is None and (arguments.position or arguments.as_new_stream):
-        parser.error("--position and --as-new-stream are of a --stream")
+        command.error("--position and --as-new-stream are of a --stream")
     if not arguments.rewind and (arguments.since or arguments.stream is not None):
-        parser.error("--since and --stream belong to --rewind")
+        command.error("--since and --stream belong to --rewind")
     return start(NAME, partial(set_back if arguments.rewind else run, arguments))
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint: how far each stream is confirmed, on disk."""
+"""The checkpoint: the producer's state on disk, and how it is set back to read logs again."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import MISSING, fields, replace
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from producer.places import Place, State
+from producer.files import Identity, LogFile, Relation
+from producer.folders import rotated_files
+from producer.state import MARKER_BYTES, Entry, State, fingerprint
 
 logger = logging.getLogger(__name__)
 
 VERSION = 2
-#: Written by producers that told new files by their time: read, and not written any more.
+#: Written by producers that recognised new files by their time: still read, never written.
 FORMER_VERSION = 1
-#: So many places are written whole each time, and so many may differ from those of the history.
+#: Up to this many entries are written whole each time, and as many may differ from history.json.
 AT_ONCE = 100
-#: Seconds between two writes: what is read again after a crash costs less than an fsync a slice.
+#: Seconds between two writes: reading a second's lines again is cheaper than an fsync per slice.
 SAVE_EVERY = 1.0
 
 
@@ -34,8 +36,8 @@ class StateInUse(Exception):
     """Another producer uses the state folder."""
 
 
-class Observer(Protocol):
-    """What is told of checkpoints."""
+class CheckpointMetrics(Protocol):
+    """Counts writes of the checkpoint; datastream.metrics.ProducerMetrics is one."""
 
     def checkpointed(self) -> None:
         """Count a checkpoint that is safe on disk."""
@@ -45,35 +47,32 @@ class Observer(Protocol):
 
 
 class Checkpoint:
-    """The state of a source's logs, in files that are each replaced whole.
+    """The state of a source's logs in a folder, which is locked until close().
 
-    `checkpoint.json` is what is written once a second; the one before is kept beside it. Where it
-    would be long, of many rotated files or logs, it holds the places alone that have changed since
-    `history.json` was written, which holds all. The folder is locked for as long as the process
-    lives.
+    `checkpoint.json` is replaced at most once a second; its predecessor is kept beside it. With
+    many rotated files or logs it would be long: then it holds only the entries that have changed
+    since `history.json`, which holds everything, was written.
     """
 
-    def __init__(self, folder: Path, source: str, observer: Observer) -> None:
-        """Lock the folder and read what is there.
+    def __init__(self, folder: Path, source: str, metrics: CheckpointMetrics) -> None:
+        """Lock the folder and read its state into `found`.
 
-        Raises StateInUse, and StateError when the folder cannot be written or the files are not a
-        checkpoint of a known version and this source: a producer never starts at 0 because of that.
+        Raises StateInUse, and StateError when the folder cannot be written or its files are not a
+        checkpoint of a known version and this source: a damaged one must not mean starting at 0.
         """
         self._folder = folder
         self._source = source
-        self._observer = observer
+        self._metrics = metrics
         self._file = folder / "checkpoint.json"
         self._previous = folder / "checkpoint.previous.json"
         self._history = folder / "history.json"
         self._lock = self._take_lock()
-        #: What was written: all of it, or what the history holds and the places that differ.
-        self._whole: State | None = None
-        self._history_of: State | None = None
-        self._places: dict[int, Place] = {}
-        self._changed: dict[int, Place] | None = None
+        #: What is certainly on disk: in all, and in history.json. None while that is uncertain.
+        self._written: State | None = None
+        self._in_history: State | None = None
         self._attempted_at = float("-inf")
         self._failing = False
-        #: What was found.
+        #: The state as it was when the folder was opened.
         self.found = State()
         try:
             self.found = self._load()
@@ -82,21 +81,21 @@ class Checkpoint:
             raise
 
     def save_if_due(self, state: Callable[[], State]) -> None:
-        """Write the state, but at most once a second."""
+        """Write the state if the last attempt is at least SAVE_EVERY ago."""
         if time.monotonic() - self._attempted_at >= SAVE_EVERY:
             self.save(state())
 
     def save(self, state: State) -> None:
-        """Write what has changed of the state.
+        """Write the state if it has changed.
 
-        A folder that cannot be written is logged, once, and counted; publishing may go on, since
-        what is read again after a crash changes no row.
+        A failure is counted, and logged once. Publishing may go on: whatever is read again after a
+        crash changes no row.
         """
         self._attempted_at = time.monotonic()
         try:
             is_written = self._write(state)
         except OSError as error:
-            self._observer.checkpoint_failed()
+            self._metrics.checkpoint_failed()
             if not self._failing:
                 self._failing = True
                 logger.warning(
@@ -108,56 +107,49 @@ class Checkpoint:
             self._failing = False
             logger.info("Checkpoint is written again", extra={"file": str(self._file)})
         if is_written:
-            self._observer.checkpointed()
+            self._metrics.checkpointed()
 
     def close(self) -> None:
         """Unlock the folder."""
         os.close(self._lock)
 
     def _write(self, state: State) -> bool:
-        """Write what differs from what is there; return whether anything did. Raises OSError."""
-        if max(len(state.places), len(state.logs), len(state.generations)) > AT_ONCE:
-            return self._write_changes(state)
-        if state == self._whole:
+        """Write a state; return whether it differs from what was written. Raises OSError."""
+        if state == self._written:
             return False
-        self._whole = self._history_of = None  # until it is certain
-        self._replace_checkpoint(_content(state))
-        self._history.unlink(missing_ok=True)
-        self._whole = state
+        self._written = None
+        if max(len(state.entries), len(state.logs), len(state.generations)) <= AT_ONCE:
+            self._in_history = None
+            self._replace_checkpoint(_content(state))
+            self._history.unlink(missing_ok=True)
+        else:
+            changed = self._changes(state)
+            if changed is None:
+                # Before the checkpoint: every entry is in one of the two at any moment.
+                self._in_history = None
+                self._replace(self._history, _content(state))
+                self._in_history, changed = state, []
+            entries = [_values(entry) for entry in changed]
+            self._replace_checkpoint({"places": entries, "history": self._history.name})
+        self._written = state
         return True
 
-    def _write_changes(self, state: State) -> bool:
-        known = self._places
-        changed = {
-            place.stream_id: place
-            for place in state.places
-            if (noted := known.get(place.stream_id)) is not place and noted != place
-        }
-        before = self._history_of
-        is_same_history = (
-            before is not None
-            and len(changed) <= AT_ONCE
-            and len(state.places) - len(changed.keys() - known.keys()) == len(known)
-            and (state.logs, state.patterns, state.generations, state.seen)
-            == (before.logs, before.patterns, before.generations, before.seen)
-        )
-        if is_same_history and changed == self._changed:
-            return False
-        self._whole = self._changed = None  # until it is certain
-        if not is_same_history:
-            # Before the checkpoint: at no moment is a place in neither.
-            self._history_of = None
-            self._replace(self._history, _content(state))
-            self._history_of = state
-            self._places = {place.stream_id: place for place in state.places}
-            changed = {}
-        places = [_entry(place) for place in changed.values()]
-        self._replace_checkpoint({"places": places, "history": self._history.name})
-        self._changed = changed
-        return True
+    def _changes(self, state: State) -> list[Entry] | None:
+        """Return the entries that differ from history.json; None if that must be written anew."""
+        history = self._in_history
+        if history is None or replace(history, entries=[]) != replace(state, entries=[]):
+            return None
+        known = {entry.stream_id: entry for entry in history.entries}
+        changed = [
+            entry
+            for entry in state.entries
+            if (noted := known.get(entry.stream_id)) is not entry and noted != entry
+        ]
+        is_lacking = known.keys() - {entry.stream_id for entry in state.entries}
+        return None if is_lacking or len(changed) > AT_ONCE else changed
 
     def _replace_checkpoint(self, content: dict[str, Any]) -> None:
-        with suppress(OSError):  # the one before is for people; not every file system has links
+        with suppress(OSError):  # a convenience for people; not every file system has hard links
             self._previous.unlink(missing_ok=True)
             os.link(self._file, self._previous)
         self._replace(self._file, content)
@@ -186,7 +178,7 @@ class Checkpoint:
     def _load(self) -> State:
         checkpoint = self._read(self._file)
         if checkpoint is None:
-            return State()  # a history alone is of a process that ended there, or of one before
+            return State()  # history.json alone is left over from a crash during the first write
         if "history" not in checkpoint:
             with self._damaged(self._file):
                 return _state(checkpoint)
@@ -197,11 +189,11 @@ class Checkpoint:
                 "read the log again from its beginning (no line is stored twice)"
             )
         with self._damaged(self._file):
-            changed = {place.stream_id: place for place in map(_place, checkpoint["places"])}
+            changed = {entry.stream_id: entry for entry in map(_entry, checkpoint["places"])}
         with self._damaged(self._history):
             state = _state(history)
-        places = {place.stream_id: place for place in state.places} | changed
-        return replace(state, places=list(places.values()))
+        entries = {entry.stream_id: entry for entry in state.entries} | changed
+        return replace(state, entries=list(entries.values()))
 
     def _read(self, file: Path) -> dict[str, Any] | None:
         """Return the content of a file of this source and a known version; None without one."""
@@ -229,7 +221,7 @@ class Checkpoint:
 
     @contextmanager
     def _damaged(self, file: Path) -> Iterator[None]:
-        """Say what can be done about a file whose content is not what it should be."""
+        """Turn the errors of a malformed file into a StateError that says what to do."""
         try:
             yield
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -244,7 +236,7 @@ class Checkpoint:
             ) from error
 
     def _replace(self, file: Path, content: dict[str, Any]) -> None:
-        """Put a file in the place of another one, whole or not at all. Raises OSError."""
+        """Replace a file atomically and durably. Raises OSError."""
         temporary = file.with_name(f"{file.name}.tmp")
         with temporary.open("w", encoding="utf-8") as opened:
             json.dump({"version": VERSION, "source": self._source} | content, opened)
@@ -260,9 +252,9 @@ class Checkpoint:
 
 
 def _content(state: State) -> dict[str, Any]:
-    """Return a state as it is written."""
+    """Return a state as JSON."""
     return {
-        "places": [_entry(place) for place in state.places],
+        "places": [_values(entry) for entry in state.entries],
         "seen": state.seen,
         "logs": sorted(state.logs),
         "patterns": sorted(state.patterns),
@@ -271,11 +263,11 @@ def _content(state: State) -> dict[str, Any]:
 
 
 def _state(content: dict[str, Any]) -> State:
-    """Return the state that is written. Raises KeyError, TypeError, ValueError, AttributeError."""
+    """Return a state from JSON. Raises KeyError, TypeError, ValueError, AttributeError."""
     is_former = content["version"] == FORMER_VERSION
     content = {"logs": [], "patterns": [], "generations": {}} | content if is_former else content
     return State(
-        places=[_place(entry) for entry in content["places"]],
+        entries=[_entry(values) for values in content["places"]],
         seen={path: float(at) for path, at in content["seen"].items()},
         logs=frozenset(map(_text, content["logs"])),
         patterns=frozenset(map(_text, content["patterns"])),
@@ -283,28 +275,145 @@ def _state(content: dict[str, Any]) -> State:
     )
 
 
-def _entry(place: Place) -> dict[str, Any]:
-    """Return a place as it is written: a value that is the default is left out."""
+def _values(entry: Entry) -> dict[str, Any]:
+    """Return an entry as JSON, without the values that are defaults."""
     return {
         f.name: value
-        for f in fields(place)
-        if (value := getattr(place, f.name)) != f.default or f.default is MISSING
+        for f in fields(entry)
+        if (value := getattr(entry, f.name)) != f.default or f.default is MISSING
     }
 
 
-def _place(entry: dict[str, Any]) -> Place:
-    """Return the place that an entry describes. Raises TypeError and ValueError."""
-    place = Place(**entry)
-    for name, kind in Place.__annotations__.items():
-        value = getattr(place, name)
+def _entry(values: dict[str, Any]) -> Entry:
+    """Return an entry from JSON. Raises TypeError and ValueError."""
+    entry = Entry(**values)
+    for name, kind in Entry.__annotations__.items():
+        value = getattr(entry, name)
         if type(value).__name__ != kind:
             raise TypeError(f"{name} is no {kind}")
         if kind == "int" and value < 0:
             raise ValueError(f"{name} is below 0")
-    return place
+    return entry
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
+
+
+class NotThere(Exception):
+    """There is no such stream, or no line begins there; the message says which."""
+
+
+class RaiseOnFailure:
+    """The metrics of a checkpoint that must be written."""
+
+    def checkpointed(self) -> None:
+        """Do nothing."""
+
+    def checkpoint_failed(self) -> None:
+        """Raise StateError."""
+        raise StateError("the checkpoint cannot be written: nothing is changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to read again; by default everything."""
+
+    #: Only this stream, from this byte on, where a line must begin.
+    stream: int | None = None
+    position: int = 0
+    #: Only files that have changed since then (Unix time).
+    since: float = 0.0
+    #: Read the file of `stream` as another stream: the next generation.
+    as_new: bool = False
+
+
+@dataclass(slots=True)
+class Rewound:
+    """The state to write, and what happened to each entry, in words."""
+
+    state: State
+    words: list[str] = field(default_factory=list)
+
+
+def rewind(state: State, wanted: Wanted, rotated_dir: str = "") -> Rewound:
+    """Return a state in which the wanted streams are read again, under the same stream ids.
+
+    For after the exchange, a queue or rows were lost: what is stored already changes no row.
+    Removing the checkpoint instead would lose the generation of each file. The entry of a stream
+    whose file is gone stays as it is. `rotated_dir` is the folder of rotated files, relative to
+    that of each log. Raises NotThere.
+    """
+    if wanted.stream is not None and all(e.stream_id != wanted.stream for e in state.entries):
+        raise NotThere(f"the checkpoint knows no stream {wanted.stream:016x}")
+    new = {entry.stream_id: entry for entry in state.entries}
+    words = []
+    with ExitStack() as stack:
+        files = {
+            path: [stack.enter_context(closing(file)) for file in _files_of(path, rotated_dir)]
+            for path in {entry.path for entry in state.entries}
+        }
+        for entry, file in _matched(state.entries, files):
+            name = f"stream {entry.stream_id:016x}, generation {entry.generation}, {entry.path}"
+            if wanted.stream not in (None, entry.stream_id):
+                continue
+            if entry.skipped and wanted.stream is None:
+                continue  # it was never configured to be read
+            if file is None:
+                words.append(f"{name}: its file is gone, nothing can be read again")
+            elif file.modified_at() < wanted.since:
+                words.append(f"{name}: {file.path} has not changed since, left alone")
+            elif wanted.as_new:
+                # Without a marker no file holds the stream, so the file is a new one.
+                new[entry.stream_id] = replace(entry, marker="", finished=True)
+                words.append(f"{name}: {file.path} is read from its beginning as another stream")
+            else:
+                new[entry.stream_id] = _set_back(entry, file, wanted.position)
+                words.append(f"{name}: {file.path} is read again from byte {wanted.position:,} on")
+    return Rewound(replace(state, entries=list(new.values())), words)
+
+
+def _files_of(log: str, rotated_dir: str) -> Iterator[LogFile]:
+    """Open the files of a log; those that are still being packed come last."""
+    with suppress(OSError):
+        yield LogFile(log)
+    for file in rotated_files(log, rotated_dir):
+        with suppress(OSError):
+            yield LogFile(file)
+
+
+def _matched(
+    entries: list[Entry], files: dict[str, list[LogFile]]
+) -> Iterator[tuple[Entry, LogFile | None]]:
+    """Yield each entry with the file that holds its stream, preferably the one it was last in."""
+    there = {file.identity for found in files.values() for file in found}
+    taken: set[Identity] = set()
+    for entry in sorted(entries, key=lambda entry: entry.identity not in there):
+        holding = [
+            f
+            for f in files[entry.path]
+            if f.identity not in taken and f.relation(entry) is Relation.HOLDS
+        ]
+        holding.sort(key=lambda file: file.identity != entry.identity)
+        if holding:
+            taken.add(holding[0].identity)
+        yield entry, holding[0] if holding else None
+
+
+def _set_back(entry: Entry, file: LogFile, position: int) -> Entry:
+    """Return an entry with an earlier position. Raises NotThere if no line begins there."""
+    before = file.read(max(0, position - MARKER_BYTES), min(MARKER_BYTES, position))
+    if position > entry.position or (position and not before.endswith(b"\n")):
+        raise NotThere(f"no line that was read begins at byte {position:,} of {file.path}")
+    device, inode = file.identity
+    return replace(
+        entry,
+        device=device,
+        inode=inode,
+        position=position,
+        marker=fingerprint(before),
+        finished=False,
+        skipped=False,
+    )

@@ -1,4 +1,4 @@
-"""Log files on disk: how the bytes of one are read, and what it holds of a stream."""
+"""Log files on disk, plain or packed: reading their bytes, and recognising their streams."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datastream.packed import HEAD_BYTES, READABLE, CutShort, PackedFile, packing_of
-from producer.places import MARKER_BYTES, PREFIX_BYTES, Place, fingerprint
+from producer.state import MARKER_BYTES, PREFIX_BYTES, Entry, fingerprint
 
-#: Device and inode: which file it is, whatever its name.
+#: Device and inode: the file, whatever its name.
 Identity = tuple[int, int]
-#: Device, inode, size on the disk and time of the last change: as long as it is the same, so is
-#: what was found out about the file.
+#: Device, inode, size on disk and modification time (nanoseconds): while it is the same, so is
+#: the content.
 Version = tuple[int, int, int, int]
 
 
 def allow_many_files() -> None:
-    """Let this process open as many files as it may: each file of a history is open until read.
+    """Raise the limit of open files to the maximum: rotated files stay open until they are read.
 
-    The usual limit is 1,024, kept low for the sake of programs that use select(), as this does not.
+    The default of 1,024 is low for programs that use select(), which this one does not.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):  # not here, or not that many
+    with suppress(OSError, ValueError):  # not permitted, or not that many
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def version_of(status: os.stat_result) -> Version:
-    """Return which file a status is of, and in which state."""
+    """Return the version of the file that a status describes."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class Relation(Enum):
     """What a file has to do with a stream."""
 
-    #: It holds every byte of it that is confirmed.
+    #: It holds the stream up to its position.
     HOLDS = "holds"
-    #: It begins like it and ends, or cannot be read, before the position.
+    #: It begins like the stream, and ends or cannot be read before the position.
     ENDS = "ends"
     DIFFERS = "differs"
 
 
 class LogFile:
-    """One open log file, plain or packed; offsets are those of the plain bytes."""
+    """One open log file, plain or packed; offsets are in plain bytes."""
 
     def __init__(self, path: str) -> None:
         """Open a file.
 
-        Raises OSError, also for what is no regular file (a pipe would hang), and for one that is
-        packed in a way that is not read.
+        Raises OSError, also if it is not a regular file (a pipe would block) or packed in a way
+        that is not supported.
         """
         self.path = path
-        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - as quick as can be
+        if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 - speed
             raise OSError(errno.EINVAL, "Not a regular file", path)
         self._raw: BinaryIO = open(path, "rb", buffering=0)  # noqa: PTH123, SIM115 - see close()
         self._packed: PackedFile | None = None
-        #: Nothing was there yet to tell whether it is packed.
+        #: It was empty so far, so that it is unknown whether it is packed.
         self._is_untold = True
         try:
             status = os.fstat(self._raw.fileno())
@@ -72,26 +72,26 @@ class LogFile:
 
     @property
     def is_packed(self) -> bool:
-        """Whether it is packed. Raises OSError for what is packed in a way that is not read."""
+        """Whether it is packed. Raises OSError if it is so in a way that is not supported."""
         if self._is_untold:
             self._tell_packing()
         return self._packed is not None
 
     @property
     def version(self) -> Version:
-        """Which file it is, and in which state. Raises OSError."""
+        """The version it has now. Raises OSError."""
         return version_of(os.fstat(self._raw.fileno()))
 
     @property
     def is_deleted(self) -> bool:
-        """Whether it has no name any more, in any folder."""
+        """Whether it no longer has a name in any folder."""
         with suppress(OSError):
             return os.fstat(self._raw.fileno()).st_nlink == 0
         return False
 
     @property
     def name_now(self) -> str:
-        """The name it has now, wherever it was moved; the last one known where nothing tells."""
+        """Its current path, wherever it was moved; the former one if that is unknown."""
         with suppress(OSError):
             name = str(Path(f"/proc/self/fd/{self._raw.fileno()}").readlink())
             if name.startswith("/") and not self.is_deleted:
@@ -100,85 +100,78 @@ class LogFile:
 
     @property
     def descriptor(self) -> int:
-        """The descriptor it is open by."""
+        """The open file descriptor."""
         return self._raw.fileno()
 
-    def length(self) -> int:
-        """Return the number of bytes on the disk; -2 where nothing tells."""
-        try:
-            return os.lseek(self._raw.fileno(), 0, os.SEEK_END)
-        except OSError:
-            return -2
-
     def size(self) -> int | None:
-        """Return the number of bytes; None for a closed file or a packed one: nothing tells."""
+        """Return the number of plain bytes; None if unknown, for a closed or a packed file."""
         if self._packed is not None:
             return None
         try:
             return os.fstat(self._raw.fileno()).st_size
-        except (ValueError, OSError):  # closed, perhaps while another thread asks
+        except (ValueError, OSError):  # closed, possibly by another thread
             return None
 
     def modified_at(self) -> float:
-        """Return when it was last changed (Unix time); 0 where nothing tells."""
+        """Return when it was last modified (Unix time); 0 if that is unknown."""
         with suppress(OSError):
             return os.fstat(self._raw.fileno()).st_mtime
         return 0.0
 
     def read(self, offset: int, length: int) -> bytes:
-        """Return up to `length` bytes from an offset on; fewer only at the end. Raises OSError."""
+        """Return `length` bytes from an offset on; fewer only at the end. Raises OSError."""
         if self.is_packed and self._packed is not None:
             return self._packed.read(offset, length)
         return os.pread(self._raw.fileno(), length, offset)
 
     @property
     def is_empty(self) -> bool:
-        """Whether it holds nothing; one that cannot be read may hold something."""
+        """Whether it is empty; false if it cannot be read."""
         try:
             return not self.read(0, 1)
         except OSError:
             return False
 
     def head(self) -> bytes:
-        """Return the first PREFIX_BYTES, or as many of them as can be read."""
+        """Return the first PREFIX_BYTES, or fewer if there are no more; none if it fails."""
         try:
             return self.read(0, PREFIX_BYTES)
         except OSError:
             return b""
 
-    def relation(self, place: Place, *, is_alone: bool = False) -> Relation:
-        """Return what this file holds of the stream of a place.
+    def relation(self, entry: Entry, *, is_alone: bool = False) -> Relation:
+        """Return what this file holds of the stream of an entry.
 
-        Alone: no other file has that stream. Then less of a packed file is unpacked to tell.
+        `is_alone`: no other file holds it. Then less of a packed file must be unpacked.
         """
-        if not place.marker:
-            return Relation.DIFFERS  # it was given up: no file holds it
+        if not entry.marker:
+            return Relation.DIFFERS  # no file holds it
         try:
-            if not place.begins(self.read(0, place.prefix_length)):
-                return Relation.DIFFERS  # the cheap part first: the rest of a packed file is far
-            if self._is_surely(place, is_alone=is_alone):
+            if not entry.begins(self.read(0, entry.prefix_length)):
+                return Relation.DIFFERS  # before reading far into a packed file
+            if self._is_surely(entry, is_alone=is_alone):
                 return Relation.HOLDS
-            length = min(MARKER_BYTES, place.position)
-            before = self.read(place.position - length, length)
+            length = min(MARKER_BYTES, entry.position)
+            before = self.read(entry.position - length, length)
         except OSError:
-            return Relation.ENDS if place.prefix_length == PREFIX_BYTES else Relation.DIFFERS
+            return Relation.ENDS if entry.prefix_length == PREFIX_BYTES else Relation.DIFFERS
         if len(before) < length:
             return Relation.ENDS
-        return Relation.HOLDS if fingerprint(before) == place.marker else Relation.DIFFERS
+        return Relation.HOLDS if fingerprint(before) == entry.marker else Relation.DIFFERS
 
     def reaches(self, position: int) -> bool:
-        """Say whether there are bytes, which can be read, up to a position."""
+        """Say whether there is a byte before a position that can be read."""
         try:
             return position == 0 or self.read(position - 1, 1) != b""
         except OSError:
             return False
 
     def is_part_of(self, other: LogFile) -> bool:
-        """Say whether another file begins with all that this one holds."""
+        """Say whether another file begins with the whole content of this one."""
         try:
             head = self.head()
             if other.head()[: len(head)] != head:
-                return False  # the cheap part first: the rest of a packed file is far away
+                return False  # before reading far into a packed file
             end, tail = self._end()
             return other.reaches(end) and other.read(end - len(tail), len(tail)) == tail
         except OSError:
@@ -200,25 +193,25 @@ class LogFile:
         self._is_untold = False
         self._packed = None if packing is None else PackedFile(self._raw, packing)
 
-    def _is_surely(self, place: Place, *, is_alone: bool) -> bool:
-        """Say whether this is a file that was read to its end, without unpacking all of it."""
-        if not self.is_packed or not place.finished or place.prefix_length < PREFIX_BYTES:
+    def _is_surely(self, entry: Entry, *, is_alone: bool) -> bool:
+        """Say whether a packed file certainly holds a finished stream, without unpacking it all."""
+        if not self.is_packed or not entry.finished or entry.prefix_length < PREFIX_BYTES:
             return False
         length = self._gzip_length()
         if length < 0:
-            return place.identity == self.identity
-        is_as_long = length == (place.length or place.position) % 2**32
-        return is_as_long and (is_alone or place.identity == self.identity)
+            return entry.identity == self.identity
+        is_as_long = length == (entry.length or entry.position) % 2**32
+        return is_as_long and (is_alone or entry.identity == self.identity)
 
     def _gzip_length(self) -> int:
-        """Return the plain length, modulo 2**32, that ends the last member; -1 if not gzip."""
+        """Return the plain length, modulo 2**32, from the gzip trailer; -1 if it is not gzip."""
         if os.pread(self._raw.fileno(), 2, 0) != b"\x1f\x8b":
             return -1
         size = os.fstat(self._raw.fileno()).st_size
         return int.from_bytes(os.pread(self._raw.fileno(), 4, max(0, size - 4)), "little")
 
     def _end(self) -> tuple[int, bytes]:
-        """Return how many bytes there are, and the last of them. Raises OSError."""
+        """Return the plain length, and up to MARKER_BYTES at the end. Raises OSError."""
         if not self.is_packed:
             end = os.fstat(self._raw.fileno()).st_size
             length = min(end, MARKER_BYTES)

@@ -1,9 +1,8 @@
-"""What is to be done about the files of a log: a pure function of what is known and what is seen.
+"""What to do about the files of a log: a pure function of what is known and what is seen.
 
-A log is a history of files: the one that the server writes now, those before it, under whatever
-names, and what was made of them by copying and packing. Which file is which is told by content
-alone. Names say no more than which files may belong to the log, and times no more than which of
-them came first.
+A log is a history of files: the one that the server writes now, those before it, whatever they are
+called, and copies and packed versions of them. A file is recognised by its content alone. Names
+only tell which files may belong to the log, and times only which of them came first.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from producer.files import Identity
-from producer.places import Place
+from producer.state import Entry
 
 
 class Role(Enum):
@@ -23,37 +22,38 @@ class Role(Enum):
     #: The path of the log itself.
     LIVE = "live"
     ROTATED = "rotated"
-    #: Beside the log; of it only if it holds a stream that was being read and is nowhere else.
+    #: In the same folder. It belongs to the log only if it holds a stream that was being read and
+    #: that no other file holds.
     OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A file, as a look at the folders shows it. Streams are those that have a place."""
+    """A file, as a look at the folders shows it. Streams are known ones, by their ids."""
 
     path: str
     identity: Identity
     role: Role
-    #: May be read when it is no file that is known; and even when it was passed over before.
+    #: May be read if it holds no known stream; and if it was asked for by name, even if skipped.
     is_wanted: bool = True
     is_asked: bool = False
     is_empty: bool = False
-    #: Nothing is known of its content: it cannot be read.
+    #: It cannot be read, so that its content is unknown.
     is_opaque: bool = False
-    #: That has been so for a minute, and it has not changed: nothing is to be expected of it.
+    #: That has been so for a minute, and it has not changed: it is no longer waited for.
     is_given_up: bool = False
-    #: The streams of which it holds all that is confirmed, and those of which it holds more.
+    #: The streams that it holds up to their position, and those of which it holds more.
     holds: frozenset[int] = frozenset()
     more: frozenset[int] = frozenset()
-    #: The streams that it begins like, and ends before what is confirmed of them.
+    #: The streams that it begins like, but ends before their position.
     ends: frozenset[int] = frozenset()
-    #: The streams that hold all that it holds, and the files that begin with all of it.
+    #: The streams, and the files, that begin with all that it holds: it may be a copy.
     echoes: frozenset[int] = frozenset()
     part_of: frozenset[Identity] = frozenset()
-    #: The open files that hold something, and all of which it begins with.
+    #: The deleted files that are open, not empty, and whose whole content it begins with.
     continues: frozenset[Identity] = frozenset()
-    #: It is packed and begins like a stream whose file is read and has no name any more: what it
-    #: was made from, probably. Nothing is decided before that is read.
+    #: It is packed and begins like a deleted file that is being read, and is probably made from it:
+    #: nothing is decided before that is read.
     is_awaited: bool = False
 
 
@@ -62,58 +62,58 @@ class Opened:
     """A file that is being read."""
 
     identity: Identity
-    #: None while there is no whole line in it.
+    #: None before there is a whole line in it.
     stream: int | None
     is_live: bool
-    #: What it holds is not what was read of it: truncated, or its descriptor is stale.
+    #: It no longer holds what was read of it: truncated, or its descriptor is stale.
     is_lost: bool = False
-    #: It lost the end of a line that was begun: what it holds now is another stream.
+    #: It was truncated inside a line that was read in part: what it holds now is another stream.
     is_torn: bool = False
-    #: A slice of it is on its way.
+    #: A slice of it is not confirmed yet.
     is_in_hand: bool = False
-    #: All that it holds is confirmed; and for a minute nothing came.
+    #: Everything in it is confirmed; and it has not grown for a minute.
     is_drained: bool = False
     is_quiet: bool = False
 
 
 class Look(NamedTuple):
-    """What the folders of a log hold at a moment, oldest first, the live file last."""
+    """The files of a log at one moment, oldest first, the live file last."""
 
     files: tuple[Seen, ...]
-    #: Nothing vanished while it was made.
+    #: No file vanished meanwhile.
     is_complete: bool = True
-    #: Every folder could be listed, so that what is not seen is not there.
+    #: Every folder could be listed, so that a file that is not seen does not exist.
     is_whole: bool = True
 
     @property
     def is_unclear(self) -> bool:
-        """Whether it may be seen later on what is in a file."""
+        """Whether the content of a file is unknown and may become known."""
         return any(file.is_opaque and not file.is_given_up for file in self.files)
 
 
 class Do(Enum):
-    """What may be done about a file."""
+    """What can be done about a file."""
 
-    #: The file that is open is not the live one any more (the path is that of another one, if
-    #: there is one), or is again.
+    #: Note that an open file is no longer the live one (the action's path is that of the new live
+    #: file, if there is one), or is so again.
     ROTATE = "rotate"
     REVIVE = "revive"
-    #: Close a file that does not hold what was read of it.
+    #: Close a file that no longer holds what was read of it.
     LOSE = "lose"
-    #: Read a file from its beginning, as a stream that is not known yet.
+    #: Read a file from its beginning, as a new stream.
     BEGIN = "begin"
-    #: Read a stream on in this file; close the deleted one that it was read in, if there is one.
+    #: Read on with a stream in this file; close the deleted one in which it was read, if any.
     RESUME = "resume"
-    #: Note that a stream is in this file; there is nothing to read.
+    #: Note that this file holds a stream of which nothing is left to read.
     KNOW = "know"
-    #: Note that a file was there before anybody asked for the log.
+    #: Note that a file is not read, since it was rotated before the log was configured.
     SKIP = "skip"
-    #: Say that a file lacks the end of what was read; it is left alone.
+    #: Report that a file lacks the end of what was read, and leave it alone.
     LEAVE = "leave"
 
 
 class Action(NamedTuple):
-    """One thing to do; equal to what another look leads to if it is the same thing."""
+    """One thing to do. Two looks agree on it if the actions are equal."""
 
     do: Do
     identity: Identity
@@ -124,28 +124,27 @@ class Action(NamedTuple):
 class Decision(NamedTuple):
     """What a look leads to."""
 
-    #: In the order in which it is to be done.
+    #: In the order in which they must be done.
     actions: tuple[Action, ...]
-    #: The streams that no file holds; None where that is not sure.
+    #: The streams that no file holds; None if that is not certain.
     absent: frozenset[int] | None
-    #: Something can be decided as soon as all is read of the files that are open.
+    #: Something will be decided once the open files are read to their ends.
     is_waiting: bool = False
 
 
-def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) -> Decision:
-    """Return what is to be done about the files of a log.
+def decide(entries: Mapping[int, Entry], look: Look, opened: Collection[Opened]) -> Decision:
+    """Return what to do about the files of a log.
 
-    `places` are the streams that are known, `opened` the files that are being read. Two looks are
-    not one moment: what is decided holds only when the look is complete and the next one, complete
-    as well, leads to the same.
+    `entries` are the known streams by their ids, `opened` the files being read. A look is not one
+    moment: do only what two complete looks in a row lead to.
     """
     live = next((file for file in look.files if file.role is Role.LIVE), None)
     there = {file.identity for file in look.files}
     is_read = {o.identity: o for o in opened if not o.is_lost or o.is_in_hand}
     taken = {o.stream for o in is_read.values() if o.stream is not None}
     files = [f for f in look.files if f.identity not in is_read and not f.is_opaque]
-    found = _assigned(places, files, taken, {(o.identity, o.stream) for o in opened if o.is_torn})
-    # What was read of a file that is lost is sent first: then it is known how far that was.
+    found = _assigned(entries, files, taken, {(o.identity, o.stream) for o in opened if o.is_torn})
+    # What was read of a lost file is sent first: then the position of its stream is known.
     unsettled = {o.stream for o in opened if o.is_lost and o.is_in_hand}
     scene = _Scene(
         gone=[o for o in opened if not o.is_lost and o.identity not in there],
@@ -155,32 +154,32 @@ def decide(places: Mapping[int, Place], look: Look, opened: Collection[Opened]) 
     actions = list(_about_opened(opened, live))
     for file in files:
         if (file.holds | file.ends) & unsettled:
-            scene.covered.add(file.identity)  # what is being packed from it waits as well
+            scene.covered.add(file.identity)  # a file that is packed from it waits as well
             continue
         if file.identity in found:
-            actions += _about_known(file, places[found[file.identity]])
+            actions += _about_known(file, entries[found[file.identity]])
         else:
             actions += _about_unknown(file, scene)
     return Decision(
         actions=tuple(actions),
-        absent=_absent(places, look, scene.streams),
+        absent=_absent(entries, look, scene.streams),
         is_waiting=bool(unsettled) or scene.is_waiting,
     )
 
 
 @dataclass(slots=True)
 class _Scene:
-    """What is settled while the files of a look are gone through, oldest first."""
+    """What is settled so far, while the files of a look are gone through, oldest first."""
 
-    #: The files that are read and have no name in these folders any more.
+    #: The open files that no longer have a name in these folders.
     gone: list[Opened]
-    #: The files that need not be asked about: a copy of one of them is nothing new.
+    #: The files that are dealt with, so that a copy of one of them is not new.
     covered: set[Identity]
     #: The streams that have a file.
     streams: set[int]
-    #: The streams that are read on in the file that a deleted one was replaced by.
+    #: The streams that are read on in the replacement of a deleted file.
     continued: set[int | None] = field(default_factory=set)
-    #: Something is decided once all is read of a file that is gone.
+    #: Something will be decided once a deleted file is read to its end.
     is_waiting: bool = False
 
 
@@ -197,58 +196,57 @@ def _about_opened(opened: Iterable[Opened], live: Seen | None) -> Iterable[Actio
 
 
 def _assigned(
-    places: Mapping[int, Place],
+    entries: Mapping[int, Entry],
     files: Iterable[Seen],
     taken: Set[int],
     torn: Collection[tuple[Identity, int | None]],
 ) -> dict[Identity, int]:
-    """Return in which file each stream is that no open file has: one file a stream.
+    """Return which file holds each stream that no open file has: one file per stream.
 
-    A file of the log goes first, then the one in which it was being read, then the stream that was
-    read furthest: of files that begin alike each gets its own.
+    Files that belong to the log by name come first, then the file in which a stream was last read,
+    then the stream with the largest position, so that of files that begin alike each gets its own.
     """
     candidates = [
-        (file, place)
+        (file, entry)
         for file in files
-        for place in (places[stream] for stream in file.holds if stream not in taken)
-        if file.role is not Role.OTHER or not place.finished
-        if (file.identity, place.stream_id) not in torn
-        # A copy of what is read, which begins like another stream, does not go on with that.
-        if place.stream_id not in file.more or not (file.is_awaited or file.echoes & taken)
+        for entry in (entries[stream] for stream in file.holds if stream not in taken)
+        if file.role is not Role.OTHER or not entry.finished
+        if (file.identity, entry.stream_id) not in torn
+        # A copy of a file being read may begin like another stream, and must not continue that.
+        if entry.stream_id not in file.more or not (file.is_awaited or file.echoes & taken)
     ]
     candidates.sort(key=_surest, reverse=True)
     found: dict[Identity, int] = {}
     gone: set[int] = set()
-    for file, place in candidates:
-        if file.identity not in found and place.stream_id not in gone:
-            found[file.identity] = place.stream_id
-            gone.add(place.stream_id)
+    for file, entry in candidates:
+        if file.identity not in found and entry.stream_id not in gone:
+            found[file.identity] = entry.stream_id
+            gone.add(entry.stream_id)
     return found
 
 
-def _surest(candidate: tuple[Seen, Place]) -> tuple[bool, bool, int, bool]:
-    file, place = candidate
-    is_it = file.identity == place.identity
-    return file.role is not Role.OTHER, is_it and not place.finished, place.position, is_it
+def _surest(candidate: tuple[Seen, Entry]) -> tuple[bool, bool, int, bool]:
+    file, entry = candidate
+    is_it = file.identity == entry.identity
+    return file.role is not Role.OTHER, is_it and not entry.finished, entry.position, is_it
 
 
-def _about_known(file: Seen, place: Place) -> Iterable[Action]:
-    """Read on in a file whose stream is known, if there is something to read or to wait for."""
-    has_grown = place.stream_id in file.more and not (place.skipped and not place.length)
-    is_asked = place.skipped and file.is_asked
-    if has_grown or is_asked or not place.finished or file.role is Role.LIVE:
-        yield Action(Do.RESUME, file.identity, file.path, place.stream_id)
-    elif place.identity != file.identity:
-        yield Action(Do.KNOW, file.identity, file.path, place.stream_id)
+def _about_known(file: Seen, entry: Entry) -> Iterable[Action]:
+    """Read on in a file whose stream is known, if there is more to read or to expect."""
+    has_grown = entry.stream_id in file.more and not (entry.skipped and not entry.length)
+    is_asked = entry.skipped and file.is_asked
+    if has_grown or is_asked or not entry.finished or file.role is Role.LIVE:
+        yield Action(Do.RESUME, file.identity, file.path, entry.stream_id)
+    elif entry.identity != file.identity:
+        yield Action(Do.KNOW, file.identity, file.path, entry.stream_id)
 
 
 def _about_unknown(file: Seen, scene: _Scene) -> Iterable[Action]:
-    """Return what is to be done about a file that has no stream of its own."""
+    """Return what to do about a file that no stream is assigned to."""
     former = next((o for o in scene.gone if o.stream in file.holds), None)
     if former is not None:
-        # It has the content of a deleted file, and more perhaps: that was replaced by it. What the
-        # deleted one holds besides comes first; and as long as there is nothing more in this one,
-        # the server may write to the other.
+        # It has the content of a deleted file, which it replaces. The deleted file is read to its
+        # end first; and while this one holds nothing more, the server may still write to that.
         scene.is_waiting = scene.is_waiting or not former.is_drained
         is_due = former.is_drained and (former.stream in file.more or former.is_quiet)
         if is_due and former.stream not in scene.continued:
@@ -261,13 +259,13 @@ def _about_unknown(file: Seen, scene: _Scene) -> Iterable[Action]:
 
 
 def _about_rotated(file: Seen, scene: _Scene) -> Iterable[Action]:
-    """Read a rotated file that is no copy of another one, if it is wanted."""
+    """Read a rotated file that is not a copy, if it is wanted."""
     is_copy = file.part_of & (scene.covered - {file.identity}) or file.echoes & scene.streams
-    scene.covered.add(file.identity)  # of a copy as well: it may be packed in its turn
+    scene.covered.add(file.identity)  # even of a copy, which may be packed in turn
     if is_copy:
         return
     if file.ends & scene.streams:
-        scene.is_waiting = True  # until it can be compared with the file of that stream
+        scene.is_waiting = True  # until it can be compared with the file that has that stream
     elif file.ends:
         yield Action(Do.LEAVE, file.identity, file.path)
     elif file.is_wanted:
@@ -277,18 +275,17 @@ def _about_rotated(file: Seen, scene: _Scene) -> Iterable[Action]:
 
 
 def _about_new(file: Seen, scene: _Scene) -> Iterable[Action]:
-    """Read a file from its beginning; not also what it begins with in a deleted one."""
+    """Read a file from its beginning, and not also a deleted one whose content it begins with."""
     for former in scene.gone:
         if former.stream is None and former.identity in file.continues:
             yield Action(Do.LOSE, former.identity)
     yield Action(Do.BEGIN, file.identity, file.path)
 
 
-def _absent(places: Mapping[int, Place], look: Look, streams: set[int]) -> frozenset[int] | None:
-    """Return the streams that no file holds; None where it is not sure what the folders hold.
+def _absent(entries: Mapping[int, Entry], look: Look, streams: set[int]) -> frozenset[int] | None:
+    """Return the streams that no file holds; None if it is not certain what the folders hold.
 
-    That they hold a stream of this log shows that they are the folders, and not what a disk that
-    is not mounted leaves there.
+    Only a stream of this log in them proves that they are not just empty mount points.
     """
     if not look.is_whole or look.is_unclear or not streams:
         return None
@@ -296,5 +293,5 @@ def _absent(places: Mapping[int, Place], look: Look, streams: set[int]) -> froze
     for file in look.files:
         held |= file.holds | file.ends
     opaque = {file.identity for file in look.files if file.is_opaque}
-    held |= {stream for stream, place in places.items() if place.identity in opaque}
-    return frozenset(places.keys() - held)
+    held |= {stream for stream, entry in entries.items() if entry.identity in opaque}
+    return frozenset(entries.keys() - held)

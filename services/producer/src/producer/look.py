@@ -1,25 +1,29 @@
-"""What the folders of a log hold: which files, and what each has to do with the known streams."""
+"""What the folders of a log hold: its files, what is known of each, and what cannot be read."""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-from producer.files import Identity, LogFile, Relation, Version, version_of
+from producer.comparison import Comparison, Findings
+from producer.files import Identity, Version, version_of
 from producer.folders import Folders, beside, folders_of
 from producer.history import Look, Role, Seen
-from producer.known import KnownStreams
-from producer.places import Place
 from producer.reader import StreamReader
+from producer.settings import Source
+from producer.state import KnownStreams
 
-#: Seconds after which a file that cannot be read, and does not change, is counted on no more.
+logger = logging.getLogger(__name__)
+
+#: Seconds after which a file that cannot be read, and does not change, is no longer waited for.
 GIVE_UP = 60.0
 
 
@@ -35,75 +39,134 @@ class _File:
     def identity(self) -> Identity:
         return self.status.st_dev, self.status.st_ino
 
+    @property
+    def version(self) -> Version:
+        return version_of(self.status)
+
     def age(self) -> tuple[bool, int, str]:
-        """Return what files are ordered by: the live one is the last."""
+        """Return the sort key of files from old to new: the live one is last."""
         return self.role is Role.LIVE, self.status.st_mtime_ns, self.path
 
 
-class _Failure(NamedTuple):
-    """That a file cannot be read, in this state; since when, and until when not to try again."""
+class Troubles:
+    """The files of one log that cannot be read, by path, each with the reason in words."""
 
-    version: Version
-    since: float
-    again_at: float
+    def __init__(self, live: str, *, once: bool) -> None:
+        """`live` is the path of the log itself; with `once` nothing is tried again."""
+        self._live = live
+        self._once = once
+        self.words: dict[str, str] = {}
+        #: Those that can be found, and fail when they are opened or read.
+        self._failing: set[str] = set()
+
+    def fails(self, path: str) -> bool:
+        """Say whether a file fails when it is opened or read."""
+        return path in self._failing
+
+    def found(self, troubles: Mapping[str, OSError]) -> None:
+        """Take what a look could not read; whatever else was in trouble before is readable."""
+        for path, error in troubles.items():
+            self._tell(path, error)
+        for path in self.words.keys() - troubles.keys() - self._failing:
+            self._end(path)
+
+    def fail(self, path: str, error: OSError) -> None:
+        """Note that opening or reading a file failed, until succeed()."""
+        self._failing.add(path)
+        self._tell(path, error)
+
+    def give_up(self, path: str, error: OSError) -> str:
+        """Like fail(), for the caller to log; return why."""
+        self._failing.add(path)
+        self.words[path] = error.strerror or str(error)
+        return self.words[path]
+
+    def succeed(self, path: str) -> None:
+        """Note that a file was opened or read."""
+        if path in self._failing:
+            self._failing.discard(path)
+            self._end(path)
+
+    def _tell(self, path: str, error: OSError) -> None:
+        trouble = error.strerror or str(error)
+        if trouble == self.words.get(path):
+            return
+        self.words[path] = trouble
+        is_live = path == self._live
+        words = "Log cannot be read" if is_live else "Rotated files cannot be read"
+        if not self._once:
+            words += ", waiting for it" if is_live else ", trying again"
+        logger.warning(words, extra={"path": path, "error": trouble})
+
+    def _end(self, path: str) -> None:
+        if self.words.pop(path, "") and path == self._live:
+            logger.info("Log can be read now", extra={"path": path})
 
 
 class Looker:
     """Looks at the files of one log."""
 
-    def __init__(self, path: str, folders: Folders, rotated_dir: str = "") -> None:
-        """`rotated_dir` is where rotated files go to, from the log's folder on; empty: nowhere."""
+    def __init__(self, path: str, folders: Folders, source: Source) -> None:
+        """`folders` are those of all logs."""
         self._path = path
         self._folders = folders
-        self._rotated_dir = rotated_dir
-        #: What is known of files for as long as they do not change: their streams where there is
-        #: nothing to read, and what a packed one, which takes long to read, holds of a stream.
-        self._settled: dict[Identity, tuple[Version, int]] = {}
-        self._unpacked: dict[tuple[Version, int, int], Relation] = {}
-        #: Files that cannot be read, until they change.
-        self._failed: dict[Identity, _Failure] = {}
-        #: Files that lack the end of what was read, and are left alone until they change.
-        self._left: dict[Identity, tuple[Version, Seen]] = {}
-        #: Of the last look: why files cannot be read, by path, and every file that was there.
-        self.troubles: dict[str, OSError] = {}
+        self._rotated_dir = source.rotated_dir
+        self._findings: defaultdict[Version, Findings] = defaultdict(Findings)
+        #: The folders that hold the log's files, and when they had last changed at the last look.
+        self.folders = tuple(folders_of(path, source.rotated_dir))
+        self.changed: tuple[int, ...] = ()
+        #: When the last look was, or it was found that nothing has changed since (monotonic).
+        self.looked_at = float("-inf")
+        #: The files that were asked for by name, and those of them that were not found yet.
+        self.asked: set[str] = set()
+        self.missing: set[str] = set()
+        self.troubles = Troubles(path, once=source.once)
+        #: Why files could not be read at the last look, by path, and every file that existed then.
+        self._unreadable: dict[str, OSError] = {}
         self.there: dict[str, Version] = {}
-        #: Every folder that exists could be listed.
+        #: Every existing folder could be listed.
         self.is_listed = True
 
+    def ask_for(self, files: Iterable[str]) -> bool:
+        """Note that these files are to be read; return whether any was not asked for before."""
+        new = set(files) - self.asked
+        self.asked |= new
+        self.missing |= new - {self._path}
+        return bool(new)
+
     def settle(self, version: Version, stream: int) -> None:
-        """Note that there is nothing to read in a file, of a stream, for as long as it is so."""
-        self._settled[version[:2]] = version, stream
+        """Note that a file holds a stream and nothing is left to read, until it changes."""
+        self._findings[version].settled = stream
 
-    def fail(self, version: Version, again_in: float = 0.0) -> None:
-        """Note that a file cannot be read, and is not tried again for so many seconds."""
+    def fail(self, version: Version, retry_in: float = 0.0) -> None:
+        """Note that a file cannot be read; it is tried again after so many seconds."""
         now = time.monotonic()
-        failure = self._failed.get(version[:2])
-        since = failure.since if failure is not None and failure.version == version else now
-        self._failed[version[:2]] = _Failure(version, since, now + again_in)
-
-    @property
-    def is_retry_due(self) -> bool:
-        """Whether it is time to try a file again that could not be read."""
-        if not self._failed:
-            return False
-        now = time.monotonic()
-        return any(
-            failure.again_at < float("inf") and now - max(failure.again_at, failure.since) > GIVE_UP
-            for failure in self._failed.values()
-        )
+        findings = self._findings[version]
+        if findings.failed_since is None:
+            findings.failed_since = now
+        findings.retry_at = now + retry_in
 
     def leave(self, path: str, look: Look) -> None:
-        """Note that a file is left alone for as long as it does not change."""
+        """Note that a file of a look is left alone until it changes."""
         for seen in look.files:
             if seen.path == path and path in self.there:
-                self._left[seen.identity] = self.there[path], replace(seen, is_awaited=True)
+                self._findings[self.there[path]].left = replace(seen, is_awaited=True)
+
+    def has_changed(self) -> bool:
+        """Say whether names in the folders have changed since the last look."""
+        return self.changed != self._folders.changed(self.folders)
 
     @property
     def is_as_it_was(self) -> bool:
-        """Whether every file is as it was at the last look; whether others came is not said."""
+        """Whether every file is as it was at the last look, and none is to be tried again."""
+        now = time.monotonic()
+        for findings in self._findings.values():
+            since = findings.failed_since
+            if since is not None and now - max(findings.retry_at, since) > GIVE_UP:
+                return False
         try:
             for path, version in self.there.items():
-                if version_of(os.stat(path)) != version:  # noqa: PTH116 - as quick as can be
+                if version_of(os.stat(path)) != version:  # noqa: PTH116 - speed
                     return False
         except OSError:
             return False
@@ -115,57 +178,57 @@ class Looker:
         readers: Iterable[StreamReader],
         is_wanted: Callable[[str, os.stat_result], bool],
         *,
-        asked: Collection[str],
-        only: Collection[str] | None,
+        only_asked: bool,
         is_fresh: bool,
     ) -> Look:
-        """Return what is there. `is_wanted` says whether a rotated file may be read.
+        """Return what is there.
 
-        `asked`: the files that were asked for by name.
-        `only`: nothing but these files is of interest, and not the live one.
-        Fresh: the folders are listed again, unless that was done in this round.
+        `is_wanted` says whether a rotated file that holds no known stream may be read. With
+        `only_asked`, all files but those that were asked for are ignored, the live one too.
+        `is_fresh`: list the folders again, unless that was done in this round.
         """
-        self.troubles, self.there = {}, {}
-        open_files = {reader.file.identity: reader for reader in readers}
-        streams = {r.stream.stream_id: r for r in open_files.values() if r.is_known}
-        orphans = any(not p.finished and p.stream_id not in streams for p in known.places())
-        paths, is_whole = self._names(orphans=orphans, is_fresh=is_fresh)
-        if only is not None:
-            paths = {path: role for path, role in paths.items() if path in only}
-        live = self._live() if only is None else None
-        files, is_complete = self._files(paths, live)
-        looking = _Looking(known, open_files, streams)
-        seen = []
-        for file in files:
-            try:
-                found = self._seen(file, looking, is_wanted)
-            except FileNotFoundError:
-                is_complete = False  # renamed, packed or removed just now
-                continue
-            except OSError as error:
-                if file.role is Role.OTHER:
+        self.looked_at = time.monotonic()
+        self.folders = tuple(folders_of(self._path, self._rotated_dir))
+        self.changed = self._folders.changed(self.folders)
+        self._unreadable, self.there = {}, {}
+        with closing(Comparison(known, readers, self._findings, self.there)) as comparison:
+            paths, is_whole = self._names(orphans=comparison.has_orphans, is_fresh=is_fresh)
+            if only_asked:
+                paths = {path: role for path, role in paths.items() if path in self.asked}
+            live = None if only_asked else self._live()
+            files, is_complete = self._files(paths, live)
+            seen = []
+            for file in files:
+                try:
+                    found = self._seen(file, comparison, is_wanted)
+                except FileNotFoundError:
+                    is_complete = False  # renamed, packed or removed just now
                     continue
-                self.troubles[file.path] = error
-                self.fail(version_of(file.status))
-                found = self._opaque(file)
-            seen.append(replace(found, is_asked=True) if file.path in asked else found)
-        looking.close()
-        self._forget_files({file.identity for file in files})
+                except OSError as error:
+                    if file.role is Role.OTHER:
+                        continue
+                    self._unreadable[file.path] = error
+                    self.fail(file.version)
+                    found = self._opaque(file)
+                seen.append(replace(found, is_asked=True) if file.path in self.asked else found)
+        for version in self._findings.keys() - self.there.values():
+            del self._findings[version]
+        self.missing -= self.there.keys()
+        self.troubles.found(self._unreadable)
         return Look(tuple(seen), is_complete, is_whole)
 
     def _names(self, *, orphans: bool, is_fresh: bool) -> tuple[dict[str, Role], bool]:
-        """Return what may be of the log, by its name; and whether every folder could be listed.
+        """Return the paths that may belong to the log, and whether every folder could be listed.
 
-        With `orphans`, files of other names as well.
+        With `orphans`, files of any name.
         """
         paths: dict[str, Role] = {}
         is_whole = self.is_listed = True
         logs = dict.fromkeys((self._path, os.path.realpath(self._path)))
-        folders = folders_of(self._path, self._rotated_dir)
-        for folder in folders:
+        for folder in self.folders:
             try:
                 for log in logs:
-                    name = os.path.basename(log)  # noqa: PTH119 - as quick as can be
+                    name = os.path.basename(log)  # noqa: PTH119 - speed
                     for path in self._folders.rotated(folder, name, is_fresh=is_fresh):
                         paths[path] = Role.ROTATED
                 for path in self._folders.names(folder) if orphans else ():
@@ -174,8 +237,8 @@ class Looker:
                 is_missing = isinstance(error, FileNotFoundError)
                 is_whole = False
                 self.is_listed = self.is_listed and is_missing
-                if not is_missing or folder != folders[0]:  # a log that is missing says enough
-                    self.troubles[folder] = error
+                if not is_missing or folder != self.folders[0]:  # a log that is missing says so
+                    self._unreadable[folder] = error
         for log in logs:
             paths.pop(log, None)
         return paths, is_whole
@@ -183,266 +246,87 @@ class Looker:
     def _live(self) -> _File | None:
         """Return the live file; None when there is none, which is a trouble."""
         try:
-            status = os.stat(self._path)  # noqa: PTH116 - as quick as can be
+            status = os.stat(self._path)  # noqa: PTH116 - speed
         except OSError as error:
-            self.troubles[self._path] = error
+            self._unreadable[self._path] = error
             return None
         if not stat.S_ISREG(status.st_mode):
-            self.troubles[self._path] = OSError(errno.EINVAL, "Not a regular file")
+            self._unreadable[self._path] = OSError(errno.EINVAL, "Not a regular file")
             return None
         return _File(self._path, Role.LIVE, status)
 
     def _files(self, paths: dict[str, Role], live: _File | None) -> tuple[list[_File], bool]:
-        """Return the files, oldest first and the live one last, each once whatever its names.
+        """Return the files, oldest first, each once even if it has several names.
 
-        And whether all of them were there still.
+        Also whether all of them still exist.
         """
         found = {live.identity: live} if live else {}
         is_complete = True
         if live:
-            self.there[live.path] = version_of(live.status)
+            self.there[live.path] = live.version
         for path, role in paths.items():
             try:
-                status = os.stat(path)  # noqa: PTH116 - as above
+                status = os.stat(path)  # noqa: PTH116 - speed
             except FileNotFoundError:
-                # Of a link to nowhere, or of a foreign file, nothing is to be had.
+                # A dangling link, or a file of something else, does not matter.
                 is_complete = is_complete and (role is Role.OTHER or _is_link(path))
                 continue
             except OSError as error:
                 if role is not Role.OTHER:
-                    self.troubles[path] = error
+                    self._unreadable[path] = error
                 continue
             if stat.S_ISREG(status.st_mode):
-                self.there[path] = version_of(status)
                 file = _File(path, role, status)
+                self.there[path] = file.version
                 found.setdefault(file.identity, file)
         return sorted(found.values(), key=_File.age), is_complete
 
     def _seen(
         self,
         file: _File,
-        looking: _Looking,
+        comparison: Comparison,
         is_wanted: Callable[[str, os.stat_result], bool],
     ) -> Seen:
         """Return a file as the history sees it. Raises OSError."""
         path, role, identity = file.path, file.role, file.identity
-        seen = self._remembered(file, looking)
-        if seen is not None:
-            return seen
+        remembered = self._remembered(file, comparison)
+        if remembered is not None:
+            return remembered
         if file.status.st_size == 0:
             return Seen(path, identity, role, is_empty=True)
         made_from = beside(path) if role is Role.ROTATED else None
         if made_from is not None and path.rpartition(".")[0] != self._path:
             return Seen(path, identity, role, part_of=frozenset({made_from}))
-        opened = looking.opened(path)
+        opened = comparison.opened(path)
         if opened.identity != identity:
             raise FileNotFoundError(path)
         if opened.is_empty:
             return Seen(path, identity, role, is_empty=True)
         new = Seen(path, identity, role, is_wanted=is_wanted(path, file.status))
-        return self._compared(new, opened, looking)
+        return comparison.compared(new, opened, self._path)
 
-    def _remembered(self, file: _File, looking: _Looking) -> Seen | None:
+    def _remembered(self, file: _File, comparison: Comparison) -> Seen | None:
         """Return what is known of a file without reading it; None if it must be read."""
         path, role, identity = file.path, file.role, file.identity
-        version = version_of(file.status)
-        reader = looking.open_files.get(identity)
+        reader = comparison.readers.get(identity)
         if reader is not None and not reader.is_lost:
-            held = frozenset({reader.stream.stream_id}) if reader.is_known else frozenset[int]()
+            held = frozenset[int]() if reader.stream_id is None else frozenset({reader.stream_id})
             return Seen(path, identity, role, holds=held)
-        failure = self._failed.get(identity)
-        if (
-            failure is not None
-            and failure.version == version
-            and time.monotonic() < failure.again_at
-        ):
+        findings = self._findings.get(file.version)
+        if findings is None:
+            return None
+        if findings.failed_since is not None and time.monotonic() < findings.retry_at:
             return self._opaque(file)
-        left = self._left.get(identity)
-        if left is not None and left[0] == version:
-            return replace(left[1], path=path, role=role)
-        settled = self._settled.get(identity)
-        if settled is not None and settled[0] == version:
-            stream = settled[1]
-            if stream in looking.known.by_id and stream not in looking.streams:
-                return Seen(path, identity, role, holds=frozenset({stream}))
-        return None
+        if findings.left is not None:
+            return replace(findings.left, path=path, role=role)
+        if findings.settled is None or not comparison.is_unread(findings.settled):
+            return None
+        return Seen(path, identity, role, holds=frozenset({findings.settled}))
 
     def _opaque(self, file: _File) -> Seen:
-        since = self._failed[file.identity].since
+        since = self._findings[file.version].failed_since or 0.0
         is_given_up = time.monotonic() - since > GIVE_UP
         return Seen(file.path, file.identity, file.role, is_opaque=True, is_given_up=is_given_up)
-
-    def _compared(self, seen: Seen, file: LogFile, looking: _Looking) -> Seen:
-        """Compare a file with the known streams and with the files that are open."""
-        head = file.head()
-        content = _Content(is_awaited=file.is_packed and looking.may_be_made_into(head))
-        for place in looking.known.alike(head):
-            self._compare(file, place, looking, content)
-        return replace(
-            seen,
-            holds=frozenset(content.holds),
-            more=frozenset(content.more),
-            ends=frozenset(content.ends),
-            echoes=frozenset(content.echoes),
-            part_of=frozenset(looking.part_of(file, self._path, seen.role)),
-            continues=frozenset(looking.continued_by(file, seen.role)),
-            is_awaited=content.is_awaited,
-        )
-
-    def _compare(self, file: LogFile, place: Place, looking: _Looking, content: _Content) -> None:
-        """Compare a file with a stream that begins like it, and with what has that already."""
-        stream = place.stream_id
-        reader = looking.reader_of(stream)
-        if file.is_packed and reader is not None:
-            if reader.file.is_deleted:
-                content.is_awaited = True
-            elif self._is_echo(file, reader):
-                content.echoes.add(stream)
-            return
-        owner = None if reader is not None else self._owner(stream, file, looking)
-        match self._relation(file, place, is_alone=reader is None and owner is None):
-            case Relation.ENDS if owner is not None:
-                if file.is_part_of(owner):
-                    content.echoes.add(stream)
-            case Relation.ENDS if reader is None:
-                content.ends.add(stream)
-            case Relation.HOLDS:
-                content.holds.add(stream)
-                self._note_more(file, place, reader, content)
-
-    def _note_more(
-        self, file: LogFile, place: Place, reader: StreamReader | None, content: _Content
-    ) -> None:
-        """Note whether a file holds more of a stream than is confirmed."""
-        stream = place.stream_id
-        if file.reaches(max(place.position, place.length) + 1):
-            content.more.add(stream)
-        elif reader is None:
-            content.echoes.add(stream)
-            if place.finished and place.identity == file.identity:
-                self.settle(file.version, stream)
-
-    def _relation(self, file: LogFile, place: Place, *, is_alone: bool) -> Relation:
-        """Return what a file holds of a stream; of a packed one it is found out once.
-
-        Alone: no other file is known to have the stream.
-        """
-        if not file.is_packed:
-            return file.relation(place)
-        key = file.version, place.stream_id, place.position
-        if key not in self._unpacked:
-            self._unpacked[key] = file.relation(place, is_alone=is_alone)
-        return self._unpacked[key]
-
-    def _owner(self, stream: int, file: LogFile, looking: _Looking) -> LogFile | None:
-        """Return the file that a finished stream is known to be in, if that is another one."""
-        for path, version in self.there.items():
-            settled = self._settled.get(version[:2])
-            if settled == (version, stream) and version[:2] != file.identity:
-                with suppress(OSError):
-                    return looking.opened(path)
-        return None
-
-    def _is_echo(self, file: LogFile, reader: StreamReader) -> bool:
-        """Say whether a file that is read begins with all that a packed one holds."""
-        key = file.version, reader.stream.stream_id, -1
-        if key not in self._unpacked:
-            is_part = file.is_part_of(reader.file)
-            self._unpacked[key] = Relation.HOLDS if is_part else Relation.DIFFERS
-        return self._unpacked[key] is Relation.HOLDS
-
-    def _forget_files(self, there: set[Identity]) -> None:
-        """Forget what is known of files that are not there any more."""
-        for identity in self._settled.keys() - there:
-            del self._settled[identity]
-        for identity in self._failed.keys() - there:
-            del self._failed[identity]
-        for identity in self._left.keys() - there:
-            del self._left[identity]
-        for key in [key for key in self._unpacked if key[0][:2] not in there]:
-            del self._unpacked[key]
-
-
-@dataclass(slots=True)
-class _Content:
-    """What a file holds: see Seen."""
-
-    is_awaited: bool
-    holds: set[int] = field(default_factory=set)
-    more: set[int] = field(default_factory=set)
-    ends: set[int] = field(default_factory=set)
-    echoes: set[int] = field(default_factory=set)
-
-
-class _Looking:
-    """What one look compares with, and the files that it has opened."""
-
-    def __init__(
-        self,
-        known: KnownStreams,
-        open_files: dict[Identity, StreamReader],
-        streams: dict[int, StreamReader],
-    ) -> None:
-        self.known = known
-        self.open_files = open_files
-        self.streams = streams
-        self._opened: dict[str, LogFile] = {}
-
-    def reader_of(self, stream: int) -> StreamReader | None:
-        """Return what reads a stream, from a file that holds it."""
-        reader = self.streams.get(stream)
-        return None if reader is None or reader.is_lost else reader
-
-    def opened(self, path: str) -> LogFile:
-        """Return a file, open until the end of the look. Raises OSError."""
-        if path not in self._opened:
-            self._opened[path] = LogFile(path)
-        return self._opened[path]
-
-    def may_be_made_into(self, head: bytes) -> bool:
-        """Say whether a deleted file without a stream begins like a packed one."""
-        return any(
-            head.startswith(reader.file.head()[: len(head)])
-            for reader in self.open_files.values()
-            if not reader.is_known and reader.file.is_deleted and not reader.file.is_empty
-        )
-
-    def part_of(self, file: LogFile, live: str, role: Role) -> set[Identity]:
-        """Return the files of which a rotated one may be a copy."""
-        if role is not Role.ROTATED or file.is_packed:
-            return set()
-        return {other.identity for other in self._others(file, live) if file.is_part_of(other)}
-
-    def continued_by(self, file: LogFile, role: Role) -> set[Identity]:
-        """Return the deleted files with all of which a file begins."""
-        if role is Role.OTHER or file.is_packed:
-            return set()
-        return {
-            identity
-            for identity, reader in self.open_files.items()
-            if reader.file.is_deleted and not reader.file.is_empty and reader.file.is_part_of(file)
-        }
-
-    def _others(self, file: LogFile, live: str) -> Iterator[LogFile]:
-        """Yield the files of which another one may be a copy: those that are read, or new."""
-        for reader in self.open_files.values():
-            if not reader.is_lost:
-                yield reader.file
-        for path, other in list(self._opened.items()):
-            if other is not file and path != live and not other.is_packed:
-                yield other
-        try:
-            status = os.stat(live)  # noqa: PTH116 - as above
-            former = self.open_files.get((status.st_dev, status.st_ino))
-            if former is None or former.is_lost:  # what it holds now is new
-                yield self.opened(live)
-        except OSError:
-            return
-
-    def close(self) -> None:
-        """Close every file that was opened."""
-        for file in self._opened.values():
-            file.close()
 
 
 def _is_link(path: str) -> bool:

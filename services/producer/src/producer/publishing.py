@@ -1,4 +1,4 @@
-"""Publishes through outages: the same slice and key again, never the next, until it is safe."""
+"""Publishing through outages: a slice is tried again on its key until it is confirmed."""
 
 from __future__ import annotations
 
@@ -16,59 +16,59 @@ from datastream.slices import Slice
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between two looks at what must not be missed, while the broker is waited for.
+#: Seconds between two calls of `meanwhile` during an outage.
 LOOK_EVERY = 0.2
 
-#: The reasons after which a session goes on: the broker only refused the slice.
+#: Failures after which the session stays open: the broker only refused the slice.
 REFUSALS = frozenset({"nack", "returned", "locked"})
 
 
-class Session(Protocol):
-    """A session with the broker; datastream.rabbitmq.Publisher keeps it."""
+class OpenPublisher(Protocol):
+    """An open session with the broker; datastream.rabbitmq.Publisher is one."""
 
-    def publish(self, routing_key: str, piece: Slice) -> None:
+    def publish(self, routing_key: str, slice_: Slice) -> None:
         """Publish a slice and return once it is confirmed. Raises Unavailable."""
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, keeping the session alive. Raises Unavailable."""
+        """Wait, keeping the session alive. Raises Unavailable."""
 
 
 class PatientPublisher:
-    """A publisher that opens a session when it needs one and another when that was lost."""
+    """A publisher that opens a session when it needs one, and a new one when that is lost."""
 
     def __init__(
         self,
-        open_session: Callable[[], AbstractContextManager[Session]],
+        open_session: Callable[[], AbstractContextManager[OpenPublisher]],
         metrics: ProducerMetrics,
         stop: Event,
         meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
-        """`meanwhile` is called again and again between the attempts of an outage."""
+        """`meanwhile` is called every LOOK_EVERY seconds between the attempts of an outage."""
         self._open_session = open_session
         self._metrics = metrics
         self._stop = stop
         self._meanwhile = meanwhile
         self._context = ExitStack()
-        self._session: Session | None = None
-        #: Whether it was told that there is a session again.
+        self._session: OpenPublisher | None = None
+        #: Whether it was logged that there is a session.
         self._is_told = False
 
-    def publish(self, routing_key: str, piece: Slice) -> None:
+    def publish(self, routing_key: str, slice_: Slice) -> None:
         """Publish a slice; return once the broker has confirmed it.
 
-        Raises Unavailable only when the process is asked to stop before that.
+        Raises Unavailable only when stopped before that.
         """
-        self._until_it_works(lambda: self._opened().publish(routing_key, piece))
+        self._until_it_works(lambda: self._opened().publish(routing_key, slice_))
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, keeping the session alive, or opening one.
+        """Wait, keeping the session alive or opening one.
 
-        Raises Unavailable only when the process is asked to stop before there is a session.
+        Raises Unavailable only when stopped before there is a session.
         """
         self._until_it_works(lambda: self._opened().wait(seconds))
 
     def close(self) -> None:
-        """End the session; another is opened when it is needed."""
+        """End the session; the next call opens another."""
         self._session = None
         self._is_told = False
         self._context.close()
@@ -80,12 +80,12 @@ class PatientPublisher:
             self._try_again(action, error)
         self._metrics.answered("rabbitmq")
         if not self._is_told:
-            # Not earlier: a session that opens may still refuse everything.
+            # Not when it opens: it may still refuse everything.
             self._is_told = True
             logger.info("Connected to RabbitMQ")
 
     def _try_again(self, action: Callable[[], None], failure: Unavailable) -> None:
-        """Try until it works; the first attempt was made, since a policy takes its time."""
+        """Retry until it works. The first attempt is made without the policy, which is slow."""
         first = [failure]
 
         def attempt() -> None:
@@ -109,13 +109,13 @@ class PatientPublisher:
                 self.close()
             raise
 
-    def _opened(self) -> Session:
+    def _opened(self) -> OpenPublisher:
         if self._session is None:
             self._session = self._context.enter_context(self._open_session())
         return self._session
 
     def _back_off(self, seconds: float) -> None:
-        """Wait before the next attempt; a session that is open is kept alive."""
+        """Wait before the next attempt, keeping an open session alive."""
         end = time.monotonic() + seconds
         while not self._stop.is_set():
             self._meanwhile()
@@ -125,7 +125,7 @@ class PatientPublisher:
             self._let_pass(min(left, LOOK_EVERY))
 
     def _let_pass(self, seconds: float) -> None:
-        """Let time pass; the session may be lost by that."""
+        """Wait; an open session may be lost meanwhile."""
         if self._session is None:
             self._stop.wait(seconds)
             return

@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from datastream.packed import CutShort
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from producer.files import LogFile, Version
-from producer.places import MARKER_BYTES, PREFIX_BYTES, Place, fingerprint
+from producer.settings import SliceLimits
+from producer.state import MARKER_BYTES, PREFIX_BYTES, Entry, fingerprint
 
-#: Seconds between two comparisons of a file whose size and time do not change with what was read.
+#: Seconds after which a file is read again although its size and time are unchanged.
 COMPARE_EVERY = 1.0
-#: Bytes of a line over the limit that are passed over before others get their turn.
+#: Bytes of a line over the limit that are skipped before other logs get their turn.
 PASSED_OVER = 16 * 1024**2
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How large a slice may grow while the producer is behind, and how long a line may be."""
-
-    slice_lines: int
-    slice_bytes: int
-    line_bytes: int
 
 
 class Truncated(Exception):
@@ -32,64 +24,64 @@ class Truncated(Exception):
 
 
 class StreamReader:
-    """Reads one file, from its beginning or from a place in it.
+    """Reads one file, from its beginning or from the position of an entry.
 
-    It has no stream before `begin` says, by the `first_line`, which one it is. Then `next` and
-    `rest` hand out one slice; `confirm` says that it is safe, before the next is asked for; `place`
-    is how far that has come. What is read and not handed out is kept here: at most a slice and a
-    line.
+    Without an entry its stream is unknown until begin(), which is called once first_line() has
+    returned a line. Then next() and rest() return a slice, and confirm() must follow before the
+    next one; `entry` is how far that has come. At most a slice and a line are kept in memory.
     """
 
     def __init__(
         self,
         file: LogFile,
-        limits: Limits,
+        limits: SliceLimits,
         stream: Stream | None = None,
-        place: Place | None = None,
+        entry: Entry | None = None,
     ) -> None:
-        """Read on from a place, or read a file from its beginning.
+        """Read on from the position of an entry, or from the beginning.
 
-        Raises OSError, and Truncated when the file does not hold what was read up to the place.
+        Raises OSError, and Truncated when the bytes before the position are not those of the entry.
         """
         self.file = file
         self._stream = stream
         self._limits = limits
         #: The first byte that is not confirmed.
-        self.position = place.position if place else 0
-        #: The first byte that is in no slice yet; the beginning of a line.
+        self.position = entry.position if entry else 0
+        #: The first byte that is in no slice yet; always the beginning of a line.
         self._next = self.position
-        #: The first byte that is not read yet, and what is read and in no slice yet.
+        #: The first byte that is not read yet, and the bytes that are read and in no slice yet.
         self._unread = self.position
         self._pending = b""
-        #: Inside a line whose head is sent and whose rest is not.
+        #: Inside a line over the limit: its head is sent, its rest is skipped.
         self._skipping = False
+        #: rest() has returned the pending bytes.
         self._rest_sent = False
-        #: The last next() ended inside such a line for the sake of other logs: there is more.
+        #: The last next() stopped inside such a line to give other logs a turn: there is more.
         self.is_paused = False
         #: See lose().
         self.is_lost = self.is_stale = False
-        #: The end that was reached is none: a packed file is not whole.
+        #: A packed file ended before its end mark: the rest may still be being written.
         self.is_cut_short = False
-        #: It was read to an end that was none: a packed file that is written to like a log.
+        #: A packed file that grew after it was finished: it is written to like a log.
         self.has_grown = False
-        #: Nothing more is waited for: a packed file that has no end is damaged.
+        #: Nothing more is expected, so that a packed file without an end mark is damaged.
         self.is_final = False
         self._is_gone = False
         self._read_at_ms = 0
-        #: The file as it was when there was nothing more to read, and when that was (monotonic).
+        #: The version of the file at whose end the last read stopped, and when (monotonic).
         self._ended: Version | None = None
         self._ended_at = 0.0
         self._prefix = file.read(0, min(PREFIX_BYTES, self.position))
         #: The bytes just before `position`, `_next` and `_unread`.
         marker = min(MARKER_BYTES, self.position)
         self._marker = self._next_marker = self._tail = file.read(self.position - marker, marker)
-        #: When there was last something to read, and when there was last no more (monotonic).
+        #: When there was last something to read, and when there was last nothing (monotonic).
         self.grew_at = self.caught_up_at = time.monotonic()
-        if place is not None:
-            if fingerprint(self._marker) != place.marker:
+        if entry is not None:
+            if fingerprint(self._marker) != entry.marker:
                 raise Truncated
-            # The bytes before the position may be alike in every file, or none: only what is read
-            # from there on tells that the file was truncated.
+            # The bytes before the position may be the same in every file, or there are none: a
+            # truncation shows in what is read from there on.
             self._fill()
 
     @property
@@ -99,15 +91,21 @@ class StreamReader:
 
     @property
     def stream(self) -> Stream:
-        """The stream; a mistake to ask for before it is known."""
+        """The stream. Raises ValueError until begin() is called."""
         if self._stream is None:
             raise ValueError("the stream is not known yet")
         return self._stream
 
-    def first_line(self, *, is_complete: bool) -> bytes | None:
-        """Return the first line, up to the limit of a line; None while it is not all there.
+    @property
+    def stream_id(self) -> int | None:
+        """The id of the stream; None while it is unknown."""
+        return None if self._stream is None else self._stream.stream_id
 
-        `is_complete`: the file cannot grow any more. Raises Truncated and OSError.
+    def first_line(self, *, is_complete: bool) -> bytes | None:
+        """Return the first line, up to the limit of a line; None while it is not whole.
+
+        `is_complete`: the file will not grow, so that a line without a newline is whole. Raises
+        Truncated and OSError.
         """
         limit = self._limits.line_bytes
         while b"\n" not in self._pending and len(self._pending) <= limit:
@@ -119,46 +117,40 @@ class StreamReader:
         return None
 
     def begin(self, stream: Stream) -> None:
-        """Say which stream this is."""
+        """Set the stream."""
         self._stream = stream
 
     @property
     def is_in_hand(self) -> bool:
-        """Whether a slice was handed out that is not confirmed yet."""
+        """Whether a slice was returned that is not confirmed yet."""
         return self._next != self.position
 
     @property
     def is_drained(self) -> bool:
-        """Whether all that the file holds is confirmed, but for a line that is not whole."""
+        """Whether everything in the file is confirmed, except a line that is not whole."""
         return not self.is_in_hand and not self.has_lines and self.is_at_end
 
     @property
     def end(self) -> int:
-        """How many bytes were read."""
+        """The offset up to which the file was read."""
         return self._unread
 
     @property
     def is_at_end(self) -> bool:
-        """Whether the file is as it was when there was nothing more to read."""
+        """Whether the file has not changed since there was nothing more to read."""
         with suppress(OSError):
             return self._ended is not None and self._ended == self.file.version
         return False
 
-    @property
-    def ended_length(self) -> int:
-        """How long the file was when there was nothing more to read; -1 where there may be more."""
-        return -1 if self._ended is None else self._ended[2]
-
-    def is_unchanged(self, version: Version | None) -> bool:
-        """Say whether a plain file, which is so now, holds what was read of it and no more."""
-        now = time.monotonic()
-        if version != self._ended or self.file.is_packed or self.is_truncated():
+    def is_unchanged(self, version: Version) -> bool:
+        """Say whether a plain file of this version has not changed since it was read to its end."""
+        if self.file.is_packed or version != self._ended:
             return False
-        self.caught_up_at = now
+        self.caught_up_at = time.monotonic()
         return True
 
     def is_truncated(self) -> bool:
-        """Say whether the bytes that were read last are no longer there."""
+        """Say whether the bytes read last are no longer in the file."""
         try:
             if self.file.is_packed:
                 return False
@@ -170,8 +162,8 @@ class StreamReader:
     def next(self, *, may_pause: bool = False) -> Slice | None:
         """Return the next slice, or None while there is no whole line.
 
-        Also None, where that is allowed, after passing over so much of a line over the limit that
-        other logs should have their turn. Raises Truncated and OSError.
+        With `may_pause` also None, and `is_paused`, after skipping PASSED_OVER bytes of a line.
+        Raises Truncated and OSError.
         """
         self.is_paused = False
         if self._is_quiet():
@@ -184,46 +176,46 @@ class StreamReader:
                 read = self._unread - begin
                 self.is_paused = may_pause and self._skipping and read >= PASSED_OVER
         except Truncated:
-            # What was read before that is whole lines of this stream all the same.
-            piece = self._cut()
-            if piece is None:
+            # The whole lines read before that belong to this stream all the same.
+            slice_ = self._cut()
+            if slice_ is None:
                 raise
-            return piece
+            return slice_
         return self._cut()
 
     def rest(self) -> Slice | None:
-        """Return the last line, which has no newline, flagged; None when there is none to send."""
+        """Return the last line, flagged as unterminated; None without one, or the second time."""
         if not self._pending or self._skipping or self._rest_sent:
             return None
         self._rest_sent = True
         return self._slice(self._pending, 1, UNTERMINATED)
 
     def confirm(self) -> None:
-        """Note that what was handed out is safe."""
+        """Note that the slice returned last is safe."""
         self.position = self._next
         if not self._skipping:
             self._marker = self._next_marker
 
     def lose(self, *, is_stale: bool = False) -> None:
-        """Note that the file does not hold what was read of it. What is read stays to be sent.
+        """Note that the file no longer holds what was read; what was read can still be sent.
 
-        Stale: the file may hold it, but cannot be read by this descriptor any more.
+        `is_stale`: it may hold it, but the descriptor can no longer be used.
         """
         self.is_lost = True
         self.is_stale = is_stale
 
     @property
     def has_lines(self) -> bool:
-        """Whether whole lines, or one over the limit, were read that are in no slice yet."""
+        """Whether whole lines, or a line over the limit, are read and in no slice yet."""
         is_whole = b"\n" in self._pending or len(self._pending) > self._limits.line_bytes
         return is_whole and not self._skipping
 
     def remaining(self) -> Slice | None:
-        """Return the next slice of what was read; None when no line is whole."""
+        """Return the next slice of what was read, without reading on; None without a whole line."""
         return self._cut()
 
     def _is_quiet(self) -> bool:
-        """Say whether nothing can have come since there was nothing more, for a second at most."""
+        """Say whether a read can be saved: the file is unchanged, for COMPARE_EVERY at most."""
         is_skippable = self._skipping and self._pending != b""
         if self._ended is None or self.is_final or self.has_lines or is_skippable:
             return False
@@ -234,30 +226,30 @@ class StreamReader:
         return True
 
     def give_up(self) -> None:
-        """Note that no file holds this stream any more."""
+        """Note that no file holds this stream."""
         self._is_gone = True
 
     @property
     def partial_line(self) -> bytes:
-        """What was read and is in no slice yet: of a known stream, a line that is not whole."""
+        """The bytes that are in no slice yet; of a known stream, a line that is not whole."""
         return self._pending
 
     @property
     def behind_bytes(self) -> int:
-        """How many bytes of the file are not confirmed; of a packed one, of those that are read."""
+        """How many bytes are not confirmed; for a packed file, of those that are read."""
         size = self.file.size()
         return max(0, (self._unread if size is None else size) - self.position)
 
     @property
     def prefix_length(self) -> int:
-        """How many bytes the file is known by: its first ones, as far as they are read."""
+        """The length of the fingerprinted beginning: up to PREFIX_BYTES, as far as it is read."""
         return len(self._prefix)
 
     @property
-    def place(self) -> Place:
-        """How far the stream is confirmed."""
+    def entry(self) -> Entry:
+        """How far the stream is confirmed. Raises ValueError until begin() is called."""
         device, inode = self.file.identity
-        return Place(
+        return Entry(
             stream_id=self.stream.stream_id,
             path=self.stream.path,
             generation=self.stream.generation,
@@ -270,10 +262,10 @@ class StreamReader:
             finished=self._is_gone,
         )
 
-    def skipped(self) -> Place:
-        """Return the place of a file of which nothing is read: behind its last whole line.
+    def skipped(self) -> Entry:
+        """Return an entry for a file that is not read: with a position behind its last whole line.
 
-        Of a packed one, behind what its beginning is known by. Raises OSError.
+        For a packed file, behind the fingerprinted beginning. Raises OSError.
         """
         size = self.file.size()
         if size is None:
@@ -283,7 +275,7 @@ class StreamReader:
             position = begin + self.file.read(begin, size - begin).rfind(b"\n") + 1 or size
         length = min(position, MARKER_BYTES)
         return replace(
-            self.place,
+            self.entry,
             position=position,
             marker=fingerprint(self.file.read(position - length, length)),
             finished=True,
@@ -292,7 +284,7 @@ class StreamReader:
         )
 
     def _is_enough(self) -> bool:
-        """Say whether a slice can be cut: it is full, or a line is longer than a slice."""
+        """Say whether enough is read to cut a full slice, or the head of a line over the limit."""
         pending = self._pending
         return len(pending) > self._limits.slice_bytes and (
             b"\n" in pending or len(pending) > self._limits.line_bytes
@@ -300,10 +292,10 @@ class StreamReader:
 
     def _fill(self) -> bool:
         """Read on; return whether there was anything. Raises Truncated and OSError."""
-        # Asked before reading: what comes while it is read is read the next time.
+        # Before reading: what is written meanwhile is read the next time.
         version = self.file.version
         self.is_cut_short = False
-        # Twice as much each time, for a line far longer than a slice: not all of it once a slice.
+        # Doubled each time, so that a very long line takes linear and not quadratic time.
         length = max(self._limits.slice_bytes, len(self._pending))
         if self.file.is_packed:
             try:
@@ -311,11 +303,11 @@ class StreamReader:
             except CutShort:
                 if self.is_final:
                     raise
-                self.is_cut_short = True  # the rest of it is not written yet
+                self.is_cut_short = True  # the rest is not written yet
                 chunk = b""
         else:
-            # One read with the bytes before, so that nothing can change between the two; of no
-            # more than there is.
+            # A single read with the bytes before, so that the file cannot change in between; of
+            # no more than the file holds.
             before = len(self._tail)
             there = max(0, version[2] - self._unread)
             data = self.file.read(self._unread - before, before + min(length, there))
@@ -340,19 +332,19 @@ class StreamReader:
         return True
 
     def _skip(self) -> None:
-        """Drop the rest of a line whose head is sent, as far as it is read."""
+        """Drop the rest of a line over the limit, as far as it is read."""
         end = self._pending.find(b"\n")
         if end < 0:
             self._drop(len(self._pending))
             return
         self._skipping = False
         self._drop(end + 1)
-        # Only now is the beginning of the next line known.
+        # The position stays at the beginning of the line until its end is known.
         self._next = self.position = self._unread - len(self._pending)
         self._marker = self._next_marker
 
     def _cut(self) -> Slice | None:
-        """Cut the next slice off what is read; return None when no line is whole."""
+        """Cut the next slice off what is read; return None without a whole line."""
         if self._skipping:
             return None
         limits = self._limits
@@ -367,16 +359,16 @@ class StreamReader:
             if whole == 0:
                 return self._cut_head()
             lines = lines[:whole]
-        piece = self._slice(b"\n".join(lines), len(lines), 0)
-        self._drop(len(piece.body) + 1)
-        self._next += len(piece.body) + 1
-        return piece
+        slice_ = self._slice(b"\n".join(lines), len(lines), 0)
+        self._drop(len(slice_.body) + 1)
+        self._next += len(slice_.body) + 1
+        return slice_
 
     def _cut_head(self) -> Slice:
         """Cut the head off a line over the limit; its rest is skipped."""
-        piece = self._slice(self._pending[: self._limits.line_bytes], 1, TRUNCATED)
+        slice_ = self._slice(self._pending[: self._limits.line_bytes], 1, TRUNCATED)
         self._skipping = True
-        return piece
+        return slice_
 
     def _drop(self, length: int) -> None:
         dropped = self._pending[:length]

@@ -1,4 +1,4 @@
-"""Which logs are looked at now: those with something to read each time, quiet ones less often."""
+"""Which logs are looked at now: busy ones always, quiet ones less often."""
 
 from __future__ import annotations
 
@@ -8,48 +8,47 @@ from os import SEEK_END, lseek
 
 from producer.folders import Folders
 from producer.log import Log
+from producer.open_files import Still
 
-#: Seconds between two looks at logs that have been quiet for a second.
+#: Seconds between two looks at quiet logs, and seconds without a slice that make a log quiet.
 LOOK_AT_QUIET_EVERY = 0.1
 QUIET_AFTER = 1.0
 
 
 class Schedule:
-    """Says which logs are due.
+    """Which logs are looked at now: busy ones always, quiet ones every LOOK_AT_QUIET_EVERY.
 
-    A thousand quiet logs cost hardly more than a thousand questions for the length of a file: what
-    else can change is asked once for all logs of a folder, and of each log once a second.
+    A thousand quiet logs cost hardly more than asking a thousand times for the length of a file.
     """
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
-        #: The logs that have something to read, or have had it a moment ago, and until when they
-        #: are looked at each time (monotonic).
+        #: The busy logs, and until when they are (monotonic).
         self._busy: dict[Log, float] = {}
-        #: Of the others: by what to tell that there is nothing to do, and until when it will do.
-        self._quiet: dict[Log, tuple[int, int, float]] = {}
-        #: When the folders of quiet logs had last changed.
+        #: The quiet ones, by what it is told that nothing has changed, and that of their folders.
+        self._quiet: dict[Log, Still] = {}
         self._changed: dict[tuple[str, ...], tuple[int, ...]] = {}
         self._looked_at = float("-inf")
 
     @property
     def is_decided(self) -> bool:
-        """Whether it is known of every log what has become of its files."""
-        return not any(log.is_undecided for log in self._busy)
+        """Whether it is decided for every log which files are read."""
+        return not any(log.files.is_undecided for log in self._busy)
 
     def keep_busy(self, log: Log) -> None:
-        """Look at a log each time, for a while."""
+        """Look at a log each time, for QUIET_AFTER."""
         self._busy[log] = time.monotonic() + QUIET_AFTER
         self._quiet.pop(log, None)
 
     def drop(self, log: Log) -> None:
-        """Look at a log no longer."""
+        """Forget a log."""
         self._busy.pop(log, None)
         self._quiet.pop(log, None)
 
     def disturb(self) -> None:
-        """Look at every log next time: something was done to them."""
-        self._forget_quiet()
+        """Look at every log next time, since files were opened or closed."""
+        self._quiet.clear()
+        self._changed.clear()
         self._looked_at = float("-inf")
 
     def due(self, logs: Collection[Log]) -> list[Log]:
@@ -57,43 +56,31 @@ class Schedule:
         now = time.monotonic()
         if now - self._looked_at < LOOK_AT_QUIET_EVERY:
             return list(self._busy)
+        if any(self._folders.changed(f) != changed for f, changed in self._changed.items()):
+            self.disturb()
         self._looked_at = now
         self._busy = {log: until for log, until in self._busy.items() if until > now}
-        self._wake(now)
-        if len(self._busy) + len(self._quiet) == len(logs):
-            return list(self._busy)
-        quiet = self._quiet
-        return [
-            log
-            for log in logs
-            if log not in quiet and (log in self._busy or not self._is_still(log, now))
-        ]
-
-    def _wake(self, now: float) -> None:
-        """Drop from the quiet logs those in which something may have changed."""
-        if any(self._folders.changed(f) != changed for f, changed in self._changed.items()):
-            self._forget_quiet()
         try:
             awake = [
                 log
-                for log, (descriptor, length, until) in self._quiet.items()
-                if until <= now or (descriptor >= 0 and lseek(descriptor, 0, SEEK_END) != length)
+                for log, still in self._quiet.items()
+                if still.until <= now
+                or (still.length >= 0 and lseek(still.descriptor, 0, SEEK_END) != still.length)
             ]
         except OSError:
-            self._forget_quiet()  # a log says itself why its file cannot be asked
-            return
+            awake = list(self._quiet)  # a log reports itself why its file cannot be asked
         for log in awake:
             del self._quiet[log]
+        if len(self._busy) + len(self._quiet) == len(logs):
+            return list(self._busy)
+        for log in logs:
+            if log not in self._busy and log not in self._quiet:
+                self._calm(log)
+        return [log for log in logs if log not in self._quiet]
 
-    def _forget_quiet(self) -> None:
-        """Ask every log itself whether it is quiet."""
-        self._quiet.clear()
-        self._changed.clear()
-
-    def _is_still(self, log: Log, now: float) -> bool:
-        still = log.still(now)
-        if still is None:
-            return False
-        self._quiet[log] = still.descriptor, still.length, still.until
-        self._changed[still.folders] = still.changed
-        return True
+    def _calm(self, log: Log) -> None:
+        """Make a log a quiet one, if there is nothing to do."""
+        still = log.files.still()
+        if still is not None:
+            self._quiet[log] = still
+            self._changed[still.folders] = still.changed

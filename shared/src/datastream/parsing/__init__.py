@@ -9,8 +9,7 @@ except Unparseable as reject:
 
 from __future__ import annotations
 
-from datastream.parsing.detect import AUTO, FEWEST_LINES, MOST_LINES, Detected, detect
-from datastream.parsing.errors import FormatError, marked
+from datastream.parsing.detect import AUTO, FEWEST_LINES, SAMPLE_LINES, Detected, detect
 from datastream.parsing.event import (
     ERROR_LIMITS,
     EXTRA_LIMIT,
@@ -25,13 +24,14 @@ from datastream.parsing.event import (
 from datastream.parsing.formats import (
     ERROR,
     NAMES,
+    PRESETS,
     Parser,
     canonical,
     compiled,
     in_configuration,
     parser_for,
 )
-from datastream.parsing.presets import PRESETS
+from datastream.parsing.log_format import FormatError, marked
 
 __all__ = [
     "AUTO",
@@ -40,12 +40,12 @@ __all__ = [
     "EXTRA_LIMIT",
     "FEWEST_LINES",
     "LIMITS",
-    "MOST_LINES",
     "NAMES",
     "PARSER_VERSION",
     "PRESETS",
     "REJECT_MEANINGS",
     "REJECT_REASONS",
+    "SAMPLE_LINES",
     "Detected",
     "ErrorEvent",
     "Event",

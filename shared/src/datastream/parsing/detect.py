@@ -7,15 +7,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from datastream.parsing.event import ErrorEvent, Unparseable
-from datastream.parsing.formats import NAMES, parser_for
-from datastream.parsing.presets import LAST_RESORTS
+from datastream.parsing.formats import LAST_RESORTS, NAMES, parser_for
 
 #: The setting that asks for this.
 AUTO = "auto"
 #: Fewer lines than these are too few to tell by.
 FEWEST_LINES = 10
 #: More are not looked at.
-MOST_LINES = 1_000
+SAMPLE_LINES = 1_000
 #: From this share on a format is certain: a few odd lines are in every log.
 _CERTAIN = 0.98
 
@@ -68,7 +67,7 @@ def detect(lines: Sequence[bytes]) -> Detected:
     a word. A last resort has only the lines that fit it better than all formats before it. Of
     formats that fit alike the first of NAMES is returned, and is not sure.
     """
-    lines = lines[:MOST_LINES]
+    lines = lines[:SAMPLE_LINES]
     fits = {name: [_fit(name, line) for line in lines] for name in NAMES}
     for at in range(len(lines)):
         best = max(fits[name][at] for name in NAMES if name not in LAST_RESORTS)

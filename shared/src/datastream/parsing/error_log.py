@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from datastream.parsing.compiler import Destination
-from datastream.parsing.errors import FormatError
+from datastream.parsing.access_log import Destination, Misfit
 from datastream.parsing.event import ERROR_LIMITS, EXTRA_LIMIT, ErrorEvent, Unparseable
-from datastream.parsing.misfit import Misfit
+from datastream.parsing.log_format import FormatError
 from datastream.parsing.values import number, packed_address
 
 _LINE = re.compile(
@@ -98,12 +97,12 @@ class ErrorFormat:
     def misfit(self, line: bytes) -> Misfit:
         """Return where a line that was rejected stops fitting, and what should follow there."""
         text = line.decode("utf-8", "backslashreplace")
-        place = 0
+        offset = 0
         for what, pattern in _BEGINNINGS:
-            found = pattern.match(text, place)
+            found = pattern.match(text, offset)
             if found is None:
-                return Misfit(place, what)
-            place = found.end()
+                return Misfit(offset, what)
+            offset = found.end()
         return Misfit(0, _BEGINNINGS[0][0])
 
     def destinations(self) -> list[Destination]:
@@ -140,8 +139,8 @@ def _utc_time(text: str, local: tzinfo) -> str:
 def _fields(text: str) -> tuple[str, dict[str, str]]:
     """Return the message, and the fields after it that nginx's HTTP and mail modules write.
 
-    What a client sent is in the message, decoded, and in the fields; so of several places where
-    the fields could begin the last one is it, unless they do not fit there.
+    What a client sent is in the message, decoded, and in the fields; so where the fields
+    could begin at several offsets it is the last one, unless they do not fit there.
     """
     for start in (text.rfind(_CLIENT), text.find(_CLIENT)):
         if start < 0:

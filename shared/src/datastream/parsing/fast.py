@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from datastream.parsing.event import EXTRA_LIMIT, LIMITS, Event
 from datastream.parsing.fields import Fields
+from datastream.parsing.log_format import Part, Template
 from datastream.parsing.pattern import Rules, openers
-from datastream.parsing.template import Piece, Template
 from datastream.parsing.variables import NEVER_ABSENT, NEVER_EMPTY, Kind, kind_of
 
 
@@ -100,9 +100,9 @@ class _Writer:
         code.patterns.append(re.escape(self._template.before))
         written: dict[str, str] = {}
         opening = openers(self._template, Rules(self._escape, is_strict=True, has_escapes=False))
-        for at, (piece, opener) in enumerate(zip(self._template.pieces, opening, strict=True)):
-            code.patterns.append(self._piece(piece, opener, f"v{at}") + re.escape(piece.after))
-            written.setdefault(piece.variable, f"v{at}")
+        for at, (part, opener) in enumerate(zip(self._template.parts, opening, strict=True)):
+            code.patterns.append(self._part(part, opener, f"v{at}") + re.escape(part.after))
+            written.setdefault(part.variable, f"v{at}")
         fields = self._fields
         may_have_extra = fields.others or {"scheme", "host"} & fields.chosen.keys() or fields.chain
         if may_have_extra:
@@ -122,67 +122,65 @@ class _Writer:
 
     # What a variable looks like.
 
-    def _piece(self, piece: Piece, opener: str, name: str) -> str:
+    def _part(self, part: Part, opener: str, name: str) -> str:
         """Return the pattern of a variable and bind its group, or groups, to names."""
-        kind, column = kind_of(piece.variable), self._columns.get(piece.variable)
+        kind, column = kind_of(part.variable), self._columns.get(part.variable)
         if kind is Kind.REQUEST:
             self._code.names.append(f"{name}method")
-            target = self._target(piece, name)
+            target = self._target(part, name)
             self._code.names.append(f"{name}version")
             return f"([A-Z]{{1,{LIMITS['method']}}}+) {target} {_VERSION}"
         if column == "url":
-            return self._target(piece, name)
+            return self._target(part, name)
         self._code.names.append(name)
         if column == "http_version":
             return f"(?:{_VERSION}|{self._absent})"
         if kind in _NUMBERS:
-            return self._number(piece)
+            return self._number(part)
         if kind is Kind.TIME_LOCAL:
-            after = re.escape(piece.after[:1])
-            return f"({_LOCAL_TIME})" if piece.after[:1] in (" ", "") else f"([^{after}]{{26}})"
-        if column == "user" and piece.after.startswith(" [") and self._escape != "none":
+            after = re.escape(part.after[:1])
+            return f"({_LOCAL_TIME})" if part.after[:1] in (" ", "") else f"([^{after}]{{26}})"
+        if column == "user" and part.after.startswith(" [") and self._escape != "none":
             return f"({_WORDS})"
-        return f"({self._any(piece, opener, column)})"
+        return f"({self._any(part, opener, column)})"
 
-    def _number(self, piece: Piece) -> str:
-        kind, after = kind_of(piece.variable), piece.after[:1]
+    def _number(self, part: Part) -> str:
+        kind, after = kind_of(part.variable), part.after[:1]
         if after.isalnum() or after in ("-", "."):
             # It ends where what follows it begins, which may be within its digits.
             return _NOTHING
-        number = _STATUS if piece.variable in _STATUSES else _NUMBERS[kind]
-        is_there = piece.variable in NEVER_ABSENT or kind is Kind.TIME_SECONDS
+        number = _STATUS if part.variable in _STATUSES else _NUMBERS[kind]
+        is_there = part.variable in NEVER_ABSENT or kind is Kind.TIME_SECONDS
         absent = "" if is_there else f"|{self._absent}"
         return f"({number}{absent})"
 
-    def _target(self, piece: Piece, name: str) -> str:
+    def _target(self, part: Part, name: str) -> str:
         """Return the pattern of a request target: a path, an absolute URL, or `host:port`."""
         self._code.names += [name, *(f"{name}{part}" for part in _PARTS)]
-        after = re.escape(piece.after[:1].strip(' "'))
+        after = re.escape(part.after[:1].strip(' "'))
         return (
             rf'((?:([Hh][Tt][Tt][Pp][Ss]?+)://([^/?# "{after}]{{1,{LIMITS["host"]}}}+))?+'
             rf'(/[^? "{after}]*+)(?:\?([^ "{after}]*+))?+'
             rf'|[^/? "{after}]{{1,{LIMITS["host"]}}}+)'
         )
 
-    def _any(self, piece: Piece, opener: str, column: str | None) -> str:
+    def _any(self, part: Part, opener: str, column: str | None) -> str:
         limit = LIMITS.get(column or "", EXTRA_LIMIT)
         if column in ("path", "query"):
             limit = _PART_OF_URL
-        kind = kind_of(piece.variable)
-        if kind is Kind.REST and not piece.after:
+        kind = kind_of(part.variable)
+        if kind is Kind.REST and not part.after:
             return rf"[^\r]{{0,{limit}}}+"
         without = {Kind.WORD: " ", Kind.TEXTS: " ,", Kind.TIME_ISO: " "}.get(kind, "")
         if column == "user":
             without += ' "'
-        is_long = piece.variable in NEVER_EMPTY or (
-            kind is Kind.TEXTS and self._escape == "default"
-        )
-        return self._text(piece, opener, limit, without=without, least=int(is_long))
+        is_long = part.variable in NEVER_EMPTY or (kind is Kind.TEXTS and self._escape == "default")
+        return self._text(part, opener, limit, without=without, least=int(is_long))
 
-    def _text(self, piece: Piece, opener: str, limit: int, *, without: str, least: int) -> str:
+    def _text(self, part: Part, opener: str, limit: int, *, without: str, least: int) -> str:
         """Return the pattern of a text up to what follows it, without a character of that."""
-        ends = set(without) | set(piece.after[:1] or "\r")
-        if kind_of(piece.variable) not in (Kind.TEXT, Kind.CHAIN, Kind.REQUEST, Kind.REST):
+        ends = set(without) | set(part.after[:1] or "\r")
+        if kind_of(part.variable) not in (Kind.TEXT, Kind.CHAIN, Kind.REQUEST, Kind.REST):
             ends |= set(opener[:1])
             # As in pattern.py: a word before a space may hold a quote.
             if ends != {" "}:

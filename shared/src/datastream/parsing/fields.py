@@ -117,7 +117,7 @@ class Fields:
         ]
 
     def columns_of(self, variable: str) -> tuple[str, ...]:
-        """Return the columns that a variable fills; of one that has none, its place in `extra`."""
+        """Return the columns that a variable fills, `extra.NAME` for one that has none."""
         columns = [column for column, name in self.chosen.items() if name == variable]
         filled = [part for column in columns for part in _FILLED.get(column, (column,))]
         if variable in self.others:
@@ -265,7 +265,7 @@ _LIMIT_AT = tuple((Event._fields.index(column), limit) for column, limit in LIMI
 
 def _within_limits(event: Event) -> Event:
     """Cut each text that is over its limit, and name it in `extra["cut"]`."""
-    row: tuple[Any, ...] = event  # by place, which is quicker than by name
+    row: tuple[Any, ...] = event  # by index, which is quicker than by name
     columns = {
         Event._fields[at]: row[at][:limit]
         for at, limit in _LIMIT_AT

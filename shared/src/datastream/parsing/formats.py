@@ -12,17 +12,51 @@ After all but `error` there may be directives of nginx's realip module, `set_rea
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from functools import lru_cache
+from types import MappingProxyType
 from typing import TypeAlias
 
-from datastream.parsing.compiler import AccessFormat
-from datastream.parsing.directive import LogFormat, Word, directives, log_format, written
+from datastream.parsing.access_log import AccessFormat
 from datastream.parsing.error_log import ErrorFormat
-from datastream.parsing.errors import FormatError
 from datastream.parsing.event import ErrorEvent, Event
-from datastream.parsing.presets import PRESETS
+from datastream.parsing.log_format import (
+    FormatError,
+    LogFormat,
+    Word,
+    directives,
+    log_format,
+    written,
+)
 from datastream.parsing.proxies import TrustedProxies, network
+
+_COMMON = '$remote_addr $session $remote_user [$time_local] "$request" $status $body_bytes_sent'
+_MAIN = _COMMON.replace("$session", "-")
+_REFERRER_AND_AGENT = '"$http_referer" "$http_user_agent"'
+
+#: The text of each format, as in a log_format. `$session` is the ident field of Apache, which nginx
+#: writes as a dash.
+PRESETS: Mapping[str, str] = MappingProxyType(
+    {
+        "combined": f"{_COMMON} {_REFERRER_AND_AGENT}",
+        "common": _COMMON,
+        "main": f'{_MAIN} {_REFERRER_AND_AGENT} "$http_x_forwarded_for"',
+        "upstreaminfo": (
+            f"{_MAIN} {_REFERRER_AND_AGENT} $request_length $request_time "
+            "[$proxy_upstream_name] [$proxy_alternative_upstream_name] $upstream_addr "
+            "$upstream_response_length $upstream_response_time $upstream_status $req_id"
+        ),
+        "vhost_combined": f"$server_name:$server_port {_COMMON} {_REFERRER_AND_AGENT}",
+        "proxy": f"{_COMMON} -",
+        "host_combined": f"$server_name {_COMMON} {_REFERRER_AND_AGENT}",
+        "combined_plus": f"{_COMMON} {_REFERRER_AND_AGENT} $rest",
+        "common_plus": f"{_COMMON} $rest",
+    }
+)
+
+#: Formats that lines of others fit too: with a word too many, or with fields in the rest.
+LAST_RESORTS = ("host_combined", "combined_plus", "common_plus")
 
 #: Takes the bytes of one line without its newline, returns its event or raises Unparseable.
 Parser: TypeAlias = Callable[[bytes], Event | ErrorEvent]
@@ -78,8 +112,8 @@ def in_configuration(source: str, name: str) -> str:
     known = []
     for found in _BEGINS.finditer(source):
         if found["name"] == name:
-            form = _placed(next(directives(source, found.start("directive"))), source)
-            AccessFormat(form, source)  # while the place in the file is known
+            form = _log_format(next(directives(source, found.start("directive"))), source)
+            AccessFormat(form, source)  # while the offset in the file is known
             return written(form)
         known.append(found["name"])
     if name == "combined":
@@ -94,33 +128,41 @@ def _read(text: str) -> tuple[LogFormat, list[Word]]:
     if found := _NAME.fullmatch(stripped):
         if found[1] not in PRESETS:
             raise FormatError(
-                f"{found[1]!r} is no format; there are {', '.join(NAMES)}, and whole log_format "
-                "directives"
+                f"{found[1]!r} is no format{_meant(found[1])}; there are {', '.join(NAMES)}, and "
+                "whole log_format directives"
             )
         preset = PRESETS[found[1]]
         form = LogFormat(found[1], "default", Word(preset, tuple(range(len(preset) + 1))))
         return form, _trusted(list(directives(found[2] or "")), text)
     if not re.match(r"log_format\b", stripped):
         if "$" not in text:
-            raise FormatError("this is no format: a log_format has variables, such as $status")
+            raise FormatError(
+                f"this is no format{_meant(stripped)}: a log_format has variables, such as $status"
+            )
         return LogFormat("custom", "default", Word(text, tuple(range(len(text) + 1)))), []
     first, *others = directives(text)
-    form = _placed(first, text)
+    form = _log_format(first, text)
     return form, _trusted(others, text)
 
 
-def _placed(words: list[Word], source: str) -> LogFormat:
-    """Return the log_format that a directive is; an error is told together with its source."""
+def _meant(name: str) -> str:
+    """Return the format whose name is near, as the rest of a sentence, or nothing."""
+    near = get_close_matches(name.lower(), NAMES, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _log_format(words: list[Word], source: str) -> LogFormat:
+    """Return the log_format that a directive is. Raises FormatError, which shows the source."""
     try:
         return log_format(words)
     except FormatError as error:
-        raise FormatError(error.message, source, error.place) from None
+        raise FormatError(error.message, source, error.offset) from None
 
 
 def _trusted(others: list[list[Word]], source: str) -> list[Word]:
     for words in others:
         if words[0].text != _TRUSTED or len(words) != 2:
             raise FormatError(
-                f"after a format only {_TRUSTED} ADDRESS; may stand", source, words[0].places[0]
+                f"after a format only {_TRUSTED} ADDRESS; may stand", source, words[0].offsets[0]
             )
     return [words[1] for words in others]

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from datastream.parsing.log_format import Part, Template
 from datastream.parsing.pattern import Rules, line_pattern
-from datastream.parsing.template import Piece, Template
 
 _MARK = "\ue000"  # of the private use area: no format holds it
 _MARKED = re.compile(rf"{_MARK}([0-9]+){_MARK}")
@@ -59,10 +59,10 @@ class JsonTemplate:
 def json_template(template: Template) -> JsonTemplate | None:
     """Return the format as an object; None when it is none."""
     text, in_string = [template.before], _ends_in_string(template.before, is_in=False)
-    for at, piece in enumerate(template.pieces):
+    for at, part in enumerate(template.parts):
         mark = f"{_MARK}{at}{_MARK}"
-        text += [mark if in_string else f'"{mark}"', piece.after]
-        in_string = _ends_in_string(piece.after, is_in=in_string)
+        text += [mark if in_string else f'"{mark}"', part.after]
+        in_string = _ends_in_string(part.after, is_in=in_string)
     try:
         found = json.loads("".join(text), strict=False)
     except (ValueError, RecursionError):
@@ -94,15 +94,15 @@ def _marked(
 
 def _leaf(path: tuple[str | int, ...], text: str, template: Template) -> _Leaf:
     before, *others = _MARKED.split(text)
-    pieces = tuple(
-        Piece(template.pieces[int(at)].variable, 0, after)
+    parts = tuple(
+        Part(template.parts[int(at)].variable, 0, after)
         for at, after in zip(others[::2], others[1::2], strict=True)
     )
     rules = Rules("none", is_strict=False, has_escapes=False)
-    pattern = line_pattern(Template(before, pieces), rules)
-    if len(pieces) == 1 and not before and not pieces[0].after:
+    pattern = line_pattern(Template(before, parts), rules)
+    if len(parts) == 1 and not before and not parts[0].after:
         pattern = "(.*+)"
-    variables = tuple(piece.variable for piece in pieces)
+    variables = tuple(part.variable for part in parts)
     return _Leaf(path, variables, re.compile(pattern, re.DOTALL))
 
 

@@ -2,13 +2,13 @@ r"""From a template to the regular expression that finds the variables' texts in
 
 Where a variable's text ends is told by the text that follows it in the format. When the variable's
 values can never hold the first character of that text, it simply ends there. Otherwise it ends at
-the first place from which what follows fits, up to the next variable of that sort: the rest of the
-line is looked at from there and never tried again.
+the first character from which what follows fits, up to the next variable of that sort: the rest of
+the line is looked at from there and never tried again.
 
 A match takes time in proportion to the line, be it hostile. Every repeat is possessive, but for the
 one that grows a text of the second sort; that stands in an atomic group together with what must
-follow, and what must follow fails, wherever it is tried, before the next place it could be tried
-at. tests/unit/parsing/test_linear.py counts it.
+follow, and what must follow fails, wherever it is tried, before the next character it could be
+tried at. tests/unit/parsing/test_linear.py counts it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from datastream.parsing.template import Piece, Template
+from datastream.parsing.log_format import Part, Template
 from datastream.parsing.variables import NEVER_EMPTY, Kind, kind_of
 
 
@@ -48,58 +48,59 @@ _IN_TIMES = tuple("/:+-")
 _IN_LISTS = tuple(",:.-_/%")
 
 
-def line_pattern(template: Template, rules: Rules, pieces: int | None = None) -> str:
-    """Return the pattern of a whole line, or of its beginning up to so many pieces.
+def line_pattern(template: Template, rules: Rules, parts: int | None = None) -> str:
+    """Return the pattern of a whole line, or of its beginning up to so many parts.
 
     Its groups are the texts of the variables, in their order.
     """
-    whole = pieces is None
-    chosen = template.pieces[:pieces]
+    whole = parts is None
+    chosen = template.parts[:parts]
     closed = closed_texts(chosen, rules)
     last_growing = max((at for at, text in enumerate(closed) if text is None), default=-1)
     pattern = [re.escape(template.before)]
     is_open = False  # an atomic group
-    for at, (piece, text) in enumerate(zip(chosen, closed, strict=True)):
+    for at, (part, closed_text) in enumerate(zip(chosen, closed, strict=True)):
+        text = closed_text
         if text is None:
             pattern.append(")" if is_open else "")
-            # The last one may grow past a place from which the rest does not fit to the end.
+            # The last one may grow past a character from which the rest does not fit to the end.
             is_open = not whole or at != last_growing
             pattern.append("(?>" if is_open else "")
-            is_end = whole and not piece.after and at == len(chosen) - 1
+            is_end = whole and not part.after and at == len(chosen) - 1
             text = _any_text(rules, is_end=is_end)
-            if piece.variable == "remote_user":
+            if part.variable == "remote_user":
                 text = f'""|{text}'  # Apache's empty name
-        pattern.append(f"({text}){re.escape(piece.after)}")
+        pattern.append(f"({text}){re.escape(part.after)}")
     pattern.append(")" if is_open else "")
     return "".join(pattern)
 
 
 def openers(template: Template, rules: Rules) -> list[str]:
-    """Return for each piece what follows the last text before it that grows; empty if none does."""
+    """Return for each part what follows the last text before it that grows; empty if none does."""
     found = [""]
-    for piece, text in zip(template.pieces, closed_texts(template.pieces, rules), strict=True):
-        found.append(piece.after if text is None else found[-1])
+    for part, text in zip(template.parts, closed_texts(template.parts, rules), strict=True):
+        found.append(part.after if text is None else found[-1])
     return found[:-1]
 
 
-def closed_texts(pieces: Sequence[Piece], rules: Rules) -> list[str | None]:
+def closed_texts(parts: Sequence[Part], rules: Rules) -> list[str | None]:
     """Return the pattern of each text that cannot hold what follows it; None for those that grow.
 
-    What follows a text that grows is tried at every place it could begin at. So no text in there
-    holds the beginning of that, the opener: each try ends before the next begins.
+    What follows a text that grows is tried at every character it could begin at. So no text in
+    there holds the beginning of that, the opener: each try ends before the next begins.
     """
     texts: list[str | None] = []
     opener = ""
-    for piece, following in zip_longest(pieces, pieces[1:]):
+    for part, following in zip_longest(parts, parts[1:]):
         is_number_next = following is not None and kind_of(following.variable) is Kind.INTEGER
-        texts.append(_closed(piece, rules, opener, is_number_next=is_number_next))
+        texts.append(_closed(part, rules, opener, is_number_next=is_number_next))
         if texts[-1] is None:
-            opener = piece.after
+            opener = part.after
     return texts
 
 
-def _closed(piece: Piece, rules: Rules, opener: str, *, is_number_next: bool) -> str | None:
-    kind, after = kind_of(piece.variable), piece.after[:1]
+def _closed(part: Part, rules: Rules, opener: str, *, is_number_next: bool) -> str | None:
+    kind, after = kind_of(part.variable), part.after[:1]
     if kind is Kind.REST and not after:
         return ".*+"
     if kind in (Kind.TEXT, Kind.REQUEST, Kind.CHAIN, Kind.REST):
@@ -110,21 +111,21 @@ def _closed(piece: Piece, rules: Rules, opener: str, *, is_number_next: bool) ->
         return _local_time(after, rules, opener)
     if kind in _LISTS:
         return _list(kind, after, rules, opener)
-    return _word(piece, opener, is_number_next=is_number_next)
+    return _word(part, opener, is_number_next=is_number_next)
 
 
-def _word(piece: Piece, opener: str, *, is_number_next: bool) -> str | None:
+def _word(part: Part, opener: str, *, is_number_next: bool) -> str | None:
     if _is_in_words(opener[:1]):
         return None
-    after = piece.after
-    least = "+" if piece.variable in NEVER_EMPTY else "*"
+    after = part.after
+    least = "+" if part.variable in NEVER_EMPTY else "*"
     ends = {" ", opener[:1]} - {""}
     if _is_in_words(after[:1]):
         # It ends within the word: `$host:$server_port`, where the host may be `::1`.
         repeat = least if is_number_next else f"{least}?"
         return rf"(?>[^\"{re.escape(''.join(sorted(ends)))}]{repeat}(?={re.escape(after)}))"
     ends.add(after[:1] or "\r")
-    if ends != {" "} or kind_of(piece.variable) is not Kind.WORD:
+    if ends != {" "} or kind_of(part.variable) is not Kind.WORD:
         ends.add('"')
     return f"[^{re.escape(''.join(sorted(ends)))}]{least}+"
 

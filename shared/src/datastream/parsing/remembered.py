@@ -1,13 +1,13 @@
-"""Values that are remembered by their texts, for a log says the same things again and again."""
+"""Values that are remembered by their texts: a log repeats itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from datastream.parsing.event import LIMITS
+from datastream.parsing.event import LIMITS, Event, Unparseable
 from datastream.parsing.request import host_of
-from datastream.parsing.values import packed_address
+from datastream.parsing.values import email_domain, epoch_time, iso_time, packed_address, utc_time
 
 _MOST = 4096
 _LONGEST_ADDRESS = 45
@@ -58,3 +58,23 @@ def remembered_list_of_text(text: str) -> list[str]:
 def remembered_list_of_decimal(text: str) -> list[float]:
     """Return the number as a list of one. Raises ValueError when the text is none."""
     return [float(text)]
+
+
+#: What the source of a parser that fast.py writes may name.
+IN_FAST_SOURCE: Mapping[str, object] = {
+    "Event": Event,
+    "Unparseable": Unparseable,
+    "addresses": Remembered(remembered_address),
+    "email_domain": email_domain,
+    "epoch_times": Remembered(epoch_time),
+    "hosts": Remembered(remembered_host),
+    "iso_times": Remembered(iso_time),
+    "local_times": Remembered(utc_time),
+    # Lists of one, the same object each time: a new one for each line would cost the garbage
+    # collector more than all else that the line costs.
+    "lists_of_decimal": Remembered(remembered_list_of_decimal),
+    "lists_of_status": {str(status): [status] for status in range(100, 1000)},
+    "lists_of_text": Remembered(remembered_list_of_text),
+    "new": tuple.__new__,
+    "statuses": {str(status): status for status in range(100, 1000)},
+}

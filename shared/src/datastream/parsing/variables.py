@@ -83,7 +83,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 )
 
 
-#: The variables whose values are never empty, whoever writes the log.
+#: The variables whose values are never empty, in the logs of any server.
 NEVER_EMPTY = frozenset({"remote_addr", "session"})
 
 #: The numbers that nginx always has.
@@ -93,7 +93,7 @@ NEVER_ABSENT = frozenset(
 
 
 def kind_of(variable: str) -> Kind:
-    """Return what a variable's values are; of one that nobody knows, any text."""
+    """Return what a variable's values are; any text for a variable that is not known."""
     return KINDS.get(variable, Kind.TEXT)
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pymysql
+from pymysql.cursors import Cursor
 
 from datastream import mysql
 from datastream.config import ConfigError, Environment, MysqlSettings, Secret
@@ -100,7 +101,7 @@ def run(env: Environment) -> None:
     """Make the schema, the accounts, the tables and the grants of the settings.
 
     An account that was made here and is wanted no longer is removed. Raises ConfigError,
-    Unavailable, migrate.Locked and Refused.
+    Unavailable and Refused.
     """
     host, port = env.text("MYSQL_HOST"), env.number("MYSQL_PORT", 3306, 1, 65535)
     database = schema(env)
@@ -121,7 +122,7 @@ def run(env: Environment) -> None:
         for account, granted in grants.items():
             _grant(cursor, database, account, granted)
             if account in ACCOUNTS:
-                _narrow(cursor, database, account, granted)
+                narrow(cursor, database, account, granted)
         _grant_procedures(cursor, database)
         _remove_former(cursor, grants)
     sys.stdout.write(f"The schema {database}, its accounts and their grants are there\n")
@@ -147,7 +148,7 @@ def _root(settings: MysqlSettings) -> Iterator[Any]:
         ) from error
 
 
-def _make_accounts(cursor: Any, schema: str, passwords: dict[str, str]) -> None:  # noqa: ANN401 - PyMySQL's
+def _make_accounts(cursor: Cursor, schema: str, passwords: dict[str, str]) -> None:
     cursor.execute(
         f"CREATE DATABASE IF NOT EXISTS `{schema}`"
         " DEFAULT CHARACTER SET utf8mb4 DEFAULT COLLATE utf8mb4_bin"
@@ -163,12 +164,12 @@ def _make_accounts(cursor: Any, schema: str, passwords: dict[str, str]) -> None:
     _grant(cursor, schema, "migrator", ACCOUNTS["migrator"])
 
 
-def _grant(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # noqa: ANN401 - PyMySQL's
+def _grant(cursor: Cursor, schema: str, account: str, grants: Grants) -> None:
     for privileges, where in grants:
         cursor.execute(f"GRANT {privileges} ON {_place(schema, where)} TO %s@'%%'", (account,))
 
 
-def _narrow(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # noqa: ANN401 - PyMySQL's
+def narrow(cursor: Cursor, schema: str, account: str, grants: Grants) -> None:
     """Take from an account what it has of the schema and of the server beyond its grants."""
     wanted = {
         (privilege, column.strip(" `") or None, where)
@@ -188,7 +189,7 @@ def _narrow(cursor: Any, schema: str, account: str, grants: Grants) -> None:  # 
             )
 
 
-def _remove_former(cursor: Any, grants: dict[str, Grants]) -> None:  # noqa: ANN401 - PyMySQL's
+def _remove_former(cursor: Cursor, grants: dict[str, Grants]) -> None:
     cursor.execute(PRESENT_ACCOUNTS)
     for (account,) in cursor.fetchall():
         if account not in grants:
@@ -209,7 +210,7 @@ def _place(schema: str, where: str) -> str:
     return f"`{schema}`.`{where}`"
 
 
-def _grant_procedures(cursor: Any, schema: str) -> None:  # noqa: ANN401 - PyMySQL's
+def _grant_procedures(cursor: Cursor, schema: str) -> None:
     cursor.execute(PRESENT_PROCEDURES, (schema,))
     present = {name for (name,) in cursor.fetchall()}
     for procedure, account in PROCEDURES.items():

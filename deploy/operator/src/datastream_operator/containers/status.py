@@ -1,4 +1,4 @@
-"""`make status`: what flows and what waits, from what the containers say of themselves."""
+"""`make status`: rates, lag and queues, by the containers' own metrics."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ QUEUE_METRICS = (
     "?family=queue_coarse_metrics&family=queue_consumer_count&family=queue_metrics"
 )
 
-#: What fits beside any other window. All of it is less than a screen of 24 lines.
+#: Columns; what is shown has less than 24 lines.
 WIDTH = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What Docker tells of one container."""
+    """What Docker reports of one container."""
 
     state: str
     exit_code: int
@@ -38,7 +38,7 @@ class Container:
 
     @property
     def words(self) -> str:
-        """Return one or two words for it: running, healthy, restarting, exited (137)."""
+        """Its state in a word: running, healthy, restarting, exited (137)."""
         if self.state == "running":
             return self.health or self.state
         return f"{self.state} ({self.exit_code})" if self.state == "exited" else self.state
@@ -49,7 +49,7 @@ Containers = Mapping[str, list[Container]]
 
 
 def containers(text: str) -> Containers:
-    """Return what `docker compose ps` tells: a line each, service, state, exit code, health."""
+    """Read the output of `docker compose ps`: a line each, service, state, exit code, health."""
     found: dict[str, list[Container]] = defaultdict(list)
     for line in sorted(text.splitlines()):
         service, state, exit_code, *health = line.split()
@@ -58,7 +58,10 @@ def containers(text: str) -> Containers:
 
 
 def run(env: Environment) -> None:
-    """Look twice, and print what flowed in between and what waits."""
+    """Print rates over INTERVAL seconds, totals, lag and queues.
+
+    The setting CONTAINERS is the output of `docker compose ps`: a container has no engine to ask.
+    """
     before = {service: _processes(service) for service in PORTS}
     began = time.monotonic()
     time.sleep(INTERVAL)
@@ -74,7 +77,7 @@ def run(env: Environment) -> None:
 
 
 def _processes(service: str) -> dict[str, Process]:
-    """Return each process of a service that answers, by its address."""
+    """Return each process of a service that answers, by its IP address."""
     port = PORTS[service]
     try:
         found = socket.getaddrinfo(service, port, socket.AF_INET, socket.SOCK_STREAM)
@@ -94,7 +97,7 @@ def states(known: Containers, processes: Processes) -> dict[str, Text]:
     """Return the state of each service, those that have figures first."""
     found = {name: _readiness(known.get(name, []), its) for name, its in processes.items()}
     for service, its in known.items():
-        # The migration job ends when it is done; it is of interest when it failed.
+        # The migration job ends when it is done, and is shown only if it failed.
         done = service == "migrate" and all(one.words == "exited (0)" for one in its)
         if service not in found and not done:
             found[service] = _health(its)
@@ -116,7 +119,7 @@ def _health(known: list[Container]) -> Text:
 
 
 def _replica(service: str, address: str) -> str:
-    """Return what Docker calls the container at an address: its service and its number."""
+    """Return Docker's name for the container at an address: its service and its number."""
     try:
         name = socket.gethostbyaddr(address)[0].partition(".")[0]
     except OSError:
@@ -125,7 +128,7 @@ def _replica(service: str, address: str) -> str:
 
 
 def queues(known: Containers) -> dict[str, Queue] | str:
-    """Return what is in each queue, or why that is not known."""
+    """Return what is in each queue, or why it is not known."""
     if not any(one.state == "running" for one in known.get("rabbitmq", [])):
         return "RabbitMQ is not running"
     try:
@@ -139,9 +142,9 @@ def queues(known: Containers) -> dict[str, Queue] | str:
     return {
         queue: Queue(
             slices=count(queue, "queue_messages"),
-            consumers=count(queue, "queue_consumers"),
             in_hand=count(queue, "queue_messages_unacked"),
             bytes=count(queue, "queue_messages_bytes"),
+            consumers=count(queue, "queue_consumers"),
         )
         for queue in QUEUES
     }

@@ -14,10 +14,10 @@ from datastream.rabbitmq import Box
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
 from datastream_operator.dead_letters.letters import Letter, as_it_was, letters_in
 from datastream_operator.dead_letters.new_stream import send_as_new_streams
-from datastream_operator.refused import Refused
+from datastream_operator.refused import EX_USAGE, Refused
 from datastream_operator.text import printable, printable_bytes
 
-EX_FAILED, EX_USAGE, EX_NOINPUT = 1, 64, 66
+EX_FAILED, EX_NOINPUT = 1, 66
 
 DESCRIPTION = """\
 Messages that could not be stored wait on the dead-letter queues, with a reason. Looking changes
@@ -172,12 +172,12 @@ def _time(when: datetime | None) -> str:
 
 
 def _what(found: Letter) -> str:
-    piece = found.piece
-    if piece is None:
+    slice_ = found.slice
+    if slice_ is None:
         return printable(f"{len(found.message.body):,} bytes: {found.fault}")
-    stream = piece.stream
+    stream = slice_.stream
     return printable(
-        f"stream {stream.stream_id:016x}, position {piece.position:,}, {piece.lines:,} lines, "
+        f"stream {stream.stream_id:016x}, position {slice_.position:,}, {slice_.lines:,} lines, "
         f"{stream.source} {stream.path}"
     )
 
@@ -188,10 +188,10 @@ def _show(found: Letter) -> None:
         _say(f"It is no slice: {printable(found.fault)}")
     for name, value in sorted(found.message.headers.items()):
         _say(f"  {printable(name)}: {printable(str(value))}")
-    if found.piece is None:
+    if found.slice is None:
         _say(f"  {len(found.message.body):,} bytes: {printable_bytes(found.message.body)}")
         return
-    for offset, line in found.piece.numbered():
+    for offset, line in found.slice.numbered():
         _say(f"  byte {offset:,}: {printable_bytes(line)}")
 
 

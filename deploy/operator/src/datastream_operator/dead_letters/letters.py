@@ -29,7 +29,7 @@ class Letter:
     since: datetime | None
     message: Message
     #: The slice that it is; None when it is none.
-    piece: Slice | None
+    slice: Slice | None
     #: Why it is no slice.
     fault: str = ""
 
@@ -47,11 +47,11 @@ def letter(queue: str, message: Message, put_at: float | None) -> Letter:
     else:
         since = None
     try:
-        piece, fault = decode(headers, message.body), ""
+        slice_, fault = decode(headers, message.body), ""
     except NotASlice as error:
-        piece, fault = None, str(error)
+        slice_, fault = None, str(error)
     words = printable(str(reason))
-    return Letter(_id(queue, words, message), queue, words, since, message, piece, fault)
+    return Letter(_id(queue, words, message), queue, words, since, message, slice_, fault)
 
 
 def as_it_was(message: Message) -> Message:
@@ -97,5 +97,5 @@ def letters_in(box: Box, *queues: str) -> Iterator[tuple[int, Letter]]:
 def conflicts_in(box: Box) -> Iterator[tuple[int, Letter, Slice]]:
     """Yield the identity conflicts, which the lake consumer alone can see. Raises Unavailable."""
     for number, found in letters_in(box, LAKE_QUEUE):
-        if found.reason == IDENTITY_CONFLICT and found.piece is not None:
-            yield number, found, found.piece
+        if found.reason == IDENTITY_CONFLICT and found.slice is not None:
+            yield number, found, found.slice

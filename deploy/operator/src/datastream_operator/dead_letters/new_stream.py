@@ -37,13 +37,13 @@ class Intruder:
     #: Its dead letter with the lowest position.
     first: Slice | None = None
 
-    def add(self, piece: Slice) -> None:
+    def add(self, slice_: Slice) -> None:
         """Add a dead letter."""
-        self.parts.add((piece.position, piece.end + 1))
-        self.lines.add((piece.position, hash(piece.body.partition(b"\n")[0])))
-        self.hosts.add(piece.stream.host)
-        if self.first is None or piece.position < self.first.position:
-            self.first = piece
+        self.parts.add((slice_.position, slice_.end + 1))
+        self.lines.add((slice_.position, hash(slice_.body.partition(b"\n")[0])))
+        self.hosts.add(slice_.stream.host)
+        if self.first is None or slice_.position < self.first.position:
+            self.first = slice_
 
     def gaps(self) -> Iterator[tuple[int, int]]:
         """Yield what lies between the dead letters, from and to; the last one has no end."""
@@ -58,8 +58,8 @@ class Intruder:
 def intruders(conflicts: Iterable[Slice]) -> dict[int, Intruder]:
     """Return what there is of the logs that came second, by the stream that they claim."""
     found: dict[int, Intruder] = {}
-    for piece in conflicts:
-        found.setdefault(piece.stream.stream_id, Intruder(piece.stream)).add(piece)
+    for slice_ in conflicts:
+        found.setdefault(slice_.stream.stream_id, Intruder(slice_.stream)).add(slice_)
     return found
 
 
@@ -87,16 +87,16 @@ def new_stream(session: Session, intruder: Intruder) -> Stream:
         generation += 1
 
 
-def _is_free(session: Session, number: int, piece: Slice) -> bool:
+def _is_free(session: Session, number: int, slice_: Slice) -> bool:
     """Say whether no stream has a number, or the one that an earlier attempt has begun."""
-    key = number, piece.position, piece.end
+    key = number, slice_.position, slice_.end
     with session.transaction() as transaction:
         if not list(transaction.select(IS_KNOWN, (number,))):
             return True
         stored = dict(transaction.select(raw.TEXTS, key))
     if stored:
-        return stored.items() <= dict(piece.numbered()).items()
-    return _arrives(session, number, 0, piece.position)
+        return stored.items() <= dict(slice_.numbered()).items()
+    return _arrives(session, number, 0, slice_.position)
 
 
 def filled(session: Session, intruder: Intruder, stream: Stream) -> Iterator[Slice | str]:
@@ -141,23 +141,23 @@ def send_as_new_streams(
     is confirmed on both queues; doing it again changes no row. Raises Refused and Unavailable.
     """
     wanted: set[int] = set()
-    pieces = ((found.id, piece) for _, found, piece in conflicts_in(box))
+    slices = ((found.id, slice_) for _, found, slice_ in conflicts_in(box))
 
-    def noted(name: str, piece: Slice) -> Slice:
+    def noted(name: str, slice_: Slice) -> Slice:
         if name in ids:
-            wanted.add(piece.stream.stream_id)
-        return piece
+            wanted.add(slice_.stream.stream_id)
+        return slice_
 
-    logs = intruders(noted(name, piece) for name, piece in pieces)
+    logs = intruders(noted(name, slice_) for name, slice_ in slices)
     if not wanted:
         raise Refused("none of these messages is an identity conflict")
     streams = {number: new_stream(session, logs[number]) for number in sorted(wanted)}
     whole = [_gather(box, session, logs[number], new, say) for number, new in streams.items()]
     sent = 0
-    for number, _, piece in conflicts_in(box):
-        new = streams.get(piece.stream.stream_id)
+    for number, _, slice_ in conflicts_in(box):
+        new = streams.get(slice_.stream.stream_id)
         if new is not None:
-            _send(box, replace(piece, stream=new))
+            _send(box, replace(slice_, stream=new))
             box.remove(number)
             sent += 1
     say(f"{sent:,} dead letters are sent as the new streams, to both queues")
@@ -170,13 +170,13 @@ def _gather(
     """Send what is stored of a log under the stream it claimed; return whether that is all."""
     claimed = f"stream {log.claimed.stream_id:016x}"
     lines, is_whole = 0, True
-    for piece in filled(session, log, new):
-        if isinstance(piece, str):
+    for slice_ in filled(session, log, new):
+        if isinstance(slice_, str):
             is_whole = False
-            say(f"{claimed}: {piece}: read the log again")
+            say(f"{claimed}: {slice_}: read the log again")
             continue
-        _send(box, piece)
-        lines += piece.lines
+        _send(box, slice_)
+        lines += slice_.lines
     say(
         f"{claimed}: the log that came second is stream {new.stream_id:016x} now, generation "
         f"{new.generation}; {lines:,} lines of it, stored under the old one, are sent along"
@@ -184,6 +184,6 @@ def _gather(
     return is_whole
 
 
-def _send(box: Box, piece: Slice) -> None:
+def _send(box: Box, slice_: Slice) -> None:
     for side in (LAKE_KEY, CLEAN_KEY):
-        box.publish(routing_key(side, piece.stream.source), piece)
+        box.publish(routing_key(side, slice_.stream.source), slice_)

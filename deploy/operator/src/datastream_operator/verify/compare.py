@@ -13,8 +13,8 @@ from datastream_operator.lines import Extent, numbered_lines, plain_size
 from datastream_operator.verify.stored import PARSED_TABLES, Rows, Stored
 
 #: The most that is compared at once: what memory this takes, however long the log is.
-PIECE_LINES = 4_000
-PIECE_BYTES = 4 * 1024**2
+BLOCK_LINES = 4_000
+BLOCK_BYTES = 4 * 1024**2
 #: Seconds, in all, that are given to rows on their way. A followed line takes some 0.1 s.
 PATIENCE = 3.0
 LOOK_EVERY = 0.1
@@ -42,7 +42,7 @@ class Difference:
 
 
 @dataclass(slots=True)
-class _Piece:
+class _Block:
     """Neighbouring lines of the file: the number of the first, and each by its offset."""
 
     number: int
@@ -90,7 +90,7 @@ def differences(
     log: Path,
     extent: Extent,
     patience: float = PATIENCE,
-    seen: Callable[[int], None] = lambda offset: None,
+    seen: Callable[[int], None] = lambda _offset: None,
     disguise: LineDisguise | None = None,
 ) -> Iterator[Difference]:
     """Yield where a log and its rows differ; nothing when the tables hold the log, exactly.
@@ -102,10 +102,10 @@ def differences(
     """
     raw, parsed = _Missing("raw_log"), _Missing(PARSED)
     end, number = -1, 1
-    for piece in _pieces(log):
-        rows, patience = _look(stored, piece, extent, end + 1, patience)
-        yield from _differing(piece, rows, extent, raw, parsed, disguise)
-        end, number = piece.last, piece.number + len(piece.lines)
+    for block in _blocks(log):
+        rows, patience = _look(stored, block, extent, end + 1, patience)
+        yield from _differing(block, rows, extent, raw, parsed, disguise)
+        end, number = block.last, block.number + len(block.lines)
         seen(end)
     yield from raw.end(is_lag=True)
     yield from parsed.end(is_lag=True)
@@ -115,27 +115,27 @@ def differences(
             yield Difference(words, number, offset)
 
 
-def _pieces(log: Path) -> Iterator[_Piece]:
-    piece, size = _Piece(1, {}), 0
+def _blocks(log: Path) -> Iterator[_Block]:
+    block, size = _Block(1, {}), 0
     # A line over the limit is told from one that is as long by the byte more.
     for offset, line in numbered_lines(log, MOST_BYTES + 1):
-        if len(piece.lines) == PIECE_LINES or size > PIECE_BYTES:
-            yield piece
-            piece, size = _Piece(piece.number + len(piece.lines), {}), 0
-        piece.lines[offset] = line
+        if len(block.lines) == BLOCK_LINES or size > BLOCK_BYTES:
+            yield block
+            block, size = _Block(block.number + len(block.lines), {}), 0
+        block.lines[offset] = line
         size += len(line)
-    if piece.lines:
-        yield piece
+    if block.lines:
+        yield block
 
 
 def _look(
-    stored: Stored, piece: _Piece, extent: Extent, first: int, patience: float
+    stored: Stored, block: _Block, extent: Extent, first: int, patience: float
 ) -> tuple[Rows, float]:
-    """Return the rows from `first` to the end of a piece, and how much patience is left."""
+    """Return the rows from `first` to the end of a block, and how much patience is left."""
     begin = time.monotonic()
-    expected = {offset for offset in piece.lines if offset < extent.end}
+    expected = {offset for offset in block.lines if offset < extent.end}
     while True:
-        rows = stored.rows(first, piece.last)
+        rows = stored.rows(first, block.last)
         left = patience - (time.monotonic() - begin)
         if (expected <= rows.raw.keys() and expected <= rows.parsed.keys()) or left <= 0:
             return rows, max(left, 0.0)
@@ -143,16 +143,16 @@ def _look(
 
 
 def _differing(
-    piece: _Piece,
+    block: _Block,
     rows: Rows,
     extent: Extent,
     raw: _Missing,
     parsed: _Missing,
     disguise: LineDisguise | None,
 ) -> Iterator[Difference]:
-    number = piece.number
-    for offset in sorted(piece.lines.keys() | rows.raw.keys() | rows.parsed.keys()):
-        line, tables = piece.lines.get(offset), rows.parsed.get(offset, [])
+    number = block.number
+    for offset in sorted(block.lines.keys() | rows.raw.keys() | rows.parsed.keys()):
+        line, tables = block.lines.get(offset), rows.parsed.get(offset, [])
         row = rows.raw.get(offset)
         if line is None:
             names = " and ".join((["raw_log"] if row else []) + tables)

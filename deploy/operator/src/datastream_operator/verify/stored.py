@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import LiteralString, NamedTuple
 
 from datastream.mysql import Session, Transaction
-from datastream.paths import logs_rotated_to, printable
+from datastream.paths import logs_rotated_to, path_text
 from datastream.privacy import skeleton
 from datastream.slices import DISGUISED, INCOMPLETE
 from datastream.streams import stream_id
@@ -27,7 +27,7 @@ BEGINNINGS = """
     WHERE source = %s AND path = %s ORDER BY generation
 """
 #: What is read at once of a stream, in bytes of its log.
-PIECE_BYTES = 4 * 1024**2
+BLOCK_BYTES = 4 * 1024**2
 
 FIRST_LINE = "SELECT flags, line FROM raw_log WHERE stream_id = %s AND line_offset = 0"
 
@@ -79,7 +79,7 @@ def find_streams(
         return []
     folder, name = os.path.split(os.path.abspath(log))  # noqa: PTH100 - as the producer names it
     for log_name in logs_rotated_to(name):
-        rows = transaction.select(STREAMS, (source, printable(log_name)))
+        rows = transaction.select(STREAMS, (source, path_text(log_name)))
         streams = [
             stream for row in rows if _is_kept_in(folder, stream := StreamRow(*row), rotated_dir)
         ]
@@ -93,7 +93,7 @@ def _is_kept_in(folder: str, stream: StreamRow, rotated_dir: str) -> bool:
     """Say whether files of a stream are in a folder: its log, or the rotated ones of that."""
     of_log = str(PurePath(stream.path).parent)
     rotated = os.path.normpath(PurePath(of_log, rotated_dir))
-    return printable(folder) in {of_log, printable(rotated)}
+    return path_text(folder) in {of_log, path_text(rotated)}
 
 
 def _begins_with(transaction: Transaction, stream: StreamRow, source: str, line: bytes) -> bool:
@@ -136,10 +136,10 @@ def raw_rows(session: Session, stream: StreamRow, size: int | None = None) -> It
             [(first,)] = transaction.select(RAW_FROM, (stream.number, begin))
             if first is None or (size is not None and first >= size):
                 return
-            last = first + (size or PIECE_BYTES) - 1
+            last = first + (size or BLOCK_BYTES) - 1
             rows = transaction.select(RAW_ROWS, (stream.number, first, last))
-            piece = sorted(RawRow(*row) for row in rows)
-        yield from piece
+            slice_ = sorted(RawRow(*row) for row in rows)
+        yield from slice_
         begin = last + 1
 
 

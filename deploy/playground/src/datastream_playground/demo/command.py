@@ -1,4 +1,4 @@
-"""The commands `datastream demo` and `datastream follow`: what is asked for, said and returned."""
+"""The commands `datastream demo` and `datastream follow`: arguments, messages and exit codes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import pymysql
 from rich.console import Console
 
 from datastream.arguments import whole_number
-from datastream.config import ConfigError, Environment
+from datastream.config import EX_CONFIG, ConfigError, Environment
 from datastream.errors import Unavailable
 from datastream.format_setting import format_of, read_format
 from datastream.parsing import AUTO
 from datastream_operator.interruption import interruptible
 from datastream_operator.lines import Unreadable
+from datastream_operator.refused import EX_UNAVAILABLE
 from datastream_playground.demo import live, report
 from datastream_playground.demo.progress import Stalled, publish_once
-from datastream_playground.demo.running import running
+from datastream_playground.demo.running import DatabaseFailed, running
 from datastream_playground.demo.services import ServiceFailed
 from datastream_playground.demo.subject import (
     DOTENV,
@@ -33,7 +34,7 @@ from datastream_playground.demo.verify import verify
 from datastream_playground.local.errors import CannotServe, DidNotStart, FolderInUse
 from datastream_playground.sample import FORMATS as SAMPLE_FORMATS
 
-EX_FAILED, EX_NOINPUT, EX_UNAVAILABLE, EX_CONFIG, INTERRUPTED = 1, 66, 69, 78, 130
+EX_FAILED, EX_NOINPUT, INTERRUPTED = 1, 66, 130
 
 DEMO = """\
 Put a log through the whole pipeline on this machine, without Docker, and report.
@@ -53,14 +54,14 @@ FOLLOW = """\
 Put a log through the whole pipeline on this machine, without Docker, and follow it with a live
 view until Ctrl-C: rates, lag, queues, the last rejects.
 
-Servers, services and data are those of `datastream demo`. A log that is not there yet is waited
-for. The next run reads on where this one ended. A service that ends is started again.
+Servers, services and data are those of `datastream demo`. A log that does not exist yet is
+waited for. The next run reads on where this one ended. A service that ends is started again.
 """
 
 EXIT_CODES = """\
-exit codes: 0 all counts are exact (follow: ended by Ctrl-C); 1 they are not, or a service failed;
-66 the log cannot be read; 69 the servers cannot be had or do not start; 78 a setting is wrong;
-130 interrupted
+exit codes: 0 all counts are exact (follow: ended by Ctrl-C); 1 they are not, or a service or the
+database failed; 66 the log cannot be read; 69 the servers cannot be had or do not start; 78 a
+setting is wrong; 130 interrupted
 """
 
 
@@ -95,12 +96,12 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """Put a log through the pipeline once and report; 0 only if every count is exact."""
+    """Put a log through the pipeline once and report; return 0 only if every count is exact."""
     return _guarded(arguments, _demo)
 
 
 def follow(arguments: argparse.Namespace) -> int:
-    """Follow a log with a live view until Ctrl-C."""
+    """Follow a log with a live view until Ctrl-C; return the exit code."""
     return _guarded(arguments, _follow)
 
 
@@ -136,7 +137,7 @@ def _follow(arguments: argparse.Namespace, folder: Path, console: Console) -> in
 
 
 def _format(arguments: argparse.Namespace, env: Environment) -> str | None:
-    """Return the format that was asked for, here or in the settings; None to find it out.
+    """Return the format of the arguments or the settings; None to detect it.
 
     Raises ConfigError.
     """
@@ -165,7 +166,7 @@ def _guarded(
         return _failed(error, EX_CONFIG)
     except (CannotServe, DidNotStart, FolderInUse, Unavailable) as error:
         return _failed(error, EX_UNAVAILABLE)
-    except (ServiceFailed, Stalled) as error:
+    except (ServiceFailed, Stalled, DatabaseFailed) as error:
         return _failed(error, EX_FAILED)
     except OSError as error:
         return _failed(
@@ -176,11 +177,11 @@ def _guarded(
 
 
 def _console() -> Console:
-    """Return the terminal, or whatever standard output is; texts go there as they are."""
+    """Return a console on standard output that prints texts as they are, without markup."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    # The file is named so that its encoding is looked at: not every terminal has a box character.
+    # With the file given rich looks at its encoding: not every terminal has a box character.
     console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
     console.soft_wrap = not console.is_terminal
     return console

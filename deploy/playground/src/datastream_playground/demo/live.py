@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from rich.console import Console
 from rich.live import Live
@@ -14,26 +14,26 @@ from datastream_playground.demo.running import Pipeline
 from datastream_playground.demo.services import Service
 from datastream_playground.demo.view import Observer, View, counted, drawn
 
-#: Seconds between two views, and between two lines where there is no terminal.
+#: Seconds between two views, and between two lines without a terminal.
 VIEW_EVERY = 1.0
 TELL_EVERY = 5.0
-#: Seconds until a service that ended is started again, and how often that is done for each.
+#: Seconds before a service that ended is restarted, and how many restarts each one gets.
 RESTART_AFTER = 1.0
 RESTARTS = 5
-#: Exit codes after which another start cannot help: a checkpoint or a setting is wrong.
+#: Exit codes after which a restart cannot help: a checkpoint or a setting is wrong.
 HOPELESS = frozenset({65, 78})
 
 
 def follow(pipeline: Pipeline, console: Console) -> None:
-    """Follow the log until Ctrl-C, and then say how much there was.
+    """Follow the log until Ctrl-C, then print the totals.
 
-    A service that ends is started again. Raises ServiceFailed when that is no use.
+    A service that ends is restarted. Raises ServiceFailed when restarts do not help.
     """
     log = pipeline.subject.log
     _say_where(pipeline, console)
     services = _Supervisor(pipeline, console)
     view = View()
-    with Observer(pipeline) as observer:
+    with closing(Observer(pipeline)) as observer:
         try:
             pipeline.producer.start([str(log)])
             with _shown(pipeline, console) as show:
@@ -43,7 +43,7 @@ def follow(pipeline: Pipeline, console: Console) -> None:
                     before, view = view, observer.view()
                     show(view, before)
         except KeyboardInterrupt:
-            # Its connections may have been interrupted in the middle of an answer.
+            # The observer may have been interrupted in the middle of an answer.
             view = counted(pipeline)
     console.print(f"Stopped. In this run: {view}. The next one reads on from here.")
 
@@ -59,7 +59,7 @@ def _say_where(pipeline: Pipeline, console: Console) -> None:
 
 
 class _Supervisor:
-    """Starts services again that have ended by themselves."""
+    """Restarts services that ended by themselves."""
 
     def __init__(self, pipeline: Pipeline, console: Console) -> None:
         self._pipeline = pipeline
@@ -68,7 +68,7 @@ class _Supervisor:
         self._ended_at: dict[Service, float] = {}
 
     def restart_what_ended(self) -> None:
-        """Look at every service. Raises ServiceFailed for one that ended again and again."""
+        """Restart what has ended. Raises ServiceFailed for a service that restarts do not help."""
         for service in self._pipeline.services:
             if service.exit_code is None:
                 continue
@@ -94,7 +94,7 @@ class _Supervisor:
 
 @contextmanager
 def _shown(pipeline: Pipeline, console: Console) -> Iterator[Callable[[View, View], None]]:
-    """Give what shows a view and is told the last one: in its place on a terminal, else a line."""
+    """Give a function of a view and the one before: redraws a terminal, else prints a line."""
     if not console.is_terminal:
         yield _Telling(console)
         return
@@ -112,7 +112,7 @@ class _Telling:
         if told.at and elapsed < TELL_EVERY:
             return
         self._told = view
-        # Since nothing there is no rate.
+        # The first line has no rates.
         seconds = elapsed if told.at else float("inf")
         self._console.print(
             f"{view}; per second {(view.published - told.published) / seconds:,.0f} published, "

@@ -13,28 +13,27 @@ from rich.progress import BarColumn, Progress, TextColumn
 from datastream.rabbitmq import connect
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
 from datastream_operator.lines import Extent, measure
-from datastream_operator.screen import PUBLISHED, STORED, by_label, total
+from datastream_operator.screen import DUPLICATE, PUBLISHED, STORED, by_label, total
 from datastream_operator.verify.stored import StreamRow
 from datastream_playground.demo.running import Pipeline
 from datastream_playground.demo.services import Service
 
-DUPLICATE = "datastream_lines_duplicate_total"
-#: Seconds between two looks, and between two lines where there is no terminal.
+#: Seconds between two looks, and between two lines without a terminal.
 LOOK_EVERY = 0.1
 TELL_EVERY = 5.0
-#: Seconds without any progress after which, with empty queues, no more is expected; and with
-#: messages in them, something is wrong.
+#: Seconds without progress after which nothing more is expected if the queues are empty, and
+#: after which the run has failed if they are not.
 QUIET_AFTER = 10.0
 STALLED_AFTER = 60.0
 
 
 class Stalled(Exception):
-    """Nothing moves any more, yet messages wait. The message has the ends of the services' logs."""
+    """No progress, though messages wait. The text has the tails of the services' logs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progressed:
-    """How many lines have come how far, says the services; those that were there already count."""
+    """How far the lines are, by the services' own counts; lines stored before count too."""
 
     published: float = 0
     raw: float = 0
@@ -57,7 +56,7 @@ class Run:
     seconds: float
     #: How many of the lines had no row before.
     new: int
-    #: Seconds from a slice's reading to its rows: the median, and what 99 % stay within.
+    #: Seconds from reading a slice to its rows: the median and the 99th percentile.
     latency: tuple[float, float]
     stream: StreamRow | None
 
@@ -65,8 +64,8 @@ class Run:
 def publish_once(pipeline: Pipeline, console: Console) -> Run:
     """Run the producer over the log to its end and wait until it is in the tables, or cannot be.
 
-    Raises ServiceFailed when a service fails, Stalled when messages stay in the queues, and
-    Unreadable.
+    Raises ServiceFailed when a service fails, Stalled when messages stay in the queues,
+    DatabaseFailed, Unavailable when the broker is away, and Unreadable.
     """
     log = pipeline.subject.log
     extent = measure(log)
@@ -112,13 +111,13 @@ def _wait(pipeline: Pipeline, extent: Extent, console: Console) -> None:
             before, progressed = progressed, look(pipeline)
             has_published = _has_published(pipeline)
             if has_published:
-                # It tells nothing any more, and may have ended right after its last line.
+                # It no longer answers, and may have ended right after its last line.
                 progressed = replace(progressed, published=extent.lines)
             show(progressed)
             if progressed != before:
                 moved_at = time.monotonic()
             quiet_for = time.monotonic() - moved_at
-            # The tables are asked only when nothing moves any more: counting takes its time.
+            # The tables are queried only once nothing moves: counting is slow.
             if has_published and progressed == before:
                 if _has_arrived(pipeline, extent):
                     return
@@ -170,7 +169,7 @@ def _stalled(pipeline: Pipeline, progressed: Progressed) -> Stalled:
 
 @contextmanager
 def _shown(console: Console, lines: int) -> Iterator[Callable[[Progressed], None]]:
-    """Give what shows how far it is: bars on a terminal, a line now and then elsewhere."""
+    """Give a function that shows progress: bars on a terminal, else a line now and then."""
     if not console.is_terminal:
         yield _Telling(console)
         return

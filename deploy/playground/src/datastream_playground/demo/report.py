@@ -15,10 +15,10 @@ from datastream_playground.demo.running import Pipeline, product
 from datastream_playground.demo.subject import Subject
 from datastream_playground.demo.verify import Findings
 
-#: Statuses of nginx's own, that no standard has.
+#: nginx's own statuses, which no standard has.
 NGINX_PHRASES = {444: "No Response", 494: "Header Too Large", 499: "Client Closed Request"}
 LONGEST_BAR = 20
-#: Of fewer lines the time is that of the producer's start.
+#: With fewer new lines the time is mostly that of the producer's start.
 ENOUGH_FOR_A_RATE = 1_000
 
 
@@ -97,7 +97,7 @@ def _print_next_steps(console: Console, pipeline: Pipeline) -> None:
 
 
 def _short(path: Path) -> Path:
-    """Return a path as seen from the current folder, where it is in it."""
+    """Return a path relative to the current folder, if it is inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 

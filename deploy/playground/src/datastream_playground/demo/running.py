@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from datastream.config import MysqlSettings, RabbitSettings, Secret
+from datastream.errors import Unavailable
 from datastream.mysql import Session
 from datastream.rabbitmq import declare_topology
 from datastream_operator import interruption, migrate
@@ -39,9 +40,13 @@ database = {database}
 """
 
 
+class DatabaseFailed(Exception):
+    """The database failed after it had been set up. The text says how."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What runs, and where."""
+    """The servers, services and settings of one run."""
 
     subject: Subject
     folder: Path
@@ -65,22 +70,25 @@ class Pipeline:
 
     @property
     def client_settings(self) -> Path:
-        """A file with which a MySQL client finds the tables, while they are served."""
+        """An option file for MySQL clients, valid while the database runs."""
         return self.folder / "mysql.cnf"
 
     @contextmanager
     def tables(self) -> Iterator[LogTables]:
-        """Give what the tables hold of the log. Raises Unreadable and Unavailable."""
+        """Give what the tables hold of the log. Raises Unreadable and DatabaseFailed."""
         with closing(Session(self.mysql, "datastream demo")) as session:
-            yield LogTables.of(session, self.subject)
+            try:
+                yield LogTables.of(session, self.subject)
+            except Unavailable as error:
+                raise DatabaseFailed(f"The database: {error}") from error
 
 
 @contextmanager
 def running(subject: Subject, folder: Path, console: Console) -> Iterator[Pipeline]:
-    """Run servers and consumers for the length of the block; the producer is not started.
+    """Run servers and consumers during the block; the producer is not started.
 
-    Whatever happens, nothing is left running. Raises CannotServe, DidNotStart, FolderInUse,
-    Unavailable and ServiceFailed.
+    Nothing is left running afterwards, also on an exception. Raises CannotServe, DidNotStart,
+    FolderInUse, Unavailable, ServiceFailed and pymysql.MySQLError.
     """
     programs = ensure(console.print)
     begin = time.monotonic()
@@ -113,7 +121,7 @@ def product(version: str) -> str:
 
 @contextmanager
 def _nothing_left(folder: Path) -> Iterator[None]:
-    """See to it that no service runs in `folder` before the block and after it."""
+    """Make sure that no service runs in `folder` before and after the block."""
     processes.end_marked(folder, STOPS_WITHIN)
     try:
         yield
@@ -122,7 +130,7 @@ def _nothing_left(folder: Path) -> Iterator[None]:
 
 
 def _set_up(subject: Subject, folder: Path, broker: Broker, database: Database) -> Pipeline:
-    """Make the account, the tables and the queues, where they are not there already."""
+    """Create the account, the tables and the queues that do not exist yet."""
     rabbit = RabbitSettings(broker.host, broker.port, "/", broker.user, Secret(broker.password))
     password = secret(folder / "mysql_password")
     database.create(NAME, NAME, password)
@@ -165,7 +173,7 @@ def _set_up(subject: Subject, folder: Path, broker: Broker, database: Database) 
 def _environment(
     subject: Subject, folder: Path, rabbit: RabbitSettings, mysql: MysqlSettings
 ) -> dict[str, str]:
-    """Return the settings of the services: these, and nothing of the person's own."""
+    """Return the environment of the services, with none of the user's own settings."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     return inherited | {
         "SOURCE": subject.source,

@@ -1,4 +1,4 @@
-"""The services as processes, and what they tell over HTTP."""
+"""The services as processes, with their readiness and metrics."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from datastream_operator.text import printable
 from datastream_playground.local import processes
 from datastream_playground.local.ports import LOOPBACK, free_port
 
-#: Seconds until a service that was started must be ready. One that is asked to stop leaves within
-#: 8 seconds by itself, whatever hangs.
+#: Seconds a service has to get ready, and to stop: on SIGTERM it ends within 8 s by itself, also
+#: when a server hangs.
 READY_WITHIN = 60.0
 STOPS_WITHIN = 12.0
 
-#: The endings of samples that only grow while a process lives.
+#: The suffixes of samples that only grow while a process lives.
 _CUMULATIVE = ("_total", "_bucket", "_count", "_sum")
 
 
 class ServiceFailed(Exception):
-    """A service ended or did not get ready. The message ends with the tail of its log."""
+    """A service ended or did not get ready. The text ends with the tail of its log."""
 
 
 class Service:
-    """One service as a process, perhaps one after another.
+    """One service, as a process that may be started again.
 
-    What it counts is remembered beyond the end of the process, and adds up.
+    Its counters add up over the processes.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Service:
     ) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
-        #: The exit code it had when it was asked to stop; None when it was not, or had ended.
+        #: Its exit code if stop() ended it, else None.
         self.stopped_with: int | None = None
         self._module = module
         self._folder = folder
@@ -50,10 +50,10 @@ class Service:
         self._before: Samples = {}
         self._samples: Samples = {}
 
-    # The process.
+    # --- the process
 
     def start(self, arguments: Sequence[str] = ()) -> None:
-        """Start the process, the first or another one."""
+        """Start the process with these command-line arguments, for the first time or again."""
         self._before = {
             sample: value
             for sample, value in self.samples().items()
@@ -73,13 +73,13 @@ class Service:
         return None if self._process is None else self._process.poll()
 
     def stop(self) -> None:
-        """Ask it to stop, and see to it that it does."""
+        """Stop it: SIGTERM, and SIGKILL after STOPS_WITHIN seconds."""
         if self._process is not None and self._process.poll() is None:
             processes.end(self._process, STOPS_WITHIN)
             self.stopped_with = self._process.returncode
 
     def wait_ready(self) -> None:
-        """Return once it consumes or tails. Raises ServiceFailed."""
+        """Wait until it is ready. Raises ServiceFailed if it ends, or after READY_WITHIN s."""
         deadline = time.monotonic() + READY_WITHIN
         while self.state() != "ready":
             if self.exit_code is not None or time.monotonic() > deadline:
@@ -87,21 +87,21 @@ class Service:
             time.sleep(0.05)
 
     def failed(self, what: str) -> ServiceFailed:
-        """Return the error that shows the end of its log."""
+        """Return the error for what happened, with the tail of its log."""
         code = self.stopped_with if self.exit_code is None else self.exit_code
         ended = f" (exit code {code})" if code is not None else ""
         return ServiceFailed("\n".join([f"{self.name} {what}{ended}.", self.log_tail()]))
 
     def log_tail(self, lines: int = 15) -> str:
-        """Return where its log is, and the last lines of it."""
+        """Return the path of its log, and the last lines."""
         said = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
         tail = [f"  {printable(line)}" for line in said.splitlines()[-lines:]]
         return "\n".join([f"The end of {self.log}:", *(tail or ["  (nothing)"])])
 
-    # What it tells.
+    # --- what it reports
 
     def state(self) -> str:
-        """Return `ready`, or what it waits for, or that it says nothing."""
+        """Return `ready`, what it waits for, or that it does not answer or has ended."""
         if self.exit_code is not None:
             return f"ended (exit code {self.exit_code})"
         try:
@@ -110,12 +110,12 @@ class Service:
             return "does not answer"
 
     def look(self) -> None:
-        """Ask for its metrics. When it does not answer, those from before are kept."""
+        """Fetch its metrics; if it does not answer, the last ones are kept."""
         with suppress(OSError):
             self._samples = screen.samples_at(f"{self._url}/metrics")
 
     def samples(self) -> Samples:
-        """Return what it told at the last look; what its earlier processes counted is added."""
+        """Return the metrics of the last look, with the counts of earlier processes added."""
         added = dict(self._samples)
         for sample, value in self._before.items():
             added[sample] = added.get(sample, 0.0) + value
@@ -124,9 +124,9 @@ class Service:
 
 @contextmanager
 def stopped_at_the_end(services: Sequence[Service]) -> Iterator[None]:
-    """Stop the services after the block, whatever happens in it; the last one first.
+    """Stop the services after the block, also on an exception, the last one first.
 
-    Raises ServiceFailed when one did not stop in order.
+    Raises ServiceFailed when one stopped with an error.
     """
     with ExitStack() as stack:
         for service in services:
@@ -134,4 +134,4 @@ def stopped_at_the_end(services: Sequence[Service]) -> Iterator[None]:
         yield
     for service in services:
         if service.stopped_with:
-            raise service.failed("did not stop in order")
+            raise service.failed("did not stop cleanly")

@@ -1,4 +1,4 @@
-"""What the demo is about: which log, in which format, under which name."""
+"""The log of a demo: its path, its format and its source's name."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from datastream_operator.lines import Missing, Unreadable, numbered_lines
 from datastream_operator.text import printable
 from datastream_playground import sample
 
-#: The checkout this command was installed from, and what the demo keeps there, ignored by git.
+#: The checkout this command was installed from, and what the demo keeps in it, ignored by git.
 CHECKOUT = Path(__file__).resolve().parents[5]
 FOLDER = CHECKOUT / ".run" / "demo"
 DOTENV = CHECKOUT / ".env"
 
 SAMPLE_SEED = 1
-#: Lines looked at to find out the format, and bytes of each.
+#: Lines read to detect the format, and bytes of each at most.
 LOOKED_AT = 1_000
 LONGEST = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A log, the format of its lines, and the name it is known by."""
+    """A log, the format of its lines, and the name of its source."""
 
     log: Path
     format: str
     source: str
-    #: Whether the truth about its lines is beside it.
+    #: Whether the truth about its lines is in a file beside it.
     is_sample: bool
 
 
 def source_name(env: Environment, console: Console, dotenv: Path = DOTENV) -> str:
-    """Return SOURCE; the first time, make one up and write it down for ever.
+    """Return SOURCE; the first time, choose a name and append it to `dotenv`.
 
-    Raises OSError when that cannot be written.
+    Raises ConfigError, and OSError when the name cannot be written.
     """
     written = env.find("SOURCE")
     if written is not None:
@@ -54,7 +54,7 @@ def source_name(env: Environment, console: Console, dotenv: Path = DOTENV) -> st
     dotenv.touch(mode=0o600)  # passwords may follow
     with dotenv.open("a", encoding="utf-8") as file:
         file.write(
-            f"{separator}# The name the log is known by, for ever: part of every line's identity.\n"
+            f"{separator}# The permanent name of the log: part of every line's identity.\n"
             f"SOURCE={made}\n"
         )
     console.print(f"Wrote SOURCE={made} to .env: the name this machine's logs are known by")
@@ -62,7 +62,7 @@ def source_name(env: Environment, console: Console, dotenv: Path = DOTENV) -> st
 
 
 def sample_log(folder: Path, source: str, lines: int, log_format: str, console: Console) -> Subject:
-    """Return a sample of that many lines in `folder`; one that is there is used again."""
+    """Return a sample of that many lines in `folder`; an existing one is used again."""
     kind = next(name for name in sample.FORMATS if name == log_format)
     log = folder / f"sample-{kind}-{lines}-{SAMPLE_SEED}.log"
     if not (log.exists() and sample.truth_path(log).exists()):
@@ -77,7 +77,7 @@ def sample_log(folder: Path, source: str, lines: int, log_format: str, console: 
 def own_log(
     path: Path, source: str, log_format: str | None, console: Console, *, may_be_missing: bool
 ) -> Subject:
-    """Return a person's log, in the given format or in the one that its first lines fit.
+    """Return the user's own log, in the given format or the one that its first lines fit.
 
     Raises Unreadable.
     """
@@ -91,7 +91,7 @@ def own_log(
             raise Unreadable(f"{path} names no file: one file is taken here, no pattern") from None
         if not may_be_missing:
             raise
-        console.print(f"{printable(str(log))} is not there yet: it is waited for")
+        console.print(f"{printable(str(log))} does not exist yet: it is waited for")
         first_lines = []
     return Subject(log, log_format or _fitting(first_lines, console), source, is_sample=False)
 
@@ -99,7 +99,7 @@ def own_log(
 def _fitting(lines: list[bytes], console: Console) -> str:
     """Return the format that the lines fit best, and say how well."""
     if not lines:
-        console.print("Format combined, as nothing else is said; FORMAT=NAME chooses another")
+        console.print("Format combined, as there is no line yet; FORMAT=NAME chooses another")
         return "combined"
     found = parsing.detect(lines)
     console.print(f"Format: {found}")

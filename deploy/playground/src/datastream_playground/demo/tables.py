@@ -48,14 +48,14 @@ LAST_REJECTS = """
 
 @dataclass(frozen=True, slots=True)
 class RowCounts:
-    """How many rows there are of a log's lines."""
+    """The numbers of rows of a log's lines."""
 
     raw: int = 0
     parsed: int = 0
     rejected: int = 0
 
     def hold(self, lines: int) -> bool:
-        """Say whether there are as many rows as lines, raw ones and others."""
+        """Say whether there are as many raw rows as lines, and as many parsed or rejected ones."""
         return self.raw == lines == self.parsed + self.rejected
 
 
@@ -70,7 +70,7 @@ class LogTables(Stored):
     def of(cls, session: Session, subject: Subject) -> LogTables:
         """Find the log's stream: of the generations that began like it, the last.
 
-        Raises Unreadable for a log that is there, and Unavailable.
+        Raises Unreadable if the log exists and cannot be read, and Unavailable.
         """
         with session.transaction() as transaction:
             streams = find_streams(transaction, subject.source, subject.log)

@@ -19,7 +19,7 @@ from datastream_playground.sample import Truth
 #: Rows of a sample that are compared with its truth, field by field; and which ones.
 COMPARED = 1_000
 SEED = 0
-#: Differences that are told one by one.
+#: Differences that are listed; of the others there is only the number.
 TOLD = 10
 
 
@@ -32,7 +32,7 @@ class Findings:
     rejected: dict[str, int]
     top_paths: list[tuple[str | None, int]]
     statuses: list[tuple[int | None, int]]
-    #: Rows that were compared with the truth of a sample; None for a log that has none.
+    #: Number of rows compared with the truth of a sample; None for a log without one.
     compared: int | None = None
     #: Each difference in words; none when all is as it must be.
     differences: list[str] = field(default_factory=list)
@@ -89,12 +89,12 @@ def _truth(log: Path) -> tuple[dict[int, str], list[Truth]]:
         if truth.reject is not None:
             junk[truth.offset] = truth.reject
             continue
-        # Each line is as likely as any other to be among the chosen ones, however many follow.
+        # Reservoir sampling: every line is equally likely to be chosen.
         events += 1
         if len(chosen) < COMPARED:
             chosen.append(truth)
-        elif (place := choice.randrange(events)) < COMPARED:
-            chosen[place] = truth
+        elif (index := choice.randrange(events)) < COMPARED:
+            chosen[index] = truth
     return junk, chosen
 
 

@@ -1,25 +1,24 @@
-"""One view of the pipeline at work: what is in it, and how it is drawn."""
+"""The live view of the pipeline: what is in it, and how it is drawn."""
 
 from __future__ import annotations
 
+import http.client
 import time
-from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from types import TracebackType
-from typing import Any, Self
 
-import pika.exceptions
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from datastream import rabbitmq
 from datastream.errors import Unavailable
 from datastream.mysql import Session
 from datastream_operator import screen
 from datastream_operator.lines import Unreadable
 from datastream_operator.screen import (
+    BEHIND_BYTES,
+    DUPLICATE,
     PUBLISHED,
     QUEUES,
+    REJECTED,
     STORED,
     Process,
     Processes,
@@ -38,12 +37,12 @@ REJECTS = 5
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What is seen at one moment; counts are since the start of this run."""
+    """The pipeline at one moment; counts are since the start of this run."""
 
-    #: When (monotonic); 0 before anything was seen.
+    #: Seconds, monotonic; 0 before the first look.
     at: float = 0.0
     processes: Processes = field(default_factory=dict)
-    #: What is in each queue, or why that is not known.
+    #: What is in each queue, or why it is not known.
     queues: dict[str, Queue] | str = ""
     #: Reason and text, the latest first; None when the database does not answer.
     last_rejects: list[tuple[str, bytes]] | None = None
@@ -69,18 +68,18 @@ class View:
     def rejected(self) -> dict[str, int]:
         """How many lines were rejected, by reason."""
         samples = self._samples("clean_consumer")
-        reasons = by_label(samples, "datastream_lines_rejected_total", "reason")
+        reasons = by_label(samples, REJECTED, "reason")
         return {reason: round(lines) for reason, lines in reasons.items()}
 
     @property
     def duplicates(self) -> float:
-        """How many lines came once more, though their rows were there."""
-        return total(self._samples("lake_consumer"), "datastream_lines_duplicate_total")
+        """How many lines were in raw_log already."""
+        return total(self._samples("lake_consumer"), DUPLICATE)
 
     @property
     def behind_bytes(self) -> float:
-        """How much of the log is not confirmed."""
-        return total(self._samples("producer"), "datastream_behind_bytes")
+        """How many bytes of the log are not confirmed yet."""
+        return total(self._samples("producer"), BEHIND_BYTES)
 
     def __str__(self) -> str:
         return (
@@ -93,7 +92,7 @@ class View:
 
 
 def counted(pipeline: Pipeline) -> View:
-    """Ask the services alone; what other sources would say is left out of the view."""
+    """Return a view of the services alone, without queues and rejects."""
     for service in pipeline.services:
         service.look()
     groups = {
@@ -111,46 +110,40 @@ def counted(pipeline: Pipeline) -> View:
 
 
 class Observer:
-    """Looks at the services, the queues and the tables, over connections that it keeps open."""
+    """Looks at the services, the queues and the tables."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._to_broker, self._at_the_end = ExitStack(), ExitStack()
-        self._channel: Any = None
-        session = Session(pipeline.mysql, "live view")
-        self._session = self._at_the_end.enter_context(closing(session))
+        self._session = Session(pipeline.mysql, "live view")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        with self._to_broker, self._at_the_end:
-            pass
+    def close(self) -> None:
+        """Close the connection to the database."""
+        self._session.close()
 
     def view(self) -> View:
-        """Return what is seen now."""
+        """Return the view of now."""
         return replace(
             counted(self._pipeline), queues=self._queues(), last_rejects=self._last_rejects()
         )
 
     def _queues(self) -> dict[str, Queue] | str:
         try:
-            if self._channel is None:
-                opened = rabbitmq.connect(self._pipeline.rabbit, "live view")
-                self._channel = self._to_broker.enter_context(opened).channel()
-            found = {queue: self._channel.queue_declare(queue, passive=True) for queue in QUEUES}
-        except (Unavailable, pika.exceptions.AMQPError, OSError):
-            self._channel = None
-            self._to_broker.close()
+            told = self._pipeline.broker.queues()
+        except (OSError, http.client.HTTPException):
             return "RabbitMQ does not answer"
+
+        def count(queue: str, name: str) -> int:
+            # A queue that was just created has no counts yet.
+            return int(told.get(queue, {}).get(name, 0))
+
         return {
-            queue: Queue(declared.method.message_count, declared.method.consumer_count)
-            for queue, declared in found.items()
+            queue: Queue(
+                slices=count(queue, "messages"),
+                in_hand=count(queue, "messages_unacknowledged"),
+                bytes=count(queue, "message_bytes"),
+                consumers=count(queue, "consumers"),
+            )
+            for queue in QUEUES
         }
 
     def _last_rejects(self) -> list[tuple[str, bytes]] | None:
@@ -159,7 +152,7 @@ class Observer:
         except Unavailable:
             return None
         except Unreadable:
-            return []  # the producer's state says so
+            return []  # the producer's state says why
 
 
 def drawn(view: View, before: View, subject: Subject) -> RenderableType:
@@ -172,7 +165,8 @@ def drawn(view: View, before: View, subject: Subject) -> RenderableType:
         _line(f"{subject.log}  ({subject.format}; Ctrl-C ends)", "bold"),
         screen.services(states, before.processes, view.processes, view.at - before.at),
         *(_line(line, "yellow") for line in screen.not_ready(view.processes)),
-        _line(_notes(view)),
+        _line(_parsed(view, before)),
+        _line(_rejected(view, before)),
         screen.queues(view.queues),
         Text(),
     ]
@@ -187,13 +181,20 @@ def drawn(view: View, before: View, subject: Subject) -> RenderableType:
     return Group(*parts)
 
 
-def _notes(view: View) -> str:
-    """Return what the figures alone do not say: why lines are rejected, and which came again."""
-    rejected, there = with_counts(view.rejected), view.duplicates
-    return "; ".join(
-        [f"{there:,.0f} lines were in raw_log already"] * bool(there)
-        + [f"rejected: {rejected}"] * bool(rejected)
-    )
+def _parsed(view: View, before: View) -> str:
+    again = f"; {view.duplicates:,.0f} lines were in raw_log already" if view.duplicates else ""
+    return f"parsed {_rate(view, before, view.parsed - before.parsed)}: {view.parsed:,.0f}{again}"
+
+
+def _rejected(view: View, before: View) -> str:
+    new = sum(view.rejected.values()) - sum(before.rejected.values())
+    return f"rejected {_rate(view, before, new)}: {with_counts(view.rejected) or 'none'}"
+
+
+def _rate(view: View, before: View, lines: float) -> str:
+    """Return the rate of so many lines since the view before; the first view has none."""
+    rate = lines / (view.at - before.at) if before.at else 0.0
+    return f"{rate:,.0f}/s"
 
 
 def _line(text: str, style: str = "") -> Text:

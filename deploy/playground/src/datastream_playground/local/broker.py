@@ -22,7 +22,7 @@ from datastream_playground.local.packages import Programs
 from datastream_playground.local.ports import free_port
 from datastream_playground.local.server import Server, secret, write_private
 
-# Fixed, whatever the machine is called: the name is part of where the data lies.
+# The same on every machine: the path of the data contains it.
 NODE = "datastream@localhost"
 
 SETTINGS = """\
@@ -39,7 +39,7 @@ log.console = true
 log.console.level = info
 """
 
-# The node's own name is known whatever /etc/hosts says.
+# The node's name resolves without /etc/hosts.
 NAMES = """\
 {host, {127,0,0,1}, ["localhost"]}.
 {lookup, [file, native]}.
@@ -51,6 +51,8 @@ ERLANG_FLAGS = (
     "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false"
     " +sbwt none +sbwtdcpu none +sbwtdio none"
 )
+
+QUEUE_COLUMNS = "name,messages,messages_unacknowledged,message_bytes,consumers"
 
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/_.+@:-]+")
@@ -69,7 +71,7 @@ class Broker(Server):
     def __init__(self, folder: Path, programs: Programs) -> None:
         super().__init__(folder)
         self.management_port = 0
-        self._programs = programs
+        self.programs = programs
         self._epmd_port = 0
         self._distribution_port = 0
 
@@ -79,14 +81,26 @@ class Broker(Server):
         return f"http://{self.host}:{self.management_port}"
 
     def create_vhost(self, name: str) -> None:
-        """Create a virtual host in which `user` may do everything. There already: nothing."""
-        self._api("PUT", f"vhosts/{_checked(name)}", {})
+        """Create a virtual host in which `user` may do everything, unless it exists.
+
+        Raises ValueError for a name of other characters than letters, digits and `_.-`.
+        """
+        self.api("PUT", f"vhosts/{_checked(name)}", {})
         rights = {"configure": ".*", "write": ".*", "read": ".*"}
-        self._api("PUT", f"permissions/{_checked(name)}/{self.user}", rights)
+        self.api("PUT", f"permissions/{_checked(name)}/{self.user}", rights)
+
+    def queues(self) -> dict[str, dict[str, Any]]:
+        """Return the columns QUEUE_COLUMNS of each queue in the virtual host `/`, by its name.
+
+        The counts are up to 5 s old, and missing for a new queue. Raises OSError and
+        http.client.HTTPException when the management API does not answer.
+        """
+        told = self.api("GET", f"queues/%2F?columns={QUEUE_COLUMNS}", timeout=3)
+        return {queue["name"]: queue for queue in told}
 
     def delete_vhost(self, name: str) -> None:
         """Delete a virtual host and all that is in it."""
-        self._api("DELETE", f"vhosts/{_checked(name)}")
+        self.api("DELETE", f"vhosts/{_checked(name)}")
 
     def _prepare(self) -> None:
         self.password = secret(self.folder / "password")
@@ -111,25 +125,27 @@ class Broker(Server):
             password=self.password,
         )
         write_private(self.folder / "rabbitmq.conf", settings)
-        epmd = [str(self._programs.epmd), "-port", str(self._epmd_port), "-address", self.host]
-        server = [str(self._programs.rabbitmq_server)]
+        epmd = [str(self.programs.epmd), "-port", str(self._epmd_port), "-address", self.host]
+        server = [str(self.programs.rabbitmq_server)]
         running = []
         for command in (epmd, server):
             running.append(
                 processes.spawn(
-                    command, folder=self.folder, environment=self._environment(), log=self.log
+                    command, folder=self.folder, environment=self.environment(), log=self.log
                 )
             )
         return running
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Return the environment of its processes, and of RabbitMQ's own commands for it."""
+
         def own(name: str) -> str:
             return str(self.folder / name)
 
         # RabbitMQ passes this path to `df` unquoted. It runs in the folder, as `df` then does.
         data = own("data") if _PLAIN_PATH.fullmatch(own("data")) else "/proc/self/cwd/data"
         return {
-            "PATH": f"{self._programs.erl.parent}:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": f"{self.programs.erl.parent}:/usr/sbin:/usr/bin:/sbin:/bin",
             "LANG": "C.UTF-8",
             "HOME": str(self.folder),  # where Erlang looks for the cookie
             "ERL_CRASH_DUMP": own("erl_crash.dump"),
@@ -143,7 +159,7 @@ class Broker(Server):
             "RABBITMQ_LOGS": "-",
             "RABBITMQ_CONFIG_FILE": own("rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": own("enabled_plugins"),
-            # Absent, each, so that those of /etc/rabbitmq are not read in their place.
+            # Files that do not exist, so that those of /etc/rabbitmq are not read instead.
             "RABBITMQ_ADVANCED_CONFIG_FILE": own("none.config"),
             "RABBITMQ_CONFIG_FILES": own("none.d/*.conf"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
@@ -158,7 +174,7 @@ class Broker(Server):
         with _quiet_pika():
             try:
                 self._log_in()
-                overview = self._api("GET", "overview")
+                overview = self.api("GET", "overview")
             except (pika.exceptions.AMQPError, OSError):
                 return False
         self.version = str(overview["rabbitmq_version"])
@@ -174,7 +190,8 @@ class Broker(Server):
         )
         pika.BlockingConnection(parameters).close()
 
-    def _api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401  # JSON
+    def api(self, method: str, path: str, body: object = None, *, timeout: float = 30) -> Any:  # noqa: ANN401  # JSON
+        """Return what the management API answers. Raises OSError and http.client.HTTPException."""
         login = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
         request = urllib.request.Request(  # noqa: S310  # our own http URL
             f"{self.management_url}/api/{path}",
@@ -182,15 +199,15 @@ class Broker(Server):
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Basic {login}", "Content-Type": "application/json"},
         )
-        # No proxy lies between us and ourselves, whatever the environment says.
+        # Never through a proxy, even if the environment names one.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=30) as answer:
+        with opener.open(request, timeout=timeout) as answer:
             text = answer.read()
         return json.loads(text) if text else None
 
 
 def _speaks_amqp(host: str, port: int) -> bool:
-    """Say whether an AMQP server offers a handshake there. Asked of the socket, in silence."""
+    """Say whether an AMQP server answers there; unlike pika, without logging that none does."""
     try:
         with socket.create_connection((host, port), timeout=2) as probe:
             probe.sendall(_AMQP_HEADER)

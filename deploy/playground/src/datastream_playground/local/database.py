@@ -19,7 +19,7 @@ from datastream_playground.local.packages import Programs
 from datastream_playground.local.ports import free_port
 from datastream_playground.local.server import Server, secret, write_private
 
-# What a commit has promised survives a power cut (innodb_flush_log_at_trx_commit stays 1).
+# Commits survive a power cut (innodb_flush_log_at_trx_commit stays 1).
 SETTINGS = """\
 [mysqld]
 bind-address = 127.0.0.1
@@ -76,7 +76,7 @@ class Database(Server):
     def connect(
         self, database: str | None = None, *, read_timeout: float = 60
     ) -> Connection[Cursor]:
-        """Open a connection of the administrator's."""
+        """Connect as the administrator; `read_timeout` is in seconds. Raises pymysql.MySQLError."""
         return pymysql.connect(
             host=self.host,
             port=self.port,
@@ -88,9 +88,10 @@ class Database(Server):
         )
 
     def create(self, database: str, user: str, password: str) -> None:
-        """Create a schema and an account with all rights on it. There already: the password is set.
+        """Create a schema, and an account with all rights on it and this password.
 
-        Raises ValueError for names that are not letters, digits and underscores.
+        What exists is kept, but for the password. Raises pymysql.MySQLError, and ValueError for
+        names of other characters than letters, digits and underscores.
         """
         for name in (database, user):
             if not _NAME.fullmatch(name):
@@ -118,7 +119,7 @@ class Database(Server):
             self._initialise()
 
     def _initialise(self) -> None:
-        """Make the system tables, beside their place until they are complete."""
+        """Create the system tables, in another folder until they are complete."""
         unfinished = self.folder / "data.unfinished"
         if unfinished.exists():
             shutil.rmtree(unfinished)
@@ -178,7 +179,7 @@ class Database(Server):
             with self.connect(read_timeout=3) as connection, connection.cursor() as cursor:
                 cursor.execute("SELECT VERSION()")
                 row = cursor.fetchone()
-        except Exception:  # noqa: BLE001  # a stranger may have the port, and say anything
+        except Exception:  # noqa: BLE001  # another program may have the port, and answer anything
             return False
         self.version = _without_suffix(str(row[0])) if row else ""
         return True

@@ -1,10 +1,10 @@
-"""What can go wrong with the private servers, named by what the caller should do about it."""
+"""The errors of the private servers."""
 
 from __future__ import annotations
 
 
 class CannotServe(Exception):
-    """Nothing can be run on this system. The text says what to type, or where else to go."""
+    """The servers' programs are missing and cannot be installed. The text says what to do."""
 
 
 class DidNotStart(Exception):

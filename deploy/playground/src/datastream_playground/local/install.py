@@ -1,7 +1,7 @@
 """Install packages and leave no system service enabled or running.
 
 Runs as root, by itself: python -m datastream_playground.local.install PACKAGE...
-Says nothing when all is well; else, on standard error, what is not.
+Silent on success; errors go to standard error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_ASIDE = POLICY.with_name("policy-rc.d.before-datastream")
 POLICY_TEXT = """\
 #!/bin/sh
-# datastream, while it installs packages: nothing is started (101: action not allowed).
+# datastream, while it installs packages: no service starts (101: action not allowed).
 exit 101
 """
 # What maintainer scripts expect; su leaves an ordinary user's.
@@ -40,7 +40,7 @@ ENVIRONMENT = {
 
 
 class Failed(Exception):
-    """The installation did not work out. The text says why, with the end of what apt-get said."""
+    """The installation failed. The text says why, with the last lines of apt-get."""
 
 
 def main(packages: list[str]) -> int:
@@ -60,7 +60,7 @@ def main(packages: list[str]) -> int:
 
 
 def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
-    # From here on nothing may interrupt the tidying up.
+    # From here on nothing may interrupt the cleaning up.
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -68,9 +68,9 @@ def _interrupt_once(_number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def nothing_starts() -> Iterator[None]:
-    """Refuse the start of any service for the length of the block, as Debian's policy allows.
+    """Keep services from starting during the block, by Debian's policy-rc.d.
 
-    A policy that was there before is put back, also one set aside by a run that was killed.
+    An existing policy is put back afterwards, also one set aside by a run that was killed.
     """
     if not POLICY_ASIDE.is_symlink() and not POLICY_ASIDE.exists() and _foreign_policy():
         POLICY.rename(POLICY_ASIDE)
@@ -92,12 +92,12 @@ def _foreign_policy() -> bool:
 
 @contextmanager
 def nothing_stays_enabled() -> Iterator[None]:
-    """After the block, turn off what the packages it installed have turned on, and only that."""
+    """After the block, disable the services that its new packages enabled, and only those."""
     packages, services = _installed(), units.enabled()
     try:
         yield
     finally:
-        # What systemd itself brings, where it is new, makes a machine boot.
+        # The units of systemd itself are needed to boot.
         added = {name for name in _installed() - packages if not name.startswith("systemd")}
         new = units.in_files(_files_of(added))
         units.disable(units.to_disable(services, units.enabled(), new))
@@ -110,7 +110,7 @@ def nothing_stays_enabled() -> Iterator[None]:
 
 def _installed() -> set[str]:
     lines = _output("dpkg-query", "-W", "-f", "${binary:Package} ${db:Status-Status}\n")
-    # Half-configured counts: its services may be enabled already.
+    # Half-configured packages count: their services may be enabled already.
     return {
         name
         for name, _, status in (line.partition(" ") for line in lines)
@@ -127,16 +127,16 @@ def _output(*command: str) -> list[str]:
 
 
 def _apt_install(packages: list[str]) -> None:
-    """Install from the lists of packages there are, if these are fresh; else, from fresh ones."""
+    """Install from the package lists on disk if they are fresh, else update them first."""
     arguments = ("install", "-y", "--no-install-recommends", "--no-remove", *packages)
     if _lists_are_fresh():
         try:
             _apt(*arguments)
         except Failed:
-            pass  # they may lack it, or name a version that is gone
+            pass  # they may lack the package, or name a version that is gone
         else:
             return
-    # One source of several that does not answer is no reason to give up.
+    # A source that does not answer may not be needed.
     complaints = _complaints_of_update()
     try:
         _apt(*arguments)
@@ -158,9 +158,9 @@ def _lists_are_fresh() -> bool:
 
 
 def _apt(*arguments: str) -> list[str]:
-    """Run apt-get and return the lines it says. Raises `Failed`.
+    """Run apt-get and return the lines of its output. Raises `Failed`.
 
-    When interrupted, waits for its end all the same: it knows when it may stop.
+    An interrupt is passed on to apt-get, and its end is waited for: it must not be killed.
     """
     command = ["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", *arguments]
     with tempfile.TemporaryFile() as said:

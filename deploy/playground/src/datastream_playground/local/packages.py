@@ -1,4 +1,4 @@
-"""The programs of the private servers: where they are, and how they get here."""
+"""The programs of the private servers: finding them, and installing them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RABBITMQ_SCRIPTS = (
     "/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",
     "/opt/rabbitmq/sbin/rabbitmq-server",
 )
-PLACES = (
+SEARCH_PATH = (
     "/usr/sbin",
     "/usr/local/sbin",
     "/usr/libexec",
@@ -43,25 +43,25 @@ class Programs:
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What matters about this machine and this user for an installation."""
+    """What an installation needs to know of this machine and this user."""
 
     linux: bool
     apt: bool
     root: bool
-    sudo: bool  # there is such a command
-    sudo_silent: bool  # and it asks nothing
-    terminal: bool  # somebody could answer it
+    sudo: bool  # is installed
+    sudo_silent: bool  # and asks for no password
+    terminal: bool  # and a password can be typed
 
 
 def to_stderr(line: str) -> None:
-    """Say a line where progress is said."""
+    """Write a line to standard error."""
     sys.stderr.write(f"{line}\n")
 
 
 def ensure(say: Callable[[str], None] = to_stderr) -> Programs:
     """Return the programs, installing the system's packages for them where that is allowed.
 
-    `say` is given one line before an installation. Raises `CannotServe`.
+    `say` is called with one line before an installation. Raises `CannotServe`.
     """
     programs, missing = find()
     if programs is None:
@@ -73,7 +73,7 @@ def ensure(say: Callable[[str], None] = to_stderr) -> Programs:
 
 
 def find() -> tuple[Programs | None, list[str]]:
-    """Return the programs, or None and the packages that would bring those that are missing."""
+    """Return the programs, or None and the packages of those that are missing."""
     scripts = (path for pattern in RABBITMQ_SCRIPTS for path in Path("/").glob(pattern[1:]))
     rabbitmq_server, erl, epmd = next(scripts, None), _which("erl"), _which("epmd")
     database = _which("mariadbd") or _which("mysqld")
@@ -88,7 +88,7 @@ def find() -> tuple[Programs | None, list[str]]:
 
 
 def this_system() -> System:
-    """Look at the machine and the user."""
+    """Return the facts of this machine and this user."""
     sudo = shutil.which("sudo")
     return System(
         linux=sys.platform == "linux",
@@ -101,7 +101,7 @@ def this_system() -> System:
 
 
 def as_root(system: System) -> list[str] | None:
-    """Return what a command is prefixed with to run as root; None if this user may not."""
+    """Return the prefix that runs a command as root; None if this user may not."""
     if system.root:
         return []
     if system.sudo_silent:
@@ -112,7 +112,7 @@ def as_root(system: System) -> list[str] | None:
 
 
 def advice(missing: Sequence[str], system: System) -> str:
-    """Say what is missing and what to do about it, for a system where we may not install it."""
+    """Return what is missing and how to install it, for a user who may not."""
     needed = {
         BROKER_PACKAGE: "RabbitMQ (rabbitmq-server, with Erlang's erl and epmd)",
         DATABASE_PACKAGE: "MariaDB or MySQL (the program mariadbd or mysqld)",
@@ -125,10 +125,9 @@ def advice(missing: Sequence[str], system: System) -> str:
             f"{lacks}\nOn Debian and Ubuntu they would be installed now; "
             "here, please install them yourself. Or, with Docker: make deploy"
         )
-    sudo = "sudo " if system.sudo else ""
-    who = "" if system.sudo else "As root, t"
+    sudo, order = ("sudo ", "Type") if system.sudo else ("", "As root, type")
     return (
-        f"{lacks}\n{who or 'T'}ype\n\n"
+        f"{lacks}\n{order}\n\n"
         f"    {sudo}apt-get update\n"
         f"    {sudo}apt-get install --no-install-recommends {' '.join(missing)}\n\n"
         "and run this again. Or, with Docker: make deploy"
@@ -143,7 +142,7 @@ def _install(missing: list[str], system: System, say: Callable[[str], None]) -> 
         f"Installing {' and '.join(missing)} from this system's packages "
         "(programs only: no system service is enabled or started)"
     )
-    # One process with root's rights for all of it. It leaves no compiled files behind (-B).
+    # One process as root does all of it. It leaves no compiled files behind (-B).
     proxies = [f"{name}={os.environ[name]}" for name in _PROXIES if name in os.environ]
     module = "datastream_playground.local.install"
     command = [*prefix, "env", *proxies, sys.executable, "-B", "-m", module, *missing]
@@ -151,7 +150,7 @@ def _install(missing: list[str], system: System, say: Callable[[str], None]) -> 
     try:
         _, complaint = process.communicate()
     except BaseException:
-        process.wait()  # it heard the same Ctrl-C, and is tidying up
+        process.wait()  # it got the same Ctrl-C, and is cleaning up
         raise
     if process.returncode != 0:
         raise CannotServe(f"{complaint.strip()}\n{advice(missing, system)}")
@@ -164,5 +163,5 @@ def _succeeds(*command: str) -> bool:
 
 
 def _which(name: str) -> Path | None:
-    found = shutil.which(name, path=os.pathsep.join([*PLACES, os.environ.get("PATH", "")]))
+    found = shutil.which(name, path=os.pathsep.join([*SEARCH_PATH, os.environ.get("PATH", "")]))
     return Path(found) if found else None

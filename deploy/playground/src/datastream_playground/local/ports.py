@@ -12,18 +12,18 @@ _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def usable() -> range:
-    """Return the ports of which a free one is looked for.
+    """Return the range in which free ports are looked for.
 
-    They lie below the ports that the kernel gives to outgoing connections. A client that tries
-    again and again to reach a stopped server on one of those would end up connected to itself
-    one day, and hold the port that the server needs to come back.
+    It is below the ephemeral ports. A client that keeps trying to reach a stopped server on an
+    ephemeral port can end up connected to itself, and hold the port that the server needs to
+    restart.
     """
     first_ephemeral = int(_EPHEMERAL_RANGE.read_text().split()[0])
     return range(_LOWEST, max(first_ephemeral, _LOWEST + 5_000))
 
 
 def free_port() -> int:
-    """Return a port that nothing uses at this moment."""
+    """Return a port that is free now. Raises OSError when none is found."""
     among = usable()
     for _ in range(200):
         port = random.choice(among)  # noqa: S311  # no secret

@@ -1,7 +1,7 @@
-"""The processes of a private server: started so that none outlives its owner, and found again.
+"""The processes of private servers: none outlives this process, and all can be found again.
 
-Each carries its data folder in its environment (`MARK`), as does whatever it starts in turn.
-What runs on a folder is therefore read from /proc, and needs no pid file that may be stale.
+Each has its data folder in its environment (`MARK`), and so have its children. The processes of a
+folder are therefore found in /proc, without a pid file that may be stale.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def spawn(
     """Start `command` in `folder`, its output appended to `log`, and return it.
 
     The terminal's Ctrl-C does not reach it (a session of its own); it is killed when this process
-    dies, however that happens. It sees nothing of this process's environment.
+    dies, however that happens. It inherits nothing of this process's environment.
     """
     with log.open("ab") as output:
         return _STARTER.submit(
@@ -46,18 +46,18 @@ def spawn(
 
 def _dies_with_owner() -> list[str]:
     setpriv = shutil.which("setpriv")
-    # Not TERM: a server that is just starting may not listen to it yet, and nobody asks again.
+    # Not TERM: a server that is starting may ignore it, and it is sent only once.
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def marked(folder: Path) -> list[int]:
-    """Return the ids of all processes that were started for `folder` and still run."""
+    """Return the ids of the running processes that were started for `folder`."""
     mark = f"{MARK}={folder}".encode()
     found = []
     for process in Path("/proc").iterdir():
         if not process.name.isdigit():
             continue
-        # Gone meanwhile, or another user's.
+        # It has ended, or is another user's.
         with contextlib.suppress(OSError):
             if mark in (process / "environ").read_bytes().split(b"\0"):
                 found.append(int(process.name))
@@ -67,10 +67,10 @@ def marked(folder: Path) -> list[int]:
 def end(
     process: subprocess.Popen[bytes], patience: float, *, again_every: float | None = None
 ) -> None:
-    """Ask a child to end; kill it when it has not after `patience` seconds, or on any exception.
+    """End a child: SIGTERM, and SIGKILL after `patience` seconds or on any exception.
 
-    With `again_every` it is asked again and again, so many seconds apart: a server that is just
-    starting may not listen yet.
+    With `again_every` SIGTERM is sent again every so many seconds: a server that is starting may
+    ignore it.
     """
     if process.poll() is not None:
         return
@@ -87,7 +87,7 @@ def end(
 
 
 def end_marked(folder: Path, patience: float) -> None:
-    """End everything that still runs on `folder`: asked first, killed after `patience` seconds."""
+    """End all processes of `folder`: SIGTERM, and SIGKILL after `patience` seconds."""
     deadline = time.monotonic() + patience
     asked: set[int] = set()
     while remaining := marked(folder):

@@ -1,4 +1,4 @@
-"""What the private broker and the private database have in common: a folder, and a life."""
+"""What the private broker and database share: a data folder, starting and stopping."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _PORT_ATTEMPTS = 4
 
 
 class Server(ABC):
-    """A server of our own on loopback ports. As a context manager: started, and surely stopped.
+    """A private server on loopback ports; as a context manager it is started and always stopped.
 
-    All that it keeps is in one folder: data, settings, log, secrets. The same folder gives the
-    same data and passwords, though other ports. One process at a time may own a folder.
+    Its data, settings, log and passwords are in one folder, which one process at a time may own.
+    Started again on that folder it has the same data and passwords, and other ports.
     """
 
     name: ClassVar[str]
+    #: Seconds it has to stop before it is killed.
     patience: ClassVar[float] = 20.0
     host: ClassVar[str] = ports.LOOPBACK
     user: ClassVar[str]
@@ -41,11 +42,11 @@ class Server(ABC):
         self._lock: IO[str] | None = None
         self._fixed_ports = False
 
-    # --- what each kind of server says for itself
+    # --- what each kind of server defines
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Make what must be there before the first start: passwords, settings, system tables."""
+        """Create what a start needs: passwords, settings, system tables."""
 
     @abstractmethod
     def _choose_ports(self) -> None:
@@ -53,7 +54,7 @@ class Server(ABC):
 
     @abstractmethod
     def _ports(self) -> tuple[int, ...]:
-        """Return all the ports that were chosen."""
+        """Return the chosen ports."""
 
     @abstractmethod
     def _run(self) -> list[Popen[bytes]]:
@@ -63,7 +64,7 @@ class Server(ABC):
     def _answers(self) -> bool:
         """Say whether the server serves a client that logs in; sets `version` when it does."""
 
-    # --- its life
+    # --- starting and stopping
 
     def __enter__(self) -> Self:
         self.start()
@@ -79,7 +80,7 @@ class Server(ABC):
 
     @property
     def pids(self) -> list[int]:
-        """The ids of all its processes and of theirs, such as they are now."""
+        """The ids of its processes and their children that run now."""
         return processes.marked(self.folder)
 
     def start(self) -> None:
@@ -91,16 +92,16 @@ class Server(ABC):
         self.wait_until_ready()
 
     def launch(self) -> None:
-        """Start, but do not wait: `wait_until_ready` must follow. For starting two at a time."""
+        """Start without waiting, so that two can start at once; `wait_until_ready` must follow."""
         self._launch(fixed_ports=False)
 
     def restart(self) -> None:
-        """Stop if it runs, and start again on the ports it had."""
+        """Stop it if it runs, and start it on the same ports. Raises `DidNotStart`."""
         self._launch(fixed_ports=self.port != 0)
         self.wait_until_ready()
 
     def wait_until_ready(self) -> None:
-        """Return once it serves. On any failure nothing is left running."""
+        """Return once it serves. Raises `DidNotStart`; on any exception nothing is left running."""
         try:
             attempts = 1 if self._fixed_ports else _PORT_ATTEMPTS
             while not self._came_up(may_move=attempts > 1):
@@ -113,14 +114,14 @@ class Server(ABC):
             raise
 
     def stop(self) -> None:
-        """Stop in good order, or by force when that takes too long. Stopped already: nothing."""
+        """Stop it, by force after `patience` seconds. Does nothing when it is stopped already."""
         try:
             self._end_processes()
         finally:
             self._release_folder()
 
     def kill(self) -> None:
-        """Kill it as a power cut would. The folder stays ours; restart() brings it back."""
+        """Kill it, as a power cut would. The folder stays locked; restart() brings it back."""
         for process in self._processes:
             process.kill()
         processes.end_marked(self.folder, patience=-1)
@@ -155,10 +156,10 @@ class Server(ABC):
                 processes.end_marked(self.folder, patience=1)
 
     def _came_up(self, *, may_move: bool) -> bool:
-        """Wait for it. False: it ended because one of its ports was taken, and may have others."""
+        """Wait until it serves. False: it ended as a port was taken, and may try others."""
         deadline = time.monotonic() + START_TIMEOUT
         while not self._one_ended():
-            # What answers may be somebody else's, who had the port first: then ours has ended.
+            # What answers may be another server, which had the port first: then ours has ended.
             if self._answers() and not self._one_ended():
                 return True
             if time.monotonic() > deadline:
@@ -181,7 +182,7 @@ class Server(ABC):
         return "\n".join(line for line in text.splitlines()[-lines:] if line.strip())
 
     def _rotate_log(self) -> None:
-        """Begin a new log; the one before is kept."""
+        """Begin a new log; the last one is kept."""
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         self.log.touch(mode=0o600)
@@ -216,7 +217,7 @@ class Server(ABC):
 
 
 def secret(file: Path) -> str:
-    """Return the password kept in `file`; the first time, make one that only we may read."""
+    """Return the password in `file`; the first time, create it, readable by its owner alone."""
     if file.exists() and (kept := file.read_text().strip()):
         return kept
     made = secrets.token_urlsafe(24)
@@ -225,7 +226,7 @@ def secret(file: Path) -> str:
 
 
 def write_private(file: Path, text: str) -> None:
-    """Replace `file` by one with this text that only its owner may read, whole or not at all."""
+    """Write `file` atomically, readable by its owner alone."""
     fresh = file.with_name(file.name + ".new")
     fresh.unlink(missing_ok=True)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:

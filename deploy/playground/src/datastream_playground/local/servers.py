@@ -15,10 +15,10 @@ __all__ = ["Broker", "Database", "both"]
 
 @contextmanager
 def both(folder: Path, programs: Programs) -> Iterator[tuple[Broker, Database]]:
-    """Run a broker and a database in `folder` for the length of the block.
+    """Run a broker and a database in `folder` during the block.
 
-    They start at the same time and stop in the reverse order. Raises `FolderInUse` or
-    `DidNotStart`; whatever happens, and at the end, none is left running.
+    They start at the same time and stop in the reverse order; neither is left running, also on an
+    exception. Raises `FolderInUse` and `DidNotStart`.
     """
     broker = Broker(folder / "rabbitmq", programs)
     database = Database(folder / "database", programs)

@@ -1,4 +1,4 @@
-"""Which system services start by themselves: read from the links in /etc, and turned off."""
+"""The system services that are enabled: read from the links in /etc, and disabled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Services:
 
 
 def enabled(root: Path = Path("/")) -> Services:
-    """Return what is enabled on the system in `root`: a link that dangles enables nothing."""
+    """Return what is enabled on the system in `root`; dangling links do not count."""
     etc = root / "etc"
     units: set[str] = set()
     for pattern in ("*.wants/*", "*.requires/*"):
@@ -46,7 +46,7 @@ def in_files(files: Iterable[str]) -> Services:
 
 
 def to_disable(before: Services, after: Services, new: Services) -> Services:
-    """Return what an installation enabled: on now, off before, and of a package that is new."""
+    """Return what an installation enabled: now and not before, and of a new package."""
     turned_on = after.units - before.units
     return Services(
         frozenset(unit for unit in turned_on if _INSTANCE.sub("@.", unit) in new.units),
@@ -55,16 +55,16 @@ def to_disable(before: Services, after: Services, new: Services) -> Services:
 
 
 def disable(services: Services) -> None:
-    """Turn services off, so that they stay off when their packages are upgraded."""
+    """Disable services, so that they stay disabled when their packages are upgraded."""
     for unit in sorted(services.units):
-        # It works where no systemd runs, but only for those who come from a package's script.
+        # It works without a running systemd, but only when called as from a package's script.
         _run("env", "DPKG_MAINTSCRIPT_PACKAGE=datastream", "deb-systemd-helper", "disable", unit)
     for script in sorted(services.scripts):
         _run("update-rc.d", script, "disable")
 
 
 def stop(services: Services) -> None:
-    """Stop those of the units that run, where systemd does."""
+    """Stop the units that run, if systemd does."""
     if not SYSTEMD_RUNS.exists():
         return
     _run("systemctl", "daemon-reload")
@@ -75,7 +75,7 @@ def stop(services: Services) -> None:
 
 def _live_links(root: Path, folder: Path, pattern: str) -> Iterator[Path]:
     for link in folder.glob(pattern):
-        # A unit that is masked points to /dev/null.
+        # A masked unit points to /dev/null.
         if link.is_symlink() and str(link.readlink()) != os.devnull:
             target = link.parent / link.readlink()
             if link.readlink().is_absolute():

@@ -4,7 +4,7 @@ The command `datastream sample` and the demo write them, and the tests of the pa
 themselves against their truth. Three formats: `combined` (nginx's default), `common` (the same
 without referrer and user agent) and `proxy` (absolute URLs, sessions, users, a lone `-` last).
 
-Two kinds of rubbish are in them, as in every real log, and they are not the same thing:
+They hold two kinds of junk, as every real log does:
 
 - A junk *request* stands in a well-formed line: a TLS handshake sent to a plain port, a scanner's
   probe, nothing at all. The line parses; method, URL and HTTP version are null, and `extra` holds

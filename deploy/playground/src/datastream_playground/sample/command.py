@@ -25,17 +25,23 @@ Write a realistic access log, and beside it the truth about each of its lines.
 The same seed gives the same bytes, and a longer log begins with the shorter one. Addresses and
 domains are the ones kept for documentation.
 
-Two kinds of rubbish are in it. A junk request (a TLS handshake, a scanner's probe, nothing at all)
+It holds two kinds of junk. A junk request (a TLS handshake, a scanner's probe, nothing at all)
 stands in a well-formed line: the line parses, with method and URL null and the text in "extra". A
 junk line (torn, empty, of another format, with an impossible date) is about one in 200: a parser
 must reject it. The truth, OUTPUT.truth.jsonl, says which: one JSON object a line, in order, with
 "offset", "reject" (null, "empty", "format" or "time") and the fields of the event.
 """
 
+EXIT_CODES = """\
+exit codes: 0 done; 2 the command is wrong, or OUTPUT cannot be the sample's; 74 OUTPUT cannot be
+written; 130 interrupted
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of `datastream sample`, and its description."""
     parser.description = DESCRIPTION
+    parser.epilog = EXIT_CODES
     parser.set_defaults(run=run)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
@@ -43,10 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=whole_number(1),
         default=100_000,
         metavar="N",
-        help="how many lines (100000)",
+        help="how many lines (default: 100000)",
     )
     parser.add_argument(
-        "--format", choices=FORMATS, default="combined", help="the log's format (combined)"
+        "--format",
+        choices=FORMATS,
+        default="combined",
+        help="the log's format (default: combined)",
     )
     parser.add_argument(
         "--rate",
@@ -54,13 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LINES_PER_SECOND",
         help="append to OUTPUT at this pace, until N lines or Ctrl-C (default: replace it at once)",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="S", help="which sample (1)")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="S", help="which sample (default: 1)"
+    )
     parser.add_argument(
         "--output",
         type=Path,
         default=Path("sample.log"),
         metavar="PATH",
-        help="the log (sample.log)",
+        help="the log (default: sample.log)",
     )
 
 

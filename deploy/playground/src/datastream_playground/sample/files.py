@@ -23,7 +23,7 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class UnfinishedLine(Exception):
-    """The log to append to ends in half a line, which the first line would complete."""
+    """The log to append to ends in an unfinished line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Summary:
 
 
 def truth_path(log: Path) -> Path:
-    """Return where the truth about a sample is."""
+    """Return the path of the truth about the sample at `log`."""
     return log.with_name(f"{log.name}.truth.jsonl")
 
 
@@ -57,7 +57,7 @@ def read_truth(log: Path) -> Iterator[Truth]:
 def write(
     path: Path,
     lines: int,
-    format: Format,
+    log_format: Format,
     seed: int,
     rate: float | None = None,
     *,
@@ -65,17 +65,17 @@ def write(
 ) -> Summary:
     """Write a sample of that many lines, and its truth beside it.
 
-    Without `rate` both files are put in place whole, the truth first. With it lines are appended to
-    whatever is at `path`, so many a second, until there are enough or `stopping()` says so; each
-    burst's truth is there before its lines are.
+    Without `rate` both files are replaced atomically, the truth first. With it lines are appended
+    to the file at `path`, that many a second, until there are enough or `stopping()` is true; the
+    truth of each burst is written before its lines. Raises UnfinishedLine and OSError.
     """
     if rate is None:
-        return _write_whole(path, generate(lines, format, seed))
+        return _write_whole(path, generate(lines, log_format, seed))
     with path.open("ab") as log:
         end = _end_of_whole_lines(path)
-        # A truth that outlived its log says nothing about this one.
+        # The truth of a log that was removed says nothing about this one.
         with truth_path(path).open("ab" if end else "wb") as truth:
-            sample = generate(lines, format, seed, end)
+            sample = generate(lines, log_format, seed, end)
             return _append_at(rate, _Writer(log, truth), sample, lines, stopping)
 
 
@@ -151,7 +151,7 @@ def _append_at(
     interval = max(BURST, 1 / rate)
     start = time.monotonic()
     written = burst = 0
-    # Each burst has its own place in time, so one that is late delays none after it.
+    # Each burst is due at its own time from the start, so a late one delays none after it.
     while written < lines and _wait_until(start + burst * interval, stopping):
         burst += 1
         due = min(lines, round(burst * interval * rate))
@@ -161,7 +161,7 @@ def _append_at(
 
 
 def _wait_until(deadline: float, stopping: Callable[[], bool]) -> bool:
-    """Wait; return whether that time has come, rather than a request to stop."""
+    """Wait until the deadline; return False if stopped before it."""
     while not stopping():
         left = deadline - time.monotonic()
         if left <= 0:

@@ -29,7 +29,7 @@ START = datetime(2026, 1, 1, 0, 50, tzinfo=timezone(timedelta(hours=1)))
 #: Milliseconds between two lines, at most: about 285 lines a second.
 GAP_MS = 8
 JUNK_SHARE = 0.005
-#: Of the lines, those that are followed by one just like it, in the same second.
+#: The share of lines that are followed by an equal one, in the same second.
 REPEATED_SHARE = 0.01
 
 IMPOSSIBLE_TIMES = (
@@ -68,7 +68,7 @@ class Expected(NamedTuple):
 
 
 class Truth(NamedTuple):
-    """Where a line begins, and either why it must be rejected or what it says."""
+    """The byte offset of a line, and either why it must be rejected or what it says."""
 
     offset: int
     reject: Reason | None
@@ -236,13 +236,13 @@ def _endless(log_format: Format, seed: int, offset: int) -> Iterator[tuple[bytes
 
 
 def generate(
-    lines: int, format: Format, seed: int, offset: int = 0
+    lines: int, log_format: Format, seed: int, offset: int = 0
 ) -> Iterator[tuple[bytes, Truth]]:
     """Return that many lines, without their newlines, each with its truth.
 
     The same seed gives the same lines, and a longer sample begins with the shorter one. `offset` is
     where in its file the first line is to begin.
     """
-    if format not in FORMATS:
-        raise ValueError(f"No such format: {format!r}; there are {', '.join(FORMATS)}.")
-    return islice(_endless(format, seed, offset), lines)
+    if log_format not in FORMATS:
+        raise ValueError(f"No such format: {log_format!r}; there are {', '.join(FORMATS)}.")
+    return islice(_endless(log_format, seed, offset), lines)

@@ -1,4 +1,4 @@
-"""The requests that the site's visitors make, one after the other, for ever.
+"""The endless requests of the site's visitors.
 
 Only `Random.random()` is drawn from, because it alone is promised to give the same numbers for the
 same seed in every version of Python.
@@ -53,7 +53,7 @@ class User(NamedTuple):
 
 
 class Visitor(NamedTuple):
-    """Who sends requests: a person, a program."""
+    """A person or a program that sends requests."""
 
     client: Client
     session: str | None
@@ -62,7 +62,7 @@ class Visitor(NamedTuple):
 
 
 class Target(NamedTuple):
-    """What a request asks for: the text in the log, and its parts."""
+    """The target of a request: its text in the log, and its parts."""
 
     url: str | None
     scheme: str | None
@@ -72,7 +72,7 @@ class Target(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One request and its answer. Of a junk request there is only `junk`, the bytes as sent."""
+    """One request and its answer. A junk request has only `junk`, the bytes as sent."""
 
     visitor: Visitor
     method: str | None
@@ -93,7 +93,7 @@ class Request(NamedTuple):
         return f"{self.method} {self.target.url} HTTP/{self.http_version}"
 
 
-NOBODY = User(None, None)
+ANONYMOUS = User(None, None)
 NOTHING = Target(None, None, None, None, None)
 
 PAGE_STATUS = Weighted(
@@ -179,7 +179,7 @@ class Traffic:
         """Return a whole number from 0 to below `bound`."""
         return int(self.random() * bound)
 
-    # Who asks
+    # Visitors
 
     def _client(self) -> Client:
         if self.random() < 0.65:
@@ -203,14 +203,14 @@ class Traffic:
             domain = MAIL_DOMAINS.pick(self.random())
             tag = "+news" if self.random() < 0.1 else ""
             return User(f"{name}{tag}@{domain}", domain.lower())
-        return NOBODY
+        return ANONYMOUS
 
     def _person(self) -> Visitor:
         session = self._token(15) if self.random() < (0.85 if self._proxy else 0.01) else None
         return Visitor(self._client(), session, self._user(), BROWSERS.pick(self.random()))
 
     def _program(self, agents: Weighted[str | None] | Weighted[str]) -> Visitor:
-        return Visitor(self._client(), None, NOBODY, agents.pick(self.random()))
+        return Visitor(self._client(), None, ANONYMOUS, agents.pick(self.random()))
 
     def _somebody(self) -> Visitor:
         # Squared, so that some people visit far more often than others.
@@ -219,7 +219,7 @@ class Traffic:
     def _token(self, length: int) -> str:
         return "".join([BASE36[int(self.random() * 36)] for _ in range(length)])
 
-    # What they ask for
+    # Requests
 
     def _origin(self) -> Origin:
         return PROXIED.pick(self.random()) if self._proxy else ORIGIN_FORM
@@ -318,7 +318,7 @@ class Traffic:
         return Request(visitor, "PRI", target, "2.0", None, 400, 150, None)
 
     def _tunnel(self) -> Request:
-        """Return a CONNECT: what browsers send to a proxy, and scanners to anybody."""
+        """Return a CONNECT: what browsers send to a proxy, and scanners to any server."""
         visitor = self._somebody() if self._proxy else self._scanner()
         host = CONNECT_HOSTS.pick(self.random())
         target = Target(f"{host}:443", None, host.lower(), None, None)
@@ -336,7 +336,7 @@ class Traffic:
         return Request(visitor, None, NOTHING, None, junk, 400, size, None)
 
     def _junk(self) -> bytes:
-        """Return what was sent in place of a request."""
+        """Return what was sent instead of a request."""
         chance = self.random()
         if chance < 0.35:
             return b""

@@ -1,31 +1,29 @@
-"""From a log_format to a parser."""
+"""The access log: from a log_format to the parser of its lines."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias, cast
+from itertools import takewhile
+from typing import NamedTuple, TypeAlias, cast
 
-from datastream.parsing.directive import LogFormat
-from datastream.parsing.errors import FormatError
-from datastream.parsing.escapes import UNESCAPE
 from datastream.parsing.event import Event, Unparseable
 from datastream.parsing.fast import fast
 from datastream.parsing.fields import Fields
 from datastream.parsing.json_lines import json_template
-from datastream.parsing.misfit import Misfit, misfit
-from datastream.parsing.pattern import Rules, is_one_value, line_pattern, raw_tries, tries
-from datastream.parsing.proxies import TrustedProxies
-from datastream.parsing.remembered import (
-    Remembered,
-    remembered_address,
-    remembered_host,
-    remembered_list_of_decimal,
-    remembered_list_of_text,
+from datastream.parsing.log_format import FormatError, LogFormat, Template, template
+from datastream.parsing.pattern import (
+    Rules,
+    closed_texts,
+    is_one_value,
+    line_pattern,
+    raw_tries,
+    tries,
 )
-from datastream.parsing.template import template
-from datastream.parsing.values import email_domain, epoch_time, iso_time, utc_time
+from datastream.parsing.proxies import TrustedProxies
+from datastream.parsing.remembered import IN_FAST_SOURCE
+from datastream.parsing.values import UNESCAPE
 from datastream.parsing.variables import COLUMNS, kind_of
 
 #: Takes the bytes of one line without its newline, returns its Event or raises Unparseable.
@@ -43,20 +41,28 @@ class Destination(NamedTuple):
     columns: tuple[str, ...]
 
 
+class Misfit(NamedTuple):
+    """The offset in a line up to which it fits, and what should follow there."""
+
+    #: In characters.
+    offset: int
+    expected: str
+
+
 class AccessFormat:
     """A compiled log_format."""
 
     def __init__(self, form: LogFormat, source: str, trusted: TrustedProxies | None = None) -> None:
-        """`source` is the text that the places of `form` are in. Raises FormatError."""
+        """`source` is the text that the offsets of `form` are counted in. Raises FormatError."""
         self.escape = form.escape
         self.template = template(form.template, source)
-        self.variables = tuple(piece.variable for piece in self.template.pieces)
+        self.variables = tuple(part.variable for part in self.template.parts)
         if set(self.variables).isdisjoint(COLUMNS["time"]):
             times = ", ".join(f"${name}" for name in reversed(COLUMNS["time"]))
             raise FormatError(
                 f"the format has no time, and a row needs one: add one of {times}",
                 source,
-                form.template.places[-1],
+                form.template.offsets[-1],
             )
         self.fields = Fields(self.variables, trusted)
         self._json = json_template(self.template)
@@ -113,7 +119,7 @@ class AccessFormat:
     def _raw_match(self, text: str) -> re.Match[str] | None:
         """Return the match of a decoded line whose writer left quotes within values as they are.
 
-        Beside a rest that may be anything nobody can tell such a quote from the end of a field.
+        Beside a rest that may be anything, such a quote cannot be told from the end of a field.
         """
         if self.escape == "none" or "rest" in self.variables or '"' not in text:
             return None
@@ -156,11 +162,11 @@ class AccessFormat:
 
     def _compiled(self) -> AccessParser:
         written = fast(self.template, self.escape, self.fields)
-        names: dict[str, Any] = {
+        names: dict[str, object] = {
             "match": re.compile(written.pattern, re.DOTALL).fullmatch,
             "careful": self.careful,
             "trusted": self.fields.trusted,
-            **_NAMES,
+            **IN_FAST_SOURCE,
         }
         # The source is made of the names of columns and variables alone; a variable's name is
         # letters, digits and underscores.
@@ -168,21 +174,33 @@ class AccessFormat:
         return cast("AccessParser", names["parse"])
 
 
-#: What the source of a fast parser names.
-_NAMES: Mapping[str, Any] = {
-    "Event": Event,
-    "Unparseable": Unparseable,
-    "addresses": Remembered(remembered_address),
-    "email_domain": email_domain,
-    "epoch_times": Remembered(epoch_time),
-    "hosts": Remembered(remembered_host),
-    "iso_times": Remembered(iso_time),
-    "local_times": Remembered(utc_time),
-    # Lists of one, the same object each time: a new one for each line would cost the garbage
-    # collector more than all else that the line costs.
-    "lists_of_decimal": Remembered(remembered_list_of_decimal),
-    "lists_of_status": {str(status): [status] for status in range(100, 1000)},
-    "lists_of_text": Remembered(remembered_list_of_text),
-    "new": tuple.__new__,
-    "statuses": {str(status): status for status in range(100, 1000)},
-}
+def misfit(template: Template, escape: str, text: str) -> Misfit:
+    """Return where a decoded line that does not fit stops fitting."""
+    furthest = Misfit(-1, "")
+    for rules in tries(escape, has_escapes="\\" in text):
+        found = _misfit(template, rules, text)
+        if found.offset > furthest.offset:
+            furthest = found
+    return furthest
+
+
+def _misfit(template: Template, rules: Rules, text: str) -> Misfit:
+    if not text.startswith(template.before):
+        same = takewhile(lambda pair: pair[0] == pair[1], zip(text, template.before, strict=False))
+        offset = sum(1 for _ in same)
+        return Misfit(offset, repr(template.before[offset:]))
+    fit, offset = 0, len(template.before)
+    for parts in range(len(template.parts), 0, -1):
+        found = re.compile(line_pattern(template, rules, parts), re.DOTALL).match(text)
+        if found is not None:
+            fit, offset = parts, found.end()
+            break
+    if fit == len(template.parts):
+        return Misfit(offset, "the end of the line")
+    part = template.parts[fit]
+    closed = closed_texts(template.parts, rules)[fit]
+    held = re.compile(closed, re.DOTALL).match(text, offset) if closed is not None else None
+    if held is not None:
+        offset = held.end()
+    after = f"{part.after!r} after" if part.after else "the end of the line after"
+    return Misfit(offset, f"{after} ${part.variable}")

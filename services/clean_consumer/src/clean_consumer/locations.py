@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from socket import AF_INET, AF_INET6, inet_ntop  # converts, opens nothing
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import iptocc
 import maxminddb
@@ -15,8 +15,8 @@ import maxminddb
 logger = logging.getLogger(__name__)
 
 #: Country (two letters of ISO 3166), city (in English), number of the autonomous system.
-Place: TypeAlias = tuple[str | None, str | None, int | None]
-NOWHERE: Place = (None, None, None)
+Location: TypeAlias = tuple[str | None, str | None, int | None]
+NOWHERE: Location = (None, None, None)
 
 #: How many addresses are remembered, so that each is looked up once while it visits.
 REMEMBERED = 8192
@@ -29,7 +29,7 @@ _MAPPED = bytes(10) + b"\xff\xff"
 _Listing: TypeAlias = dict[Path, tuple[int, int, int]]
 
 
-class Places:
+class Locations:
     """Looks addresses up: in a person's own databases first, then in the registries' list.
 
     The list, which the package iptocc brings along, has the country that a block of addresses is
@@ -66,14 +66,12 @@ class Places:
         try:
             reader = maxminddb.open_database(path)
         except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-            logger.warning(
-                "Not a database of places", extra={"path": str(path), "error": str(error)}
-            )
+            logger.warning("Not a GeoIP database", extra={"path": str(path), "error": str(error)})
             return
         self._close(path)
         self._readers[path] = reader
         logger.info(
-            "Using a database of places",
+            "Using a GeoIP database",
             extra={"path": str(path), "type": reader.metadata().database_type},
         )
 
@@ -82,14 +80,14 @@ class Places:
         if reader is not None:
             reader.close()
 
-    def _find(self, client: bytes) -> Place:
+    def _find(self, client: bytes) -> Location:
         """Return where an address is; `client` is packed, 4 or 16 bytes."""
         if client.startswith(_MAPPED) and len(client) == 16:
             client = client[12:]
         address = inet_ntop(AF_INET if len(client) == 4 else AF_INET6, client)
         country = city = asn = None
         for path in sorted(self._readers):
-            found = place_in(self._record(path, address))
+            found = location_in(self._record(path, address))
             country, city, asn = country or found[0], city or found[1], asn or found[2]
         return country or _two_letters(iptocc.country_code(address)), city, asn
 
@@ -100,7 +98,7 @@ class Places:
             return None  # an IPv6 address in a database of IPv4; a damaged record
 
 
-def place_in(record: object) -> Place:
+def location_in(record: object) -> Location:
     """Return what a record of a database says, in the shape of MaxMind's and DB-IP's."""
     if not isinstance(record, Mapping):
         return NOWHERE
@@ -116,7 +114,7 @@ def place_in(record: object) -> Place:
     )
 
 
-def _part(record: object, *names: str) -> Any:  # noqa: ANN401 - a database may hold anything
+def _part(record: object, *names: str) -> object:
     for name in names:
         record = record.get(name) if isinstance(record, Mapping) else None
     return record
@@ -136,6 +134,7 @@ def _listing(folder: Path) -> _Listing:
             listing[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
     except OSError as error:
         logger.warning(
-            "Databases of places cannot be read", extra={"path": str(folder), "error": str(error)}
+            "GeoIP databases cannot be read",
+            extra={"path": str(folder), "error": str(error)},
         )
     return listing

@@ -9,23 +9,23 @@ from pathlib import Path
 import pytest
 
 import mmdb
-from clean_consumer.places import NOWHERE, Place, Places, place_in
+from clean_consumer.locations import NOWHERE, Location, Locations, location_in
 
 
-def find(places: Places, address: str) -> Place:
+def find(locations: Locations, address: str) -> Location:
     """Look an address up."""
-    return places.find(ip_address(address).packed)
+    return locations.find(ip_address(address).packed)
 
 
 def test_the_country_of_an_address_needs_no_database() -> None:
     """The registries' list says it; addresses for documentation and private ones have none."""
-    places = Places(None)
-    places.refresh()
+    locations = Locations(None)
+    locations.refresh()
 
-    assert find(places, "193.0.6.139") == ("NL", None, None)
-    assert find(places, "2001:67c:2e8::1") == ("NL", None, None)
-    assert find(places, "::ffff:193.0.6.139") == ("NL", None, None)
-    assert [find(places, a) for a in ("192.0.2.1", "10.0.0.1", "2001:db8::1")] == [NOWHERE] * 3
+    assert find(locations, "193.0.6.139") == ("NL", None, None)
+    assert find(locations, "2001:67c:2e8::1") == ("NL", None, None)
+    assert find(locations, "::ffff:193.0.6.139") == ("NL", None, None)
+    assert [find(locations, a) for a in ("192.0.2.1", "10.0.0.1", "2001:db8::1")] == [NOWHERE] * 3
 
 
 def test_databases_of_one_s_own_say_more(tmp_path: Path) -> None:
@@ -38,34 +38,34 @@ def test_databases_of_one_s_own_say_more(tmp_path: Path) -> None:
             "193.0.6.0/24": {"autonomous_system_number": 64501},
         },
     )
-    places = Places(tmp_path)
+    locations = Locations(tmp_path)
 
-    assert find(places, "192.0.2.1") == ("SE", "Malmö", 64500)
-    assert find(places, "192.0.2.200") == ("SE", "Malmö", None)
-    assert find(places, "193.0.6.139") == ("NL", None, 64501)
-    assert find(places, "2001:db8::1") == NOWHERE
+    assert find(locations, "192.0.2.1") == ("SE", "Malmö", 64500)
+    assert find(locations, "192.0.2.200") == ("SE", "Malmö", None)
+    assert find(locations, "193.0.6.139") == ("NL", None, 64501)
+    assert find(locations, "2001:db8::1") == NOWHERE
 
 
 def test_a_database_of_ipv4_alone(tmp_path: Path) -> None:
     """An IPv6 address is none of its business."""
     mmdb.write(tmp_path / "v4.mmdb", {"192.0.2.0/24": mmdb.city("SE", "Lund")}, ip_version=4)
-    places = Places(tmp_path)
+    locations = Locations(tmp_path)
 
-    assert find(places, "192.0.2.1") == ("SE", "Lund", None)
-    assert find(places, "2001:db8::1") == NOWHERE
+    assert find(locations, "192.0.2.1") == ("SE", "Lund", None)
+    assert find(locations, "2001:db8::1") == NOWHERE
 
 
 def test_a_database_that_is_replaced_comes_or_goes_is_taken_up(tmp_path: Path) -> None:
     """What was found before is forgotten."""
-    places = Places(tmp_path)
-    found = [find(places, "192.0.2.1")]
+    locations = Locations(tmp_path)
+    found = [find(locations, "192.0.2.1")]
     for name in ("Lund", "Malmö"):
         mmdb.write(tmp_path / "city.mmdb", {"192.0.2.0/24": mmdb.city("SE", name)})
-        places.refresh()
-        found.append(find(places, "192.0.2.1"))
+        locations.refresh()
+        found.append(find(locations, "192.0.2.1"))
     (tmp_path / "city.mmdb").unlink()
-    places.refresh()
-    found.append(find(places, "192.0.2.1"))
+    locations.refresh()
+    found.append(find(locations, "192.0.2.1"))
 
     assert [city for _, city, _ in found] == [None, "Lund", "Malmö", None]
 
@@ -76,20 +76,20 @@ def test_a_damaged_database_changes_nothing(
     """It is named in the log, and the one before it stays in use until there is a good one."""
     path = tmp_path / "city.mmdb"
     mmdb.write(path, {"192.0.2.0/24": mmdb.city("SE", "Lund")})
-    places = Places(tmp_path)
+    locations = Locations(tmp_path)
     (tmp_path / "half").write_bytes(path.read_bytes()[:100])
     (tmp_path / "half").replace(path)
 
     with caplog.at_level(logging.WARNING):
-        places.refresh()
-        places.refresh()
+        locations.refresh()
+        locations.refresh()
 
-    assert [record.message for record in caplog.records] == ["Not a database of places"]
-    assert find(places, "192.0.2.1") == ("SE", "Lund", None)
+    assert [record.message for record in caplog.records] == ["Not a GeoIP database"]
+    assert find(locations, "192.0.2.1") == ("SE", "Lund", None)
 
 
 @pytest.mark.parametrize(
-    ("record", "place"),
+    ("record", "location"),
     [
         (None, NOWHERE),
         ("SE", NOWHERE),
@@ -102,6 +102,6 @@ def test_a_damaged_database_changes_nothing(
     ],
     ids=str,
 )
-def test_whatever_a_database_holds_the_columns_fit(record: object, place: Place) -> None:
+def test_whatever_a_database_holds_the_columns_fit(record: object, location: Location) -> None:
     """A record of another shape says nothing."""
-    assert place_in(record) == place
+    assert location_in(record) == location

@@ -1,0 +1,95 @@
+"""The machine: logs and checkpoint, as the account that asks may read and write them."""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from datastream.config import Environment
+from datastream.paths import expand
+from datastream_operator.doctor.report import LOW_DISK, Check, State
+from datastream_operator.lines import Missing, Unreadable, opened
+from datastream_operator.text import size
+
+
+def check_log(env: Environment) -> Check:
+    """Return the row of the logs of LOG_PATH: each must be readable, and its folder be listed."""
+    name = "log"
+    text = env.find("LOG_PATH")
+    if text is None:
+        return Check(name, State.SKIPPED, ("LOG_PATH is not set",))
+    patterns = [pattern.strip() for pattern in text.split(",") if pattern.strip()]
+    faults = list(dict.fromkeys(fault for p in patterns for fault in _unlisted(p)))
+    absent = [f"nothing is called {pattern} yet" for pattern in patterns if not expand(pattern)]
+    paths = [path for pattern in patterns for path in expand(pattern)]
+    for path in paths:
+        try:
+            with opened(Path(path)) as file:
+                file.read(1)
+        except Missing:
+            absent.append(f"there is no {path} yet")
+        except Unreadable as error:
+            faults.append(str(error))
+    if faults:
+        advice = f"Let {_who()} read it: the group of the file, g+r, and g+rx for its folder."
+        return Check(name, State.BROKEN, tuple(faults), advice)
+    if absent:
+        advice = "The producer waits for it; if it has another name, correct LOG_PATH."
+        return Check(name, State.ATTENTION, tuple(absent), advice)
+    files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+    return Check(name, State.OK, (f"{files} can be read, as {_who()}{_whoever()}",))
+
+
+def _unlisted(pattern: str) -> Iterator[str]:
+    """Yield why the folder of a log cannot be listed, in which its rotated files are found."""
+    folder = Path(pattern).absolute().parent
+    if glob.has_magic(str(folder)):
+        return
+    try:
+        with os.scandir(folder):
+            pass
+    except FileNotFoundError:
+        return  # that is the log's to say: it is not there yet
+    except OSError as error:
+        yield f"the folder {folder} cannot be listed: {error.strerror}"
+
+
+def check_checkpoint(env: Environment) -> Check:
+    """Return the row of the producer's folder: it must be writable, and its disk have room."""
+    name = "checkpoint"
+    # os.path: Path.exists raises where a folder above may not be searched.
+    folder = env.text("STATE_DIR", "state")
+    if env.find("STATE_DIR") is None and not os.path.exists(folder):  # noqa: PTH110
+        return Check(name, State.SKIPPED, ("STATE_DIR is not set",))
+    above = (Path(folder).absolute(), *Path(folder).absolute().parents)
+    there = next(path for path in above if os.path.exists(path))  # noqa: PTH110
+    lock = there / "lock"
+    needed = {there: os.W_OK | os.X_OK} | ({lock: os.W_OK} if os.path.exists(lock) else {})  # noqa: PTH110
+    for path, right in needed.items():
+        if not os.access(path, right):
+            words = f"{path} cannot be written, as {_who()}"
+            advice = "Make it the account's that the producer runs as, or set STATE_DIR."
+            return Check(name, State.BROKEN, (words,), advice)
+    free = shutil.disk_usage(there).free
+    words = f"{folder} can be written, {size(free)} free"
+    if free < LOW_DISK:
+        return Check(name, State.ATTENTION, (words,), "Make room on that disk.")
+    return Check(name, State.OK, (words,))
+
+
+def _whoever() -> str:
+    """Return what is to be said of an account for which every file is open."""
+    return ", who may read all" if os.geteuid() == 0 else ""
+
+
+def _who() -> str:
+    """Return the name of the account of this process, or its number."""
+    user = os.geteuid()
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"

@@ -1,0 +1,172 @@
+"""`.env`, read as Docker Compose reads it.
+
+The grammar is that of Compose's packages dotenv and template
+(https://github.com/compose-spec/compose-go), with two differences. A variable that is not set is an
+error, where Compose warns and takes nothing: mostly the dollar sign was meant. And a value that
+begins with `log_format` is a directive of nginx.conf, as it stands there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+#: What goes between the parts of a line.
+_SPACES = r"[\t\v\f\r \x85\xa0]*"
+_BETWEEN = re.compile(r"(?:\s|#[^\n]*)*")
+_NAME = re.compile(
+    rf"(?:export(?=\s){_SPACES})?(?P<name>[\w.\-\[\]\t\v\f\r \x85\xa0]*)(?P<end>[=:\n]|\Z){_SPACES}"
+)
+_QUOTED = re.compile(
+    r"""(?P<quote>["'])(?P<text>(?:\\.|(?!(?P=quote))[^\\])*)(?P=quote)""", re.DOTALL
+)
+_UNQUOTED = re.compile(r"(?P<text>[^\n]*)\n?")
+_ESCAPE = re.compile(r'\\(?:(?P<letter>[abcfnrtv$"\\])|0(?P<digits>[0-9]{0,3}))')
+_ESCAPED = dict(zip("abfnrtv", "\a\b\f\n\r\t\v", strict=True)) | {"$": "$$", '"': '"', "\\": "\\"}
+_VARIABLE = re.compile(
+    r"""
+    \$ (?: (?P<dollar> \$ )
+         | (?P<plain> [_a-z][_a-z0-9]* )
+         | \{ (?: (?P<name> [_a-z][_a-z0-9]* ) (?: (?P<operator> :?[-+?] ) (?P<word> .* ) )? \} )?
+       )
+    """,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
+)
+#: A directive of nginx.conf goes on to the line that ends with its semicolon; so does deploy/bin's.
+_DIRECTIVE = re.compile(
+    r"^([ \t]*(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*[ \t]*=)[ \t]*"
+    r"(log_format[ \t].*?;)[ \t]*(?:#[^\n]*)?\r?$",
+    re.MULTILINE | re.DOTALL,
+)
+
+#: What to write where no variable is meant.
+_INSTEAD = "a dollar sign is written $$, or stands in '...'"
+
+_Lookup = Callable[[str], str | None]
+
+
+class Malformed(Exception):
+    """What is no `.env` file; the message is one line, with its number and no value."""
+
+
+def parse(text: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings of a file; a variable in a value is of the environment or before it.
+
+    A name without a value is left out: it has the environment's. Raises Malformed.
+    """
+    text = _DIRECTIVE.sub(
+        lambda found: found[1] + _in_quotes(found[2]), text.removeprefix("\ufeff")
+    )
+    settings: dict[str, str] = {}
+
+    def look_up(name: str) -> str | None:
+        return environment.get(name, settings.get(name))
+
+    at = _end(_BETWEEN, text, 0)
+    while at < len(text):
+        try:
+            name, has_value, after = _name(text, at)
+            if has_value:
+                settings[name], after = _value(text, after, look_up)
+        except ValueError as error:
+            line = text.count("\n", 0, at) + 1
+            raise Malformed(f"line {line}: {error}") from None
+        at = _end(_BETWEEN, text, after)
+    return settings
+
+
+def _in_quotes(directive: str) -> str:
+    escaped = re.sub(r'[\\"$]', r"\\\g<0>", directive.replace("\r\n", "\n"))
+    return f'"{escaped}"'
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    found = pattern.match(text, at)
+    return found.end() if found else at
+
+
+def _name(text: str, at: int) -> tuple[str, bool, int]:
+    """Return the name that begins there, whether a value follows, and where."""
+    found = _NAME.match(text, at)
+    if found is None:
+        raise ValueError("a name is of letters, digits, and _ . - [ ]; a = follows it")
+    name = found["name"].rstrip()
+    if " " in name:
+        raise ValueError("a name holds no blank")
+    has_value = found["end"] in ("=", ":")
+    if has_value and not name:
+        raise ValueError("there is no name before the =")
+    return name, has_value, found.end()
+
+
+def _value(text: str, at: int, look_up: _Lookup) -> tuple[str, int]:
+    """Return the value that begins there, and where what follows it begins."""
+    is_quoted = text.startswith(('"', "'"), at)
+    found = (_QUOTED if is_quoted else _UNQUOTED).match(text, at)
+    if found is None:
+        raise ValueError("a quote that begins there does not end")
+    value: str = found["text"]
+    if not is_quoted:
+        value = _substitute(value.split(" #")[0].rstrip(), look_up)
+    elif text[at] == '"':
+        value = _substitute(_ESCAPE.sub(_unescaped, value), look_up)
+    else:
+        value = re.sub(r"\\(.)", lambda pair: "'" if pair[1] == "'" else pair[0], value)
+    if "\0" in value:
+        raise ValueError("no setting holds a NUL")
+    return value, found.end()
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    if found["letter"]:
+        return _ESCAPED[found["letter"]]
+    digits: str = found["digits"]
+    # Of other digits Compose loses the 0.
+    return chr(int(digits, 8)) if re.fullmatch("[0-3][0-7]{2}", digits) else f"\\{digits}"
+
+
+def _substitute(text: str, look_up: _Lookup) -> str:
+    """Return a text with each variable in it replaced. Raises ValueError."""
+
+    def value_of(found: re.Match[str]) -> str:
+        if found["dollar"]:
+            return "$"
+        name = found["plain"] or found["name"]
+        if name is None:
+            raise ValueError("${ begins a variable that does not end; " + _INSTEAD)
+        value = look_up(name)
+        if found["operator"]:
+            end = _closing_brace(found[0])
+            word = found[0][found.start("word") - found.start() : end]
+            chosen = _chosen(name, value, found["operator"], word, look_up)
+            return chosen + _substitute(found[0][end + 1 :], look_up)
+        if value is None:
+            raise ValueError(f"the variable {name} is not set; {_INSTEAD}")
+        return value
+
+    return _VARIABLE.sub(value_of, text)
+
+
+def _closing_brace(text: str) -> int:
+    """Return where the first brace closes, or else the last one; text ends with one."""
+    depth = at = 0
+    while at < len(text):
+        if text[at] == "}":
+            depth -= 1
+            if depth == 0:
+                return at
+        elif text[at] == "{":
+            depth += 1
+            at += 1  # as Compose does: what follows it is not looked at
+        at += 1
+    return len(text) - 1
+
+
+def _chosen(name: str, value: str | None, operator: str, word: str, look_up: _Lookup) -> str:
+    """Return what `${NAME operator word}` is. Raises ValueError where it must be set and is not."""
+    is_set = bool(value) if operator.startswith(":") else value is not None
+    if operator.endswith("?") and not is_set:
+        raise ValueError(f"the variable {name} must be set")
+    if is_set == operator.endswith("+"):
+        return _substitute(word, look_up)
+    return value or ""

@@ -1,0 +1,263 @@
+"""What the doctor makes of what it is told, without any server."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from pathlib import Path
+
+import pytest
+
+from datastream.config import Environment
+from datastream.tls import TlsSettings
+from datastream_operator.doctor import broker, database, encryption, host
+from datastream_operator.doctor.grants import Right, beyond, held, missing
+from datastream_operator.doctor.report import LOW_DISK, Check, Report, State
+from datastream_operator.doctor.settings import Settings
+
+OK, ATTENTION, BROKEN, SKIPPED = State.OK, State.ATTENTION, State.BROKEN, State.SKIPPED
+
+# What the servers answer to SHOW GRANTS, of an account with exactly the lake consumer's rights.
+MARIADB = [
+    "GRANT USAGE ON *.* TO `lake`@`%` IDENTIFIED BY PASSWORD '*894549142A2819BC7952'",
+    "GRANT SELECT, INSERT, UPDATE (`stream_id`) ON `my_logs`.`log_stream` TO `lake`@`%`",
+    "GRANT SELECT, INSERT, UPDATE (`line_offset`) ON `my_logs`.`raw_log` TO `lake`@`%`",
+    "GRANT EXECUTE ON PROCEDURE `my_logs`.`complete_line` TO `lake`@`%`",
+]
+MYSQL = [
+    "GRANT USAGE ON *.* TO `lake`@`%`",
+    "GRANT `reader`@`%` TO `lake`@`%`",
+    "GRANT SELECT, INSERT, UPDATE (`stream_id`) ON `my_logs`.`log_stream` TO `lake`@`%`",
+    "GRANT SELECT, INSERT, UPDATE (`line_offset`) ON `my_logs`.`raw_log` TO `lake`@`%`",
+    "GRANT EXECUTE ON PROCEDURE `my_logs`.`complete_line` TO `lake`@`%`",
+]
+OWNER = "GRANT ALL PRIVILEGES ON `my\\_logs`.* TO `owner`@`%`"
+EVERY_SERVICE = ["OPERATOR", "MIGRATOR", "LAKE", "CLEAN"]
+
+
+@pytest.mark.parametrize("lines", [MARIADB, MYSQL], ids=["MariaDB", "MySQL"])
+def test_an_account_with_what_it_needs(lines: list[str]) -> None:
+    """Nothing is missing and nothing is too much; each line less is a right less."""
+    assert missing(["LAKE"], "my_logs", held(lines)) == []
+    assert beyond(["LAKE"], "my_logs", held(lines)) == []
+    without = [right.told("my_logs") for right in missing(["LAKE"], "my_logs", held(lines[:-1]))]
+    assert without == ["EXECUTE on PROCEDURE complete_line"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        OWNER,
+        "GRANT ALL PRIVILEGES ON `my_logs`.* TO `owner`@`%`",
+        "GRANT ALL PRIVILEGES ON `my%`.* TO `owner`@`%`",
+        "GRANT ALL PRIVILEGES ON *.* TO `root`@`localhost` WITH GRANT OPTION",
+        "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, RELOAD, REFERENCES, INDEX, ALTER,"
+        " LOCK TABLES, EXECUTE, CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, TRIGGER"
+        " ON *.* TO `root`@`localhost` WITH GRANT OPTION",
+    ],
+)
+def test_a_wider_right_is_enough(line: str) -> None:
+    """A whole schema, by its name or a pattern, or the whole server."""
+    assert missing(EVERY_SERVICE, "my_logs", held([line])) == []
+
+
+def test_the_right_to_another_schema_is_not_enough() -> None:
+    """Though its name is alike, as a pattern without a backslash would have it."""
+    others = held(["GRANT ALL PRIVILEGES ON `my\\_logs`.* TO `owner`@`%`"])
+
+    assert missing(["LAKE"], "my-logs", others)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("GRANT DELETE ON `my_logs`.`raw_log` TO `lake`@`%`", ["DELETE on raw_log"]),
+        ("GRANT UPDATE ON `my_logs`.`raw_log` TO `lake`@`%`", ["UPDATE on raw_log"]),
+        (OWNER, ["ALL PRIVILEGES on *"]),
+        ("GRANT SELECT ON `shop`.* TO `lake`@`%`", ["SELECT on shop.*"]),
+        (
+            "GRANT SYSTEM_VARIABLES_ADMIN,SELECT ON *.* TO `lake`@`%` WITH GRANT OPTION",
+            ["GRANT OPTION on *.*"],
+        ),
+    ],
+)
+def test_what_a_service_does_not_need(line: str, told: list[str]) -> None:
+    """It is told where it reaches to."""
+    found = [right.told("my_logs") for right in beyond(["LAKE"], "my_logs", held([*MYSQL, line]))]
+
+    assert set(told) <= set(found)
+
+
+def test_an_account_of_several_services_has_the_schema_for_its_own() -> None:
+    """One account for everything is a choice; what reaches beyond the schema is told."""
+    assert beyond(EVERY_SERVICE, "my_logs", held([OWNER])) == []
+    assert beyond(["LAKE", "CLEAN"], "my_logs", held([OWNER])) == []
+    assert beyond(EVERY_SERVICE, "my_logs", held(["GRANT FILE ON *.* TO `owner`@`%`"]))
+
+
+@pytest.mark.parametrize(
+    ("right", "statement"),
+    [
+        (Right("SELECT", "my_logs", "*"), "GRANT SELECT ON `my_logs`.* TO `a`@`%`"),
+        (
+            Right("UPDATE", "my_logs", "user_agent", "system"),
+            "GRANT UPDATE (`system`) ON `my_logs`.`user_agent` TO `a`@`%`",
+        ),
+        (
+            Right("EXECUTE", "my_logs", "PROCEDURE p"),
+            "GRANT EXECUTE ON PROCEDURE `my_logs`.`p` TO `a`@`%`",
+        ),
+    ],
+)
+def test_the_statement_that_gives_a_right(right: Right, statement: str) -> None:
+    """As it can be pasted."""
+    assert right.granted_to("`a`@`%`") == statement
+
+
+@pytest.mark.parametrize(
+    ("theirs", "state", "words"),
+    [
+        (1000.0, OK, "0.000 s"),
+        (1000.9, OK, "0.900 s"),
+        (1060.0, ATTENTION, "60.0 s ahead of"),
+        (940.0, ATTENTION, "60.0 s behind"),
+    ],
+)
+def test_the_clocks(theirs: float, state: State, words: str) -> None:
+    """A second apart is nothing; which of the two is ahead is said."""
+    check = database.check_clock(theirs, 1000.0, 1000.0)
+
+    assert check.state is state
+    assert words in check.words[0]
+
+
+def test_a_slow_answer_is_no_difference_of_clocks() -> None:
+    """The moment of it may be any while it was waited for."""
+    assert database.check_clock(1000.0, 1000.0, 1010.0).state is OK
+
+
+@pytest.mark.parametrize(
+    ("noted", "state", "words"),
+    [
+        ({"0001_a", "0002_b"}, OK, "0002_b, the newest of 2"),
+        ({"0001_a"}, BROKEN, "1 of 2 migrations are missing, the first is 0002_b"),
+        ({"0001_a", "0002_b", "0003_c"}, ATTENTION, "it has 0003_c"),
+        ({"0003_c"}, BROKEN, "2 of 2"),
+    ],
+)
+def test_the_version_of_the_schema(noted: set[str], state: State, words: str) -> None:
+    """Older than the code it breaks, newer than the code a person should know of."""
+    check = database.check_version(["0001_a", "0002_b"], noted)
+
+    assert check.state is state
+    assert words in check.words[0]
+
+
+@pytest.mark.parametrize(
+    ("node", "state"),
+    [
+        ({"disk_free": 5 * LOW_DISK, "disk_free_alarm": False, "mem_alarm": False}, OK),
+        ({"disk_free": LOW_DISK - 1, "disk_free_alarm": False, "mem_alarm": False}, ATTENTION),
+        ({"disk_free": 5 * LOW_DISK, "disk_free_alarm": True, "mem_alarm": False}, BROKEN),
+        ({"disk_free": 5 * LOW_DISK, "disk_free_alarm": False, "mem_alarm": True}, BROKEN),
+        ({"disk_free": "disk_free_monitoring_disabled"}, SKIPPED),
+        ({}, SKIPPED),
+    ],
+)
+def test_the_nodes_of_the_broker(node: dict[str, object], state: State) -> None:
+    """An alarm stops every producer; of a node that is down nothing is known."""
+    assert broker.check_nodes("broker disk", [{"name": "rabbit@one", **node}]).state is state
+
+
+def valid_for(days: float) -> str:
+    """Return the end of a certificate as OpenSSL writes it."""
+    _, day, month, year, clock, zone = formatdate(time.time() + days * 86_400, usegmt=True).split()
+    return f"{month} {day} {clock} {year} {zone}"
+
+
+@pytest.mark.parametrize(
+    ("verify", "days", "state", "words"),
+    [
+        (True, 90.5, OK, "verified, 90 days left"),
+        (True, 5.5, ATTENTION, "5 days left"),
+        (False, 90.5, ATTENTION, "not verified"),
+        (False, -3, ATTENTION, "not verified, expired"),
+    ],
+)
+def test_a_certificate(verify: bool, days: float, state: State, words: str) -> None:
+    """Its end is told three weeks before, and that it is not verified always."""
+    agreed = encryption.Encryption("TLSv1.3", "TLS_AES_256_GCM_SHA384", valid_for(days))
+    check = encryption.check("broker TLS", TlsSettings("RABBIT", verify=verify), agreed)
+
+    assert check.state is state
+    assert words in check.words[0]
+
+
+def test_encryption_that_nobody_asked_for() -> None:
+    """It is said to be no promise; none at all is off."""
+    offered = encryption.Encryption("TLSv1.3", "TLS_AES_256_GCM_SHA384", "")
+    none = encryption.Encryption("", "", "")
+
+    assert "not verified" in encryption.check("database TLS", None, offered).words[0]
+    assert encryption.check("database TLS", None, none).words == ("off",)
+
+
+@pytest.mark.parametrize(
+    ("states", "code"),
+    [
+        ([OK, SKIPPED], 0),
+        ([OK, ATTENTION, SKIPPED], 3),
+        ([ATTENTION, BROKEN], 1),
+    ],
+)
+def test_the_exit_code_is_that_of_the_worst(states: list[State], code: int) -> None:
+    """What is not looked at counts for nothing."""
+    report = Report([Check(f"check {n}", state, ("words",)) for n, state in enumerate(states)])
+
+    assert report.exit_code == code
+
+
+def test_a_setting_that_is_wrong_has_a_code_of_its_own() -> None:
+    """As with every other command."""
+    checks = [Check("settings", BROKEN, ("words",)), Check("broker", BROKEN, ("words",))]
+
+    assert Report(checks).exit_code == 78
+
+
+def test_a_row_fits_the_screen_whatever_it_says() -> None:
+    """What is long is broken between words, what is many is counted, no escape gets through."""
+    many = tuple(f"number {n} \x1b[31m " + "word " * 30 for n in range(9))
+    lines = Check("queues", BROKEN, many, "Do this.").lines()
+
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0].startswith("queues        BROKEN        number 0 \\x1b[31m word")
+    assert lines[-2:] == [" " * 28 + "and 4 more", " " * 28 + "-> Do this."]
+
+
+def test_the_common_account_is_that_of_every_service() -> None:
+    """And a service's own account goes before it; a half account is a fault, told once."""
+    common = {"RABBIT_USER": "u", "RABBIT_PASSWORD": "p", "LAKE_RABBIT_USER": "lake"}
+    settings = Settings.read(Environment(common))
+
+    assert set(settings.rabbit) == {"OPERATOR", "PRODUCER", "CLEAN"}
+    assert len(settings.faults) == 1
+    assert "LAKE_RABBIT_PASSWORD is not set" in settings.faults[0]
+
+
+def test_a_checkpoint_that_is_not_there_yet(tmp_path: Path) -> None:
+    """Its folder will be made; without a setting for it, and without it, it is elsewhere."""
+    new = str(tmp_path / "new" / "state")
+
+    assert host.check_checkpoint(Environment({"STATE_DIR": new})).state is OK
+    assert not Path(new).exists()
+
+
+def test_without_a_setting_there_is_no_checkpoint_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless the folder is there that the producer makes by default."""
+    monkeypatch.chdir(tmp_path)
+    assert host.check_checkpoint(Environment({})).state is SKIPPED
+
+    (tmp_path / "state").mkdir()
+    assert host.check_checkpoint(Environment({})).state is OK
