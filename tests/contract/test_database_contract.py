@@ -90,11 +90,13 @@ class RealDatabase:
     def end_sessions(self) -> None:
         """End every session of the services."""
         with self._deployment.database.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT id FROM information_schema.processlist WHERE db = %s",
-                (self.settings.database,),
-            )
-            for (number,) in cursor.fetchall():
+            cursor.execute("SHOW PROCESSLIST")
+            ours = [
+                number
+                for number, _, _, schema, *_ in cursor.fetchall()
+                if schema == self.settings.database
+            ]
+            for number in ours:
                 cursor.execute(f"KILL {number}")
 
 

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-PARSING = "shared/src/datastream/parsing"
 UNIT = "tests/unit"
 
-#: What reads a format and the lines of one.
-READING = (
-    *("__init__", "access_log", "event", "fields", "formats", "json_lines", "log_format"),
-    *("pattern", "proxies", "remembered", "request", "values", "variables"),
-)
-READING_TESTS = (
-    *("access_lines", "log_formats", "request_lines", "line_values", "lines_of_other_origin"),
-    "any_format",
-)
 #: What makes rows of a slice, and what stores them.
 ROWS = ("rows", "store", "dimension", "enrichment")
 
@@ -29,14 +19,26 @@ class Subject(NamedTuple):
     tests: tuple[str, ...]
 
 
+def parsers(modules: str, tests: str) -> Subject:
+    """Return modules of the parsers, with the tests that are about them."""
+    return Subject(
+        tuple(f"shared/src/datastream/parsing/{name}.py" for name in modules.split()),
+        tuple(f"{UNIT}/{name}.py" for name in tests.split()),
+    )
+
+
 SUBJECTS = (
-    Subject((f"{PARSING}/error_log.py",), (f"{UNIT}/parsing/test_error_log.py",)),
-    Subject((f"{PARSING}/detect.py",), (f"{UNIT}/parsing/test_detect.py",)),
-    Subject((f"{PARSING}/fast.py",), (f"{UNIT}/parsing/test_fast.py",)),
-    Subject(
-        tuple(f"{PARSING}/{name}.py" for name in READING),
-        tuple(f"{UNIT}/parsing/test_{name}.py" for name in READING_TESTS),
+    parsers("error_log", "parsing/test_error_log"),
+    parsers("request", "parsing/test_request_lines parsing/test_access_lines"),
+    parsers("values", "parsing/test_line_values parsing/test_log_formats"),
+    parsers("proxies", "parsing/test_proxies"),
+    parsers("formats log_format", "parsing/test_log_formats"),
+    parsers(
+        "__init__ access_log event fields json_lines pattern remembered variables",
+        "parsing/test_access_lines parsing/test_log_formats parsing/test_lines_of_other_origin",
     ),
+    parsers("fast", "parsing/test_access_lines parsing/test_log_formats parsing/test_fast"),
+    parsers("detect", "parsing/test_detect"),
     Subject(("shared/src/datastream/slices.py",), (f"{UNIT}/datastream/test_slices.py",)),
     Subject(("shared/src/datastream/streams.py",), (f"{UNIT}/datastream/test_streams.py",)),
     Subject(("shared/src/datastream/consuming.py",), (f"{UNIT}/datastream/test_consuming.py",)),

@@ -493,3 +493,178 @@ def test_a_store_that_is_away_is_not_bisected() -> None:
         store_by_halves(store, [1, 2, 3], lambda _number: None, lambda *_: Outcome())
 
     assert calls == [3]
+
+
+@pytest.mark.parametrize("reason", ["refused", "crashed"])
+def test_the_line_that_stands_alone_is_told_with_its_reason(reason: str) -> None:
+    """Refused by the database, or crashed at: what is done about it differs."""
+    told: list[tuple[str, str]] = []
+
+    def add(items: Sequence[str]) -> Outcome:
+        if "bad" in items:
+            raise RowRefused if reason == "refused" else ZeroDivisionError
+        return Outcome(stored=Counter(table=len(items)))
+
+    def quarantine(item: str, why: str) -> Outcome:
+        told.append((item, why))
+        return Outcome()
+
+    outcome = add_bisected(add, ["a", "bad", "b"], lambda _item: None, quarantine)
+
+    assert told == [("bad", reason)]
+    assert outcome.stored == {"table": 2}
+    assert len(outcome.crashes) == (reason == "crashed")
+
+
+@pytest.mark.parametrize("arrived", [None, 7.5])
+@pytest.mark.parametrize("fate", ["prepared", "no slice", "crashed", "unreadable"])
+def test_a_delivery_says_when_it_arrived(
+    monkeypatch: pytest.MonkeyPatch, arrived: float | None, fate: str
+) -> None:
+    """Now, or when whoever takes it says: an outage is waited for from then on."""
+
+    def crash(*_: object) -> Slice:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("datastream.consuming.time.monotonic", lambda: 42.0)
+    if fate == "unreadable":
+        monkeypatch.setattr("datastream.consuming.decode", crash)
+    prepare = crash if fate == "crashed" else lambda one: one
+    headers = {} if fate == "no slice" else piece(1).headers()
+    taken = Preparation(prepare).take(3, Message(headers, b"1"), 0, arrived)
+
+    assert (taken.tag, taken.arrived_at) == (3, 42.0 if arrived is None else arrived)
+    assert bool(taken.fault) == (fate in ("no slice", "unreadable"))
+
+
+def test_why_a_message_is_no_slice_is_told() -> None:
+    """In the words of what found it."""
+    taken = Preparation(lambda one: one).take(1, Message({}, b"1"), 0)
+
+    assert taken.fault == "the message has no headers"
+
+
+class Batches:
+    """A queue that holds some batches, and keeps what becomes of them."""
+
+    def __init__(self, *batches: list[Delivery[str]]) -> None:
+        self._batches = batches
+        self.dead: list[Message] = []
+
+    def batches(self, stop: Event) -> Iterator[list[Delivery[str]]]:
+        """Yield them."""
+        yield from self._batches
+
+    def work(self, function: Callable[..., T], *arguments: object) -> T:
+        """Return what the function does."""
+        return function(*arguments)
+
+    def dead_letter(self, message: Message, reason: str) -> None:
+        """Keep."""
+        self.dead.append(message)
+
+    def ack(self, batch: list[Delivery[str]]) -> None:
+        """Forget."""
+
+
+def arrived(at: float, *, read_at_ms: int = 0, fault: str = "") -> Delivery[str]:
+    """Return a delivery of one item."""
+    headers = {"read_at_ms": read_at_ms}
+    items = () if fault else ("item",)
+    return Delivery(1, Message(headers, b""), 0, 1, items, fault=fault, arrived_at=at)
+
+
+def test_a_batch_is_as_old_as_its_oldest_message() -> None:
+    """By that it is known how long the database may stay away; and its latency by each line's."""
+    told: list[float] = []
+    read: list[Sequence[int]] = []
+
+    def add(_items: list[str], since: float) -> Outcome:
+        told.append(since)
+        return Outcome()
+
+    class Times(Observer):
+        def stored(self, outcome: Outcome, read_at_ms: Sequence[int]) -> None:
+            read.append(read_at_ms)
+
+    batch = [arrived(5.0, read_at_ms=1), arrived(3.0, read_at_ms=2), arrived(4.0, fault="odd")]
+    consume(Batches(batch), add, Times(), Event())
+
+    assert told == [3.0]
+    assert read == [[1, 2]]
+
+
+def test_what_is_kept_is_the_whole_message() -> None:
+    """With its headers, so that it can be put back."""
+    queue = Batches([arrived(1.0)])
+    bad = piece(7)
+    consume(queue, lambda *_: Outcome(quarantined=[(bad, "refused")]), Observer(), Event())
+
+    assert queue.dead == [Message(bad.headers(), bad.body)]
+
+
+def crashing(*crashes: int) -> Callable[[list[str], float], Outcome]:
+    """Return what stores batches, of which each has so many crashes."""
+    left_over = iter(crashes)
+    return lambda *_: Outcome(crashes=[ZeroDivisionError()] * next(left_over))
+
+
+@pytest.mark.parametrize(
+    ("crashes", "is_broken"),
+    [
+        ([CRASHES_IN_A_ROW - 1], False),
+        ([CRASHES_IN_A_ROW], True),
+        ([CRASHES_IN_A_ROW - 1, 1], True),
+        ([CRASHES_IN_A_ROW - 1, 0, 1], False),
+        ([1, 0, CRASHES_IN_A_ROW - 1], False),
+    ],
+    ids=str,
+)
+def test_so_many_crashes_in_a_row_are_the_program_s(
+    caplog: pytest.LogCaptureFixture, crashes: list[int], is_broken: bool
+) -> None:
+    """A slice that is stored between them begins the count anew."""
+    batches = [[arrived(1.0)] * max(1, count) for count in crashes]
+    observer = Observer()
+    try:
+        consume(Batches(*batches), crashing(*crashes), observer, Event())
+    except Broken:
+        found = True
+    else:
+        found = False
+
+    assert found == is_broken
+    assert observer.crashes == sum(crashes)
+    assert {record.getMessage() for record in caplog.records} == {
+        "Slice crashed the program when it was stored; the lines that did are set aside"
+    }
+    assert all(record.exc_info for record in caplog.records)
+
+
+@pytest.mark.parametrize(
+    ("crashed", "is_broken"),
+    [
+        ([True] * (CRASHES_IN_A_ROW - 1), False),
+        ([True] * CRASHES_IN_A_ROW, True),
+        ([True, False, *[True] * (CRASHES_IN_A_ROW - 1)], False),
+    ],
+    ids=["one fewer", "so many", "one between"],
+)
+def test_so_many_crashes_of_preparing_are_the_program_s_too(
+    caplog: pytest.LogCaptureFixture, crashed: list[bool], is_broken: bool
+) -> None:
+    """Counted by themselves."""
+    usual = arrived(1.0)
+    one = Delivery(1, usual.message, 0, 1, ("item",), crash=ZeroDivisionError(), arrived_at=1.0)
+    batch = [one if each else usual for each in crashed]
+    try:
+        consume(Batches(batch), lambda *_: Outcome(), Observer(), Event())
+    except Broken:
+        found = True
+    else:
+        found = False
+
+    assert found == is_broken
+    assert {record.getMessage() for record in caplog.records} == {
+        "Slice crashed the program when it was prepared; the lines that did are set aside"
+    }

@@ -264,3 +264,11 @@ def test_the_headers_of_the_largest_slice_fit_into_a_frame() -> None:
     largest = Slice(stream, 0, b"\n" * (MOST_LINES - 1), MOST_LINES, DISGUISED, 0, lengths=lengths)
 
     assert sum(len(f"{k}{v}".encode()) + 16 for k, v in largest.headers().items()) < 128 * 1024
+
+
+def test_lengths_of_another_number_of_lines_are_a_mistake() -> None:
+    """No line is left out in silence because of them."""
+    odd = Slice(STREAM, 0, b"a\nb", 2, DISGUISED, read_at_ms=0, lengths=(1,))
+
+    with pytest.raises(ValueError, match="zip"):
+        list(odd.numbered())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from ipaddress import IPv4Address, IPv6Address
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from datastream.parsing import Unparseable
 from datastream.parsing.values import (
+    decimal_total,
     email_domain,
     epoch_time,
     iso_time,
@@ -118,6 +120,49 @@ def test_what_is_no_time_is_rejected(text: str) -> None:
         with pytest.raises(Unparseable) as caught:
             utc_time(text)
         assert caught.value.reason == "time"
+
+
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (iso_time, "2000-10-10"),
+        (iso_time, "2000-13-10T13:55:36Z"),
+        (iso_time, "2000-00-10T13:55:36Z"),
+        (epoch_time, "yesterday"),
+        (epoch_time, "253402300800"),
+        (epoch_time, "999999999999"),
+    ],
+)
+def test_what_is_no_time_of_another_shape_is_rejected(
+    read: Callable[[str], str], text: str
+) -> None:
+    """A wrong shape, a month that does not exist, a year after 9999."""
+    with pytest.raises(Unparseable) as caught:
+        read(text)
+    assert caught.value.reason == "time"
+
+
+def test_the_last_second_that_a_column_holds() -> None:
+    """It is none too late."""
+    assert epoch_time("253402300799.999") == "9999-12-31 23:59:59.999"
+
+
+def test_the_machine_s_own_zone_has_no_part_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer anywhere comes to the same time."""
+    monkeypatch.setenv("TZ", "JST-9")
+    time.tzset()
+    try:
+        read = utc_time("10/Oct/2000:13:55:37 -0700")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert read == "2000-10-10 20:55:37.000"
+
+
+def test_a_total_has_the_decimals_of_its_column() -> None:
+    """Of what is not there none is counted."""
+    assert decimal_total([0.0004, None, 0.0004]) == 0.001
 
 
 def test_the_cache_of_times_is_bounded() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -297,3 +298,136 @@ def test_whatever_is_seen(scene: tuple[dict[int, Entry], Look, list[Opened]]) ->
     assert not is_open & {a.identity for a in read}
     assert not begun & {f.identity for f in look.files if f.is_opaque or f.is_awaited}
     assert decision.absent is None or decision.absent <= entries.keys()
+
+
+FINISHED = entry(1, 10, finished=True)
+UNPACKED = replace(FINISHED, skipped=True)
+PACKED = replace(UNPACKED, length=0)
+TWO = frozenset({2})
+
+
+@pytest.mark.parametrize(
+    ("known", "is_asked", "more", "is_read"),
+    [
+        pytest.param(FINISHED, False, ONE, True, id="read to its end, and has grown"),
+        pytest.param(FINISHED, True, frozenset(), False, id="read to its end, and asked for"),
+        pytest.param(UNPACKED, False, ONE, True, id="passed over, and has grown"),
+        pytest.param(UNPACKED, False, frozenset(), False, id="passed over"),
+        pytest.param(UNPACKED, True, frozenset(), True, id="passed over, and asked for now"),
+        pytest.param(PACKED, False, ONE, False, id="passed over when it was packed"),
+        pytest.param(PACKED, True, ONE, True, id="the same, and asked for now"),
+    ],
+)
+def test_a_rotated_file_that_is_known_is_read_on_if_there_is_something_to_read(
+    known: Entry, is_asked: bool, more: frozenset[int], is_read: bool
+) -> None:
+    """It has grown, or is asked for by name for the first time."""
+    file = rotated(A, holds=ONE, more=more, is_asked=is_asked)
+    decision = decide({1: known}, Look((file,)), [])
+
+    assert decision.actions == ((Action(Do.RESUME, A, ROTATED, 1),) if is_read else ())
+
+
+@pytest.mark.parametrize(
+    ("entries", "files", "found"),
+    [
+        pytest.param(
+            READING,
+            [rotated(B, holds=ONE), rotated(A, f"{PATH}.2", holds=ONE)],
+            [Action(Do.RESUME, A, f"{PATH}.2", 1)],
+            id="the one in which it was being read",
+        ),
+        pytest.param(
+            READING,
+            [rotated(B, holds=ONE), Seen(f"{PATH}.bak", A, Role.OTHER, holds=ONE)],
+            [Action(Do.RESUME, B, ROTATED, 1)],
+            id="one of the log before that",
+        ),
+        pytest.param(
+            {1: entry(1, 10, finished=True), 2: entry(2, 11, position=200)},
+            [rotated(A, holds=frozenset({1, 2}))],
+            [Action(Do.RESUME, A, ROTATED, 2)],
+            id="of streams that begin alike the one that was read furthest",
+        ),
+        pytest.param(
+            {1: entry(1, 10, finished=True), 2: entry(2, 11, finished=True)},
+            [rotated(A, holds=frozenset({1, 2})), rotated(B, f"{PATH}.2", holds=ONE | TWO)],
+            [],
+            id="each in its own, of equals",
+        ),
+    ],
+)
+def test_which_file_a_stream_is_in(
+    entries: Mapping[int, Entry], files: list[Seen], found: list[Action]
+) -> None:
+    """Of several that hold it."""
+    actions = decide(entries, Look(tuple(files)), []).actions
+
+    assert [action for action in actions if action.stream] == found
+
+
+@pytest.mark.parametrize(
+    ("files", "opened", "is_waiting"),
+    [
+        pytest.param([rotated(B, ends=ONE), live(A, holds=ONE)], [OPEN], True, id="cut or a copy"),
+        pytest.param([rotated(B, ends=ONE)], [], False, id="cut"),
+        pytest.param(
+            [live(A, is_empty=True)],
+            [Opened(A, 1, is_live=True, is_lost=True, is_in_hand=True)],
+            True,
+            id="truncated, a slice on its way",
+        ),
+        pytest.param([live(A, holds=ONE)], [OPEN], False, id="nothing"),
+        pytest.param(
+            [live(B, holds=ONE)], [Opened(A, 1, is_live=True, is_drained=True)], False, id="drained"
+        ),
+    ],
+)
+def test_whether_all_must_be_read_first(
+    files: list[Seen], opened: list[Opened], is_waiting: bool
+) -> None:
+    """Of the files that are open, before it can be said what another one is."""
+    assert decide(READING, Look(tuple(files)), opened).is_waiting == is_waiting
+
+
+@pytest.mark.parametrize(
+    ("stream", "continues", "is_lost"),
+    [(None, frozenset({A}), True), (None, frozenset({C}), False), (1, frozenset({A}), False)],
+    ids=["it begins with that", "it does not", "a line of that was read"],
+)
+def test_what_a_new_file_begins_with_is_not_read_in_a_deleted_one_too(
+    stream: int | None, continues: frozenset[tuple[int, int]], is_lost: bool
+) -> None:
+    """A file without a whole line, replaced by one that has it: its beginning is one stream."""
+    opened = Opened(A, stream, is_live=False)
+    decision = decide(READING, Look((live(B, continues=continues),)), [opened])
+    lost = [Action(Do.LOSE, A)] if is_lost else []
+
+    assert decision.actions == (*lost, Action(Do.BEGIN, B, PATH))
+
+
+def test_what_waits_for_a_slice_holds_up_no_other_file() -> None:
+    """What is being packed of a truncated file waits; the files behind it do not."""
+    files = (rotated(B, holds=ONE), rotated(C, f"{PATH}.2", part_of=frozenset({B})), live(A))
+    opened = [Opened(A, 1, is_live=True, is_lost=True, is_in_hand=True)]
+    copied = decide(READING, Look(files), opened)
+    other = decide(READING, Look((files[0], rotated(C, f"{PATH}.2"), live(A))), opened)
+
+    assert copied.actions == ()
+    assert other.actions == (Action(Do.BEGIN, C, f"{PATH}.2"),)
+
+
+def test_a_copy_of_a_copy_is_nothing_new() -> None:
+    """Nor is a copy of the live file, or one of two copies that were packed in their turn."""
+    copy = rotated(B, part_of=frozenset({A}))
+    packed = rotated(C, f"{PATH}.2", part_of=frozenset({B}))
+
+    assert decide({}, Look((copy, packed, live(A))), []).actions == (Action(Do.BEGIN, A, PATH),)
+
+
+def test_a_stream_of_which_a_file_holds_the_beginning_is_not_absent() -> None:
+    """One that ends before what is confirmed may be the stream's own file, cut."""
+    files = (rotated(B, ends=TWO), live(A, holds=ONE))
+    entries = {1: entry(1, 10), 2: entry(2, 11), 3: entry(3, 12)}
+
+    assert decide(entries, Look(files), [OPEN]).absent == frozenset({3})
