@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from threading import Event
 from typing import TypeVar
@@ -500,7 +500,7 @@ def test_the_line_that_stands_alone_is_told_with_its_reason(reason: str) -> None
     """Refused by the database, or crashed at: what is done about it differs."""
     told: list[tuple[str, str]] = []
 
-    def add(items: Sequence[str]) -> Outcome:
+    def store(items: Sequence[str]) -> Outcome:
         if "bad" in items:
             raise RowRefused if reason == "refused" else ZeroDivisionError
         return Outcome(stored=Counter(table=len(items)))
@@ -509,7 +509,7 @@ def test_the_line_that_stands_alone_is_told_with_its_reason(reason: str) -> None
         told.append((item, why))
         return Outcome()
 
-    outcome = add_bisected(add, ["a", "bad", "b"], lambda _item: None, quarantine)
+    outcome = store_by_halves(store, ["a", "bad", "b"], lambda _item: None, quarantine)
 
     assert told == [("bad", reason)]
     assert outcome.stored == {"table": 2}
@@ -530,8 +530,8 @@ def test_a_delivery_says_when_it_arrived(
     if fate == "unreadable":
         monkeypatch.setattr("datastream.consuming.decode", crash)
     prepare = crash if fate == "crashed" else lambda one: one
-    headers = {} if fate == "no slice" else piece(1).headers()
-    taken = Preparation(prepare).take(3, Message(headers, b"1"), 0, arrived)
+    headers = {} if fate == "no slice" else slice_of(1).headers()
+    taken = Preparation(prepare).delivery(3, Message(headers, b"1"), 0, arrived)
 
     assert (taken.tag, taken.arrived_at) == (3, 42.0 if arrived is None else arrived)
     assert bool(taken.fault) == (fate in ("no slice", "unreadable"))
@@ -539,7 +539,7 @@ def test_a_delivery_says_when_it_arrived(
 
 def test_why_a_message_is_no_slice_is_told() -> None:
     """In the words of what found it."""
-    taken = Preparation(lambda one: one).take(1, Message({}, b"1"), 0)
+    taken = Preparation(lambda one: one).delivery(1, Message({}, b"1"), 0)
 
     assert taken.fault == "the message has no headers"
 
@@ -551,15 +551,15 @@ class Batches:
         self._batches = batches
         self.dead: list[Message] = []
 
-    def batches(self, stop: Event) -> Iterator[list[Delivery[str]]]:
+    def batches(self, _stop: Event) -> Iterator[list[Delivery[str]]]:
         """Yield them."""
         yield from self._batches
 
-    def work(self, function: Callable[..., T], *arguments: object) -> T:
-        """Return what the function does."""
-        return function(*arguments)
+    def serve_until(self, done: Future[T]) -> T:
+        """Wait."""
+        return done.result()
 
-    def dead_letter(self, message: Message, reason: str) -> None:
+    def dead_letter(self, message: Message, _reason: str) -> None:
         """Keep."""
         self.dead.append(message)
 
@@ -569,9 +569,10 @@ class Batches:
 
 def arrived(at: float, *, read_at_ms: int = 0, fault: str = "") -> Delivery[str]:
     """Return a delivery of one item."""
-    headers = {"read_at_ms": read_at_ms}
     items = () if fault else ("item",)
-    return Delivery(1, Message(headers, b""), 0, 1, items, fault=fault, arrived_at=at)
+    read = None if fault else read_at_ms
+    message = Message({}, b"")
+    return Delivery(1, message, 0, 1, items, fault=fault, arrived_at=at, read_at_ms=read)
 
 
 def test_a_batch_is_as_old_as_its_oldest_message() -> None:
@@ -579,16 +580,16 @@ def test_a_batch_is_as_old_as_its_oldest_message() -> None:
     told: list[float] = []
     read: list[Sequence[int]] = []
 
-    def add(_items: list[str], since: float) -> Outcome:
+    def store(_items: list[str], since: float) -> Outcome:
         told.append(since)
         return Outcome()
 
     class Times(Observer):
-        def stored(self, outcome: Outcome, read_at_ms: Sequence[int]) -> None:
+        def stored(self, _outcome: Outcome, read_at_ms: Sequence[int]) -> None:
             read.append(read_at_ms)
 
     batch = [arrived(5.0, read_at_ms=1), arrived(3.0, read_at_ms=2), arrived(4.0, fault="odd")]
-    consume(Batches(batch), add, Times(), Event())
+    consume(Batches(batch), store, Times(), Event())
 
     assert told == [3.0]
     assert read == [[1, 2]]
@@ -597,7 +598,7 @@ def test_a_batch_is_as_old_as_its_oldest_message() -> None:
 def test_what_is_kept_is_the_whole_message() -> None:
     """With its headers, so that it can be put back."""
     queue = Batches([arrived(1.0)])
-    bad = piece(7)
+    bad = slice_of(7)
     consume(queue, lambda *_: Outcome(quarantined=[(bad, "refused")]), Observer(), Event())
 
     assert queue.dead == [Message(bad.headers(), bad.body)]
