@@ -109,6 +109,21 @@ def test_a_slice_in_conflict_is_set_aside_whole(database: FakeDatabase, lake: La
     assert rows(database, ANOTHER) == [(0, 0, b"before")]
 
 
+def test_a_slice_is_not_in_conflict_with_one_that_is_not_stored(
+    database: FakeDatabase, lake: Lake
+) -> None:
+    """The intruder's lines of its batch are taken back: then there is nothing to differ from."""
+    lake.store([slice_of(b"one")])
+    intruder = slice_of(b"two", b"three")
+    innocent = slice_of(b"four", position=4)
+
+    outcome = lake.store([intruder, innocent])
+
+    assert outcome.quarantined == [(intruder, "identity_conflict")]
+    assert outcome.stored == {"raw_log": 1}
+    assert rows(database) == [(0, 0, b"one"), (4, 0, b"four")]
+
+
 @pytest.mark.parametrize("position", [1, 9, 10])
 def test_a_slice_that_begins_inside_a_stored_line_is_in_conflict(
     database: FakeDatabase, lake: Lake, position: int

@@ -116,12 +116,7 @@ def renamed(
                 user_agent_id=_key_of(event.user_agent, agents, row.user_agent_id),
             )
         )
-    return replace(
-        parsed,
-        clean=clean,
-        agents={text: agents.get(text, key) for text, key in parsed.agents.items()},
-        referrers={text: referrers.get(text, key) for text, key in parsed.referrers.items()},
-    )
+    return replace(parsed, clean=clean)
 
 
 def _key_of(text: str | None, others: Mapping[str, int], key: int | None) -> int | None:

@@ -77,9 +77,12 @@ class Lake:
             self._streams.forget()
             raise
         except _Conflict as conflict:
-            outcome = Outcome(quarantined=[(s, "identity_conflict") for s in conflict.slices])
+            if len(slices) == 1:
+                return _quarantine(slices[0], "identity_conflict")
+            # Each of them alone: it may differ from another's lines that are not stored after all.
             others = [slice_ for slice_ in slices if slice_ not in conflict.slices]
-            return outcome + self._commit(others) if others else outcome
+            parts = [others, *([slice_] for slice_ in conflict.slices)]
+            return sum((self._commit(part) for part in parts if part), Outcome())
 
     def _commit_equal(self, slices: Sequence[Slice]) -> Outcome:
         """Commit the lines in one transaction, or none of them when any slice is in conflict."""
