@@ -16,8 +16,8 @@ export FORMAT
 endif
 # The rows of the fault matrix in which the broker or the database takes part.
 SERVER_FAULTS := $(patsubst %,tests/faults/test_%.py,broker conflict database killed outages poison)
-# Processes that share the tests, each with private servers of its own. With 0 there is but one, in
-# which a debugger can be used.
+# Processes that share the tests, each with private servers of its own. 0: one process, for a
+# debugger.
 WORKERS ?= 2
 WORKING = --numprocesses '$(WORKERS)' --dist worksteal
 # The tool that makes mutants, beside the environment: nothing else needs it.
@@ -46,7 +46,7 @@ deploy: ## Bring everything up with Docker, or up to date | LOG=/var/log/nginx/a
 	@deploy/bin/deploy
 
 .PHONY: scale
-scale: ## Run so many clean consumers, while everything flows | N=4
+scale: ## Run N clean consumers, while everything flows | N=4
 	@deploy/bin/scale
 
 .PHONY: status
@@ -54,7 +54,7 @@ status: ## What runs, rates, lag and queues, in one screen
 	@deploy/bin/status
 
 .PHONY: logs
-logs: ## What the services say | [SERVICE=producer] [FOLLOW=no]
+logs: ## The services' logs | [SERVICE=producer] [FOLLOW=no]
 	@deploy/bin/logs
 
 .PHONY: mysql
@@ -62,11 +62,11 @@ mysql: ## A shell on the tables, as the account that only reads
 	@deploy/bin/mysql
 
 .PHONY: migrate
-migrate: ## Accounts, tables and grants alone
+migrate: ## Only accounts, tables and grants
 	@deploy/bin/migrate
 
 .PHONY: down
-down: ## Stop; rows, queues and the place in the log are kept
+down: ## Stop; rows, queues and the checkpoint are kept
 	@deploy/bin/down
 
 .PHONY: destroy
@@ -117,7 +117,7 @@ $(MUTANTS)/made: tests/mutants/requirements.lock | venv
 	@touch $@
 
 .PHONY: test-deploy
-test-deploy: venv ## Test the containers; makes an engine if need be
+test-deploy: venv ## Test the containers; starts an engine if needed
 	@$(BIN)/pytest tests/deploy
 
 .PHONY: bench
