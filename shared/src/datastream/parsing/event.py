@@ -19,7 +19,7 @@ REJECT_MEANINGS: Mapping[str, str] = MappingProxyType(
         "time": "the fields are there, but what stands where the time should is none",
         "truncated": "the line was cut at the size limit, and what is left does not fit the format",
         "refused": "the line parsed, but the database refused its row",
-        "crashed": "the program has a mistake, and crashed at this line",
+        "crashed": "the parser crashed at this line: a bug in our code",
     }
 )
 
