@@ -185,6 +185,13 @@ def _no_session(settings: MysqlSettings, why: str, reason: str) -> Unavailable:
     return Unavailable(f"no session with {settings.host}:{settings.port}: {why}", reason)
 
 
+class TakenBack(Exception):
+    """Rolls back the transaction in whose body it is raised; the session goes on.
+
+    Every answer of the server must have been read.
+    """
+
+
 class Session:
     """One connection, opened when it is needed and again after it was lost."""
 
@@ -218,7 +225,7 @@ class Session:
                 # A server that is away has rolled back by itself.
                 with suppress(pymysql.MySQLError, OSError):
                     self._connection.rollback()
-                if not isinstance(error, pymysql.MySQLError | Unavailable):
+                if not isinstance(error, pymysql.MySQLError | Unavailable | TakenBack):
                     self.close()  # an answer may be half read: it is not the next statement's
                 raise
 

@@ -217,7 +217,9 @@ def test_all_is_safe_before_the_acknowledgement() -> None:
     assert queue.steps == ["store", "dead-letter not_a_slice", "dead-letter refused", "ack 3"]
 
 
-@pytest.mark.parametrize("step", ["store", "dead-letter not_a_slice", "dead-letter refused"])
+@pytest.mark.parametrize(
+    "step", ["store", "dead-letter not_a_slice", "dead-letter refused", "ack 2"]
+)
 def test_no_step_that_fails_is_passed_over(step: str) -> None:
     """The batch is not acknowledged, nor counted as stored."""
     queue, stop, observer = Steps([delivery(2), FAULT], fails_at=step), Event(), Observer()

@@ -46,6 +46,30 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "PAUSE", 0.0)
 
 
+def test_between_two_sessions_there_is_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that ends as soon as it is used must not burn the deliveries of its messages."""
+    waited: list[float | None] = []
+
+    class Stop(Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.append(timeout)
+            if len(waited) == 3:
+                self.set()
+            return self.is_set()
+
+    @contextmanager
+    def open_session() -> Iterator[None]:
+        yield
+
+    def end(_session: object) -> None:
+        raise Unavailable("gone")
+
+    monkeypatch.setattr(service, "PAUSE", 1.5)
+    keep_session(open_session, end, ServiceMetrics("rabbitmq"), Stop())
+
+    assert waited == [1.5] * 3
+
+
 def test_a_session_that_ends_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
     """Until the work is done; each end is told with its reason."""
     caplog.set_level(logging.INFO)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 from pathlib import Path
@@ -290,3 +291,34 @@ def test_many_rotated_files_are_read_once_each(path: Path) -> None:
 
     assert runs == [sorted([b"live", *(file.name.encode() for file in files)]), [], []]
     assert len(state.entries) == 151
+
+
+def test_a_quiet_log_that_could_not_be_read_for_a_while(
+    path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again, and counts as read again before there is a new line."""
+
+    def refuse(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    append(path, b"1")
+    tailer = Tailer([str(path)], FOLLOW, State())
+    slices = tailer.slices()
+
+    def pass_by(seconds: float) -> None:
+        end = clock.at + seconds
+        while clock.at < end:
+            if next(slices) is None:
+                clock.at += 0.02
+            else:
+                tailer.confirm()
+
+    pass_by(3.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", refuse)
+        append(path.with_name("other"), b"a new name in the folder: everything is compared")
+        pass_by(2.0)
+        while_unreadable = tailer.is_tailing
+    pass_by(3.0)
+
+    assert (while_unreadable, tailer.is_tailing) == (False, True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum, auto
 from operator import attrgetter
+from typing import NamedTuple
 
 from datastream.consuming import Outcome, store_by_halves
 from datastream.inserts import Insert, binaries, numbers
-from datastream.mysql import Session, StreamLog, Transaction, Vanished
+from datastream.mysql import Session, StreamLog, TakenBack, Transaction, Vanished
 from datastream.privacy import skeleton
 from datastream.slices import DISGUISED, INCOMPLETE, Slice
 
@@ -40,8 +42,8 @@ COMPLETE_LINE = """
 IN_KEY_ORDER = attrgetter("stream.stream_id", "position")
 
 
-class _Conflict(Exception):
-    """Slices hold lines that differ from what is stored under their keys."""
+class _Conflict(TakenBack):
+    """Slices hold lines that differ from what is stored under their keys, or from each other's."""
 
     def __init__(self, slices: list[Slice]) -> None:
         super().__init__()
@@ -77,12 +79,20 @@ class Lake:
             self._streams.forget()
             raise
         except _Conflict as conflict:
-            if len(slices) == 1:
-                return _quarantine(slices[0], "identity_conflict")
-            # Each of them alone: it may differ from another's lines that are not stored after all.
-            others = [slice_ for slice_ in slices if slice_ not in conflict.slices]
-            parts = [others, *([slice_] for slice_ in conflict.slices)]
-            return sum((self._commit(part) for part in parts if part), Outcome())
+            # They may differ from lines of this batch that are not stored in the end.
+            differing = self._differing_from_stored(conflict.slices) or conflict.slices
+            outcome = Outcome(quarantined=[(s, "identity_conflict") for s in differing])
+            others = [slice_ for slice_ in slices if slice_ not in differing]
+            return outcome + self._commit(others) if others else outcome
+
+    def _differing_from_stored(self, slices: Sequence[Slice]) -> list[Slice]:
+        with self._session.transaction() as transaction:
+            return [
+                slice_
+                for slice_ in slices
+                if _begins_inside(transaction, slice_)
+                or _Relation.DIFFERS in _relations(slice_, _stored(transaction, slice_)).values()
+            ]
 
     def _commit_equal(self, slices: Sequence[Slice]) -> Outcome:
         """Commit the lines in one transaction, or none of them when any slice is in conflict."""
@@ -105,55 +115,94 @@ class Lake:
 
 
 def _check_beginnings(transaction: Transaction, slices: Iterable[Slice]) -> None:
-    """Raise _Conflict for slices, in key order, that begin inside a stored line.
+    """Raise _Conflict for slices, in key order, that begin inside a line that is stored.
 
-    Even if none of their keys is taken, they are of another log that begins with the same line.
+    None of their keys may be taken, and yet they are of another log that begins with the same line.
     """
     end: tuple[int, int] | None = None
     conflicts = []
     for slice_ in slices:
         begin = slice_.stream.stream_id, slice_.position
-        if begin != end and any(
-            before >= slice_.position for (before,) in transaction.select(LINE_BEFORE, begin)
-        ):
+        if begin != end and _begins_inside(transaction, slice_):
             conflicts.append(slice_)
         end = slice_.stream.stream_id, slice_.end + 1
     if conflicts:
         raise _Conflict(conflicts)
 
 
+def _begins_inside(transaction: Transaction, slice_: Slice) -> bool:
+    begin = slice_.stream.stream_id, slice_.position
+    return any(end >= slice_.position for (end,) in transaction.select(LINE_BEFORE, begin))
+
+
+def _stored(transaction: Transaction, slice_: Slice) -> dict[int, _Line]:
+    """Return the lines that are stored under the slice's keys, by offset."""
+    key = slice_.stream.stream_id, slice_.position, slice_.end
+    return {
+        offset: _Line(flags, line) for offset, flags, line in transaction.select(STORED_LINES, key)
+    }
+
+
 def _compare(transaction: Transaction, slices: Iterable[Slice]) -> int:
     """Compare what is stored with what was sent; return how many lines were replaced.
 
-    An equal line is a duplicate. A stored line that was only a beginning (no newline yet, or over a
-    lower limit) is replaced by the line that continues it. A beginning of the stored line is an
-    older read of it. A line that differs only in its disguise, as after a change of the settings,
-    is a duplicate: what is stored stays. Raises _Conflict for anything else.
+    Raises _Conflict.
     """
     replaced = 0
     conflicts = []
     for slice_ in slices:
-        key = slice_.stream.stream_id, slice_.position, slice_.end
-        stored = {
-            offset: (flags, line) for offset, flags, line in transaction.select(STORED_LINES, key)
-        }
-        for offset, line in slice_.numbered():
-            stored_flags, stored_line = stored[offset]
-            is_alike = not (stored_flags ^ slice_.flags) & INCOMPLETE
-            if stored_line == line and is_alike:
-                continue
-            if stored_flags & INCOMPLETE and line.startswith(stored_line):
-                replaced += transaction.execute(
+        relations = _relations(slice_, _stored(transaction, slice_))
+        if _Relation.DIFFERS in relations.values():
+            conflicts.append(slice_)
+        elif _Relation.COMPLETES in relations.values():
+            replaced += sum(
+                transaction.execute(
                     COMPLETE_LINE, (slice_.stream.stream_id, offset, slice_.flags, line)
                 )
-            elif slice_.flags & INCOMPLETE and stored_line.startswith(line):
-                continue
-            elif not (is_alike and _is_same(stored_flags | slice_.flags, stored_line, line)):
-                conflicts.append(slice_)
-                break
+                for offset, line in slice_.numbered()
+                if relations[offset] is _Relation.COMPLETES
+            )
     if conflicts:
         raise _Conflict(conflicts)
     return replaced
+
+
+def _relations(slice_: Slice, stored: Mapping[int, _Line]) -> dict[int, _Relation]:
+    """Return how each line relates to the stored one, by offset, where there is one."""
+    return {
+        offset: _relation(stored[offset], _Line(slice_.flags, line))
+        for offset, line in slice_.numbered()
+        if offset in stored
+    }
+
+
+class _Line(NamedTuple):
+    flags: int
+    line: bytes
+
+
+class _Relation(Enum):
+    """How a line that was sent relates to the one that is stored under its key."""
+
+    #: Equal, or an earlier look at the stored one, or the same but for its disguise, as after a
+    #: change of the settings: what is stored stays.
+    DUPLICATE = auto()
+    #: The stored one is only its beginning: it had no newline yet, or was over a lower limit.
+    COMPLETES = auto()
+    DIFFERS = auto()
+
+
+def _relation(stored: _Line, sent: _Line) -> _Relation:
+    is_alike = not (stored.flags ^ sent.flags) & INCOMPLETE
+    if stored.line == sent.line and is_alike:
+        return _Relation.DUPLICATE
+    if stored.flags & INCOMPLETE and sent.line.startswith(stored.line):
+        return _Relation.COMPLETES
+    if sent.flags & INCOMPLETE and stored.line.startswith(sent.line):
+        return _Relation.DUPLICATE
+    if is_alike and _is_same(stored.flags | sent.flags, stored.line, sent.line):
+        return _Relation.DUPLICATE
+    return _Relation.DIFFERS
 
 
 def _is_same(flags: int, stored: bytes, line: bytes) -> bool:

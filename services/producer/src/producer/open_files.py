@@ -141,9 +141,9 @@ class OpenFiles:
 
         Once a second everything is compared; in between these signs suffice.
         """
-        if not self._is_idle or self._must_look():
-            return None
         live, looker = self.live, self._looker
+        if not self._is_idle or looker.troubles.fails(self.path) or self._must_look():
+            return None
         descriptor = length = -1
         if live is not None:
             version = looker.there.get(self.path)
