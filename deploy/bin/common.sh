@@ -127,7 +127,7 @@ read_settings() {
         value=$(printf '%b.' "${line#*=}") # the dot keeps a newline before it
         eval "${line%%=*}=\${value%.}"
     done <"$scratch/values"
-    project=$COMPOSE_PROJECT_NAME
+    project=${COMPOSE_PROJECT_NAME:-data-stream}
     SECRETS_DIR=${SECRETS_DIR:-$root/deploy/secrets}
     case $SECRETS_DIR in /*) ;; *) SECRETS_DIR=$root/$SECRETS_DIR ;; esac
     export SECRETS_DIR

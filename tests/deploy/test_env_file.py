@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from datastream.config import Environment
 from datastream.format_setting import read_format
-from deploy.stack import ROOT, run
+from deploy.stack import COMPOSE_FILE, ROOT, run
 from env_files import DIRECTIVES, ENVIRONMENT, READ, REFUSED
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -106,3 +107,17 @@ def test_a_file_that_is_no_text(env_file: Path) -> None:
     env_file.write_bytes(b"A=\xff\n")
 
     assert "A holds a control character, or is no UTF-8" in script(env_file).stderr
+
+
+def test_the_project_has_a_name_whatever_compose_says(env_file: Path) -> None:
+    """That of docker-compose.yml where it hands over an empty one."""
+    text = """
+    . "$0"
+    docker() { echo '"COMPOSE_PROJECT_NAME": ""'; }
+    read_settings
+    printf %s "$project"
+    """
+
+    name = re.search("^name: (.*)$", COMPOSE_FILE.read_text(), re.MULTILINE)
+    assert name is not None
+    assert script(env_file, text).stdout == name[1]
