@@ -21,9 +21,9 @@ BEGINNING = """\
 # Commands
 
 Written by `make commands` from what `--help` says; a test compares them. Every command takes
-`--help` (`-h`), and `datastream` and the services `--version`. A command line that is wrong ends
-with exit code 2. Settings are in [.env.example](../.env.example). In containers
-`deploy/bin/datastream` runs the commands of `datastream`; see [In containers](deploy.md).
+`--help` (`-h`) and `--version`. A command line that is wrong ends with exit code 2. Settings are in
+[.env.example](../.env.example). In containers `deploy/bin/datastream` runs the commands of
+`datastream`; see [In containers](deploy.md).
 """
 
 #: A code, or several that mean the same, and what it means.

@@ -88,6 +88,9 @@ READ: dict[str, tuple[str, str | None, str | None]] = {
 REFUSED: dict[str, tuple[str, int, str]] = {
     "double quote": ('B=2\nA="secret\nC=3\n', 2, "a quote that begins there does not end"),
     "single quote": ("A='secret\\'\n", 1, "a quote that begins there does not end"),
+    "quote in a directive": (
+        "B=2\nA=log_format secret '$word;\nC=3\n", 2, "a quote that begins there does not end"
+    ),
     "blank in a name": ("B=2\n\nA B=secret\n", 3, "name"),
     "blanks and no equals sign": ("A=1\n\nsecret password\nB=3\n", 3, "name"),
     "quote in a name": ("# B\nse'cret=1\n", 2, "name"),
@@ -99,7 +102,7 @@ REFUSED: dict[str, tuple[str, int, str]] = {
     "no name in braces": ("A=secret${}\n", 1, "${ begins a variable that does not end"),
     "default that does not end": ("A=secret${word:-\n", 1, "${ begins a variable that does"),
     "required": ("B=2\nA=secret${word:?secret}\n", 2, "the variable word"),
-}
+}  # fmt: skip
 
 #: A directive of nginx.conf, which stands in a file as it is, and what is made of it.
 MAIN = f"log_format main '{PRESETS['main']}';"
@@ -107,11 +110,20 @@ DIRECTIVE = """\
 log_format  main  '$remote_addr - $remote_user [$time_local] "$request" '
                       '$status $body_bytes_sent "$http_referer" ' # it's; a comment
                       "\\"$http_user_agent\\" \\"$http_x_forwarded_for\\"";"""
-#: By how it stands there.
+#: By how it stands there: a file, and the format that it means.
 DIRECTIVES = {
-    "several lines": f"SOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n",
-    "one line": f"SOURCE=web\nexport FORMAT = {MAIN}  # main\nLOG_PATH=/a\n",
-    "the last line": f"LOG_PATH=/a\nSOURCE=web\nFORMAT={MAIN}",
-    "Windows": f"SOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n".replace("\n", "\r\n"),
-    "twice": f"FORMAT=combined\nSOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n",
-}
+    "several lines": (f"SOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n", MAIN),
+    "one line": (f"SOURCE=web\nexport FORMAT = {MAIN}  # main\nLOG_PATH=/a\n", MAIN),
+    "the last line": (f"LOG_PATH=/a\nSOURCE=web\nFORMAT={MAIN}", MAIN),
+    "Windows": (
+        f"SOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n".replace("\n", "\r\n"), MAIN
+    ),
+    "twice": (f"FORMAT=combined\nSOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n", MAIN),
+    "semicolons in comments": (
+        f"SOURCE=web\nFORMAT={MAIN[:-1]} # it's;\n  # \"b\";\n ;# c;\nLOG_PATH=/a\n", MAIN
+    ),
+    "semicolons in quotes": (
+        "SOURCE=web\nFORMAT=log_format a '$msec \\';\n#;' \"';\n\" $host#';\nLOG_PATH=/a\n",
+        r"log_format a '$msec \';\n#;\';\n$host#\'';",
+    ),
+}  # fmt: skip

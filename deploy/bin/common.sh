@@ -68,17 +68,39 @@ names() {
 # in_quotes: puts the directives of nginx.conf in .env, which stand there as they are, into Compose's quotes.
 in_quotes() {
     LC_ALL=C awk '
+        # Where in a line the directive ends, or 0: at a semicolon with at most a comment behind it.
+        # A quoted text, which may go on in the next line, and a comment begin a word.
+        function end_in(line,    at, end, char, in_word) {
+            for (at = 1; at <= length(line); at++) {
+                char = substr(line, at, 1)
+                if (quote) {
+                    if (char == "\\") at++
+                    else if (char == quote) quote = ""
+                    in_word = 1
+                    continue
+                }
+                if (!in_word && char == "#") break
+                if (!in_word && (char == "\"" || char == "\047")) quote = char
+                in_word = char !~ /[ \t\r;]/
+                if (in_word) end = 0
+                if (char == ";") end = at
+            }
+            return end
+        }
         NR == 1 { sub(/^\357\273\277/, "") } # a byte order mark
         !is_directive && /^[ \t]*(export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*[ \t]*=[ \t]*log_format[ \t]/ {
             start = index($0, "log_format")
             printf "%s\"", substr($0, 1, start - 1)
             $0 = substr($0, start)
             is_directive = 1
+            quote = ""
         }
         is_directive {
+            end = end_in($0)
+            if (end) $0 = substr($0, 1, end)
             gsub(/[\\"$]/, "\\\\&")
-            if (sub(/;[ \t]*(#.*)?\r?$/, ";\"")) is_directive = 0
             sub(/\r$/, "")
+            if (end) { $0 = $0 "\""; is_directive = 0 }
         }
         { print }'
 }
@@ -105,7 +127,7 @@ read_settings() {
         value=$(printf '%b.' "${line#*=}") # the dot keeps a newline before it
         eval "${line%%=*}=\${value%.}"
     done <"$scratch/values"
-    project=$COMPOSE_PROJECT_NAME
+    project=${COMPOSE_PROJECT_NAME:-data-stream}
     SECRETS_DIR=${SECRETS_DIR:-$root/deploy/secrets}
     case $SECRETS_DIR in /*) ;; *) SECRETS_DIR=$root/$SECRETS_DIR ;; esac
     export SECRETS_DIR

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -11,8 +12,8 @@ import pytest
 
 from datastream.config import Environment
 from datastream.format_setting import read_format
-from deploy.stack import ROOT, run
-from env_files import DIRECTIVES, ENVIRONMENT, MAIN, READ, REFUSED
+from deploy.stack import COMPOSE_FILE, ROOT, run
+from env_files import DIRECTIVES, ENVIRONMENT, READ, REFUSED
 
 pytestmark = pytest.mark.usefixtures("engine")
 
@@ -89,15 +90,16 @@ def test_compose_and_the_scripts_refuse_the_same(env_file: Path, name: str) -> N
 @pytest.mark.parametrize("name", DIRECTIVES)
 def test_the_scripts_hand_over_a_directive(env_file: Path, name: str) -> None:
     """A directive of nginx.conf stands in `.env` as it is, for the scripts as for the services."""
-    env_file.write_bytes(DIRECTIVES[name].encode())
+    directive, form = DIRECTIVES[name]
+    env_file.write_bytes(directive.encode())
     text = '. "$0"; read_settings; printf "%s\\n%s\\n%s" "$SOURCE" "$LOG_PATH" "$FORMAT"'
 
     said = script(env_file, text)
 
     assert said.returncode == 0, said.stderr
-    source, log_path, form = said.stdout.split("\n", 2)
+    source, log_path, handed_over = said.stdout.split("\n", 2)
     assert (source, log_path) == ("web", "/a")
-    assert read_format(Environment({"FORMAT": form})) == MAIN
+    assert read_format(Environment({"FORMAT": handed_over})) == form
 
 
 def test_a_file_that_is_no_text(env_file: Path) -> None:
@@ -105,3 +107,17 @@ def test_a_file_that_is_no_text(env_file: Path) -> None:
     env_file.write_bytes(b"A=\xff\n")
 
     assert "A holds a control character, or is no UTF-8" in script(env_file).stderr
+
+
+def test_the_project_has_a_name_whatever_compose_says(env_file: Path) -> None:
+    """That of docker-compose.yml where it hands over an empty one."""
+    text = """
+    . "$0"
+    docker() { echo '"COMPOSE_PROJECT_NAME": ""'; }
+    read_settings
+    printf %s "$project"
+    """
+
+    name = re.search("^name: (.*)$", COMPOSE_FILE.read_text(), re.MULTILINE)
+    assert name is not None
+    assert script(env_file, text).stdout == name[1]

@@ -160,7 +160,7 @@ def test_purge_asks_first(deployment: Deployment) -> None:
     refused = deployment.operate("dead-letters", "purge", "--all", words="no\n")
     nobody = deployment.operate("dead-letters", "purge", "--all")
     assert (refused.returncode, nobody.returncode) == (1, 1)
-    assert "removes 3 messages for ever" in refused.stdout
+    assert "removes 3 messages permanently" in refused.stdout
     assert refused.stderr == nobody.stderr == "datastream: nothing was removed\n"
     assert len(ids(deployment)) == 3
 

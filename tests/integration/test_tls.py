@@ -175,7 +175,7 @@ def test_the_doctor_says_what_was_agreed_on(secured: Secured) -> None:
         (words,) = check.words
         assert re.fullmatch(r"TLSv1\.[23], [\w-]+, verified, \d+ days left", words)
     assert tls(unverified).state is State.ATTENTION
-    assert "days left: whoever answers is believed" in tls(unverified).words[0]
+    assert "days left: any server is believed" in tls(unverified).words[0]
     assert "not verified" in tls(secured.mysql(None)).words[0]
 
 

@@ -6,6 +6,7 @@ import argparse
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from datastream import __version__
 
@@ -23,16 +24,27 @@ program is broken, and what it had in hand is delivered again; 78 a setting is w
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser with --version where it has --help; argparse makes those of subcommands alike."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - argparse's, which vary
+        super().__init__(**options)
+        if self.add_help:
+            command = self.prog.partition(" ")[0]
+            self.add_argument("--version", action="version", version=f"{command} {__version__}")
+
+
 def parser_of(command: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
-    """Return a parser of a command, with --help and --version; the texts stay as they are."""
-    parser = argparse.ArgumentParser(
+    """Return a parser of a command; it and its subcommands have --help and --version.
+
+    The texts stay as they are.
+    """
+    return _Parser(
         prog=command,
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"{command} {__version__}")
-    return parser
 
 
 def whole_number(lowest: int) -> Callable[[str], int]:

@@ -33,10 +33,22 @@ _VARIABLE = re.compile(
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 #: A directive of nginx.conf goes on to the line that ends with its semicolon; so does deploy/bin's.
+#: In a quoted text or a comment, which begin a word, no semicolon ends it.
 _DIRECTIVE = re.compile(
-    r"^([ \t]*(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*[ \t]*=)[ \t]*"
-    r"(log_format[ \t].*?;)[ \t]*(?:#[^\n]*)?\r?$",
-    re.MULTILINE | re.DOTALL,
+    r"""
+    ^ ([ \t]* (?:export[ \t]+)? [A-Za-z_][A-Za-z0-9_]* [ \t]* =) [ \t]*
+    ( log_format[ \t]
+      (?: (?<=[\s;]) (?P<quote>["'])
+            (?: \\. | (?!(?P=quote))[^\\] )* (?: (?P=quote) | (?P<open>\Z) )
+        | (?<=[\s;]) \#[^\n]*$
+        | (?<![\s;]) ["'\#]
+        | [^"'\#]
+      )*?
+      (?(open) | ;)
+    )
+    (?(open) | [ \t]* (?:\#[^\n]*)? \r?$)
+    """,
+    re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
 
 #: What to write where no variable is meant.
@@ -55,7 +67,9 @@ def parse(text: str, environment: Mapping[str, str]) -> dict[str, str]:
     A name without a value is left out: the environment has it. Raises Malformed.
     """
     text = _DIRECTIVE.sub(
-        lambda found: found[1] + _in_quotes(found[2]), text.removeprefix("\ufeff")
+        # Where a quote in it does not end, neither does ours: that is what is said then.
+        lambda found: found[1] + _in_quotes(found[2], "" if found["open"] is not None else '"'),
+        text.removeprefix("\ufeff"),
     )
     settings: dict[str, str] = {}
 
@@ -75,9 +89,9 @@ def parse(text: str, environment: Mapping[str, str]) -> dict[str, str]:
     return settings
 
 
-def _in_quotes(directive: str) -> str:
+def _in_quotes(directive: str, end: str) -> str:
     escaped = re.sub(r'[\\"$]', r"\\\g<0>", directive.replace("\r\n", "\n"))
-    return f'"{escaped}"'
+    return f'"{escaped}{end}'
 
 
 def _end(pattern: re.Pattern[str], text: str, at: int) -> int:

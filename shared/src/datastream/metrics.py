@@ -351,7 +351,7 @@ class DoctorMetrics(ServiceMetrics):
         super().__init__("rabbitmq", "management")
         self._checks = Gauge(
             "datastream_check_ok",
-            "Whether a check of the broker could be made, and all was as it must be.",
+            "Whether a check of the broker that could be made found all as it must be.",
             ["check"],
             registry=self.registry,
         )
@@ -363,11 +363,12 @@ class DoctorMetrics(ServiceMetrics):
         )
 
     def examined(self, checks: Mapping[str, bool], breaches: Mapping[tuple[str, str], int]) -> None:
-        """Show the checks by name, and the number of breaches by name and policy.
+        """Show the checks by name and no others, and the number of breaches by name and policy.
 
         With no breaches given they are not known, and those shown before stay.
         """
         self.alive()
+        self._checks.clear()
         for check, is_ok in checks.items():
             self._checks.labels(check).set(is_ok)
         if breaches:

@@ -20,10 +20,11 @@ ROOT = Path(__file__).parents[3]
 def test_a_directive_stands_in_an_env_file_as_in_nginx_conf(tmp_path: Path, name: str) -> None:
     """Its quotes, its dollars and its lines are kept, and so are the settings around it."""
     dotenv = tmp_path / ".env"
-    dotenv.write_bytes(DIRECTIVES[name].encode())
+    text, form = DIRECTIVES[name]
+    dotenv.write_bytes(text.encode())
     env = Environment.load(dotenv)
 
-    assert read_format(env) == MAIN
+    assert read_format(env) == form
     assert (env.text("SOURCE"), env.text("LOG_PATH")) == ("web", "/a")
 
 

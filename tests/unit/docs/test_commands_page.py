@@ -9,6 +9,7 @@ import pytest
 import render_commands
 
 import datastream_operator.__main__
+from datastream import __version__
 from datastream_playground.commands import COMMANDS as PLAYGROUND
 
 
@@ -47,3 +48,13 @@ def test_every_command_says_what_it_does_and_its_exit_codes(command: str) -> Non
 
     assert parser.description
     assert "exit codes: 0 " in (parser.epilog or "")
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_says_its_version(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is one for all."""
+    with pytest.raises(SystemExit) as ended:
+        commands()[command].parse_args(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"datastream {__version__}\n"

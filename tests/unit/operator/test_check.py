@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import lzma
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -191,3 +194,38 @@ def test_what_cannot_be_done(
     """Each has an exit code of its own, and words."""
     assert run(monkeypatch, "--format", form, str(log.with_name(path))) == said[0]
     assert said[1] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("packed", [bytes, gzip.compress, lzma.compress], ids=["no", "gz", "xz"])
+def test_what_is_piped_in_may_come_a_byte_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    packed: Callable[[bytes], bytes],
+) -> None:
+    """Whether it is packed is decided once enough has come."""
+
+    class Dripping(io.BytesIO):
+        """Gives what comes first a byte at a time."""
+
+        def read1(self, _size: int | None = -1) -> bytes:
+            return self.read(1)
+
+        def peek(self, _size: int = 0) -> bytes:
+            return self.getvalue()[self.tell() : self.tell() + 1]
+
+    monkeypatch.setattr(
+        sys, "stdin", SimpleNamespace(buffer=Dripping(packed(LINE.encode() + b"\n")))
+    )
+
+    assert run(monkeypatch, "--json", "--format", "combined", "-") == 0
+    assert json.loads(capsys.readouterr().out)["parsed"] == 1
+
+
+def test_standard_input_that_is_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`<&-` leaves nothing to read: it is refused as a log that cannot be read."""
+    monkeypatch.setattr(sys, "stdin", None)
+
+    assert run(monkeypatch, "--format", "combined", "-") == 66
+    assert "standard input cannot be read: it is closed" in capsys.readouterr().err

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from datastream.config import Environment
+from datastream.config import Environment, RabbitSettings
+from datastream.errors import Unavailable
+from datastream.metrics import DoctorMetrics
 from datastream.tls import TlsSettings
-from datastream_operator.doctor import broker, database, encryption, host
+from datastream_operator.doctor import broker, command, database, encryption, host
 from datastream_operator.doctor.grants import Right, beyond, held, missing
+from datastream_operator.doctor.management import Management
 from datastream_operator.doctor.report import LOW_DISK, Check, Report, State
 from datastream_operator.doctor.settings import Settings
 
@@ -261,3 +267,71 @@ def test_without_a_setting_there_is_no_checkpoint_here(
 
     (tmp_path / "state").mkdir()
     assert host.check_checkpoint(Environment({})).state is OK
+
+
+def test_an_account_that_is_let_in_and_then_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its fault is told; what no account was asked any more is not looked at."""
+    answers: list[list[tuple[str, ...]]] = [[("lake@%",)], [(line,) for line in MYSQL]]
+
+    class Lost:
+        """A session whose first transaction succeeds, and no other."""
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+        @contextmanager
+        def transaction(self) -> Iterator[Lost]:
+            if not answers:
+                raise Unavailable("the server has gone away")
+            yield self
+
+        def select(self, _statement: str) -> list[tuple[str, ...]]:
+            return answers.pop(0)
+
+    monkeypatch.setattr(database, "Session", Lost)
+    env = {"LAKE_MYSQL_USER": "lake", "LAKE_MYSQL_PASSWORD": "p", "MYSQL_DATABASE": "my_logs"}
+    checks = {c.name: c for c in database.examine(Settings.read(Environment(env)).mysql)}
+
+    assert checks["database"].state is BROKEN
+    assert "the server has gone away" in checks["database"].words[0]
+    assert checks["grants"].state is OK
+    assert (checks["database TLS"].state, checks["clock"].state) == (SKIPPED, SKIPPED)
+
+
+def test_a_setting_in_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """It is told in its rows, and the rest is looked at."""
+    absent = str(tmp_path / "absent")
+    env = Environment({"LOG_PATH_FILE": absent, "STATE_DIR_FILE": absent})
+    checks = {check.name: check for check in command.examine(env).checks}
+
+    assert "LOG_PATH_FILE names a file that cannot be read" in checks["settings"].words[-1]
+    for name, setting in (("log", "LOG_PATH"), ("checkpoint", "STATE_DIR")):
+        assert checks[name].state is BROKEN
+        assert f"{setting}_FILE names a file that cannot be read" in checks[name].words[0]
+
+
+def test_a_check_that_is_not_looked_at_has_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor has it the one of before."""
+    rabbit = RabbitSettings.read(Environment({"RABBIT_USER": "u", "RABBIT_PASSWORD": "p"}), "LAKE")
+    states, shown, stop = [OK, BROKEN, SKIPPED], [], Event()
+
+    class Shown(DoctorMetrics):
+        def examined(
+            self, checks: Mapping[str, bool], breaches: Mapping[tuple[str, str], int]
+        ) -> None:
+            super().examined(checks, breaches)
+            shown.append(self.registry.get_sample_value("datastream_check_ok", {"check": "queues"}))
+
+    def examine(*_: object) -> Report:
+        if len(states) == 1:
+            stop.set()
+        return Report([Check("queues", states.pop(0), ("words",))])
+
+    monkeypatch.setattr(broker, "examine", examine)
+    monkeypatch.setattr(command, "EVERY", 0)
+    command.watch(rabbit, Management("http://rabbit.example.com", rabbit), Shown(), stop)
+
+    assert shown == [1, 0, None]

@@ -107,14 +107,22 @@ def opened(log: Path) -> Iterator[io.BufferedReader[io.RawIOBase]]:
 @contextmanager
 def standard_input() -> Iterator[BinaryIO]:
     """Yield what is piped in, as plain text. Raises Unreadable, as opened() does."""
+    if sys.stdin is None:  # as Python has it where it is closed
+        raise Unreadable(f"{STANDARD_INPUT} cannot be read: it is closed")
     piped = cast("io.BufferedReader", sys.stdin.buffer)
     try:
-        if packing_of(piped.peek(HEAD_BYTES)[:HEAD_BYTES]) is None:
-            yield piped
+        # All of it, however little a pipe has at first: a part of a magic is none.
+        head = piped.read(HEAD_BYTES)
+        # A terminal's end comes once.
+        rest = piped if len(head) == HEAD_BYTES else io.BytesIO()
+        if packing_of(head) is None:
+            with io.BufferedReader(_Resumed(head, rest), CHUNK) as plain:
+                yield plain
             return
         # Unpacking seeks back where there is damage, and a pipe cannot seek.
         with TemporaryFile(buffering=0) as raw:
-            shutil.copyfileobj(piped, raw)
+            raw.write(head)
+            shutil.copyfileobj(rest, raw)
             with _plain(raw, "", STANDARD_INPUT) as file:
                 yield file
     except OSError as error:
@@ -137,6 +145,23 @@ def _plain(raw: io.FileIO, name: str, called: str) -> Iterator[io.BufferedReader
         plain = _Unpacked(PackedFile(raw, packing))
     with io.BufferedReader(plain, CHUNK) as file:
         yield file
+
+
+class _Resumed(io.RawIOBase):
+    """A file of which the first bytes are read already, from its beginning."""
+
+    def __init__(self, head: bytes, rest: io.BufferedReader | io.BytesIO) -> None:
+        self._head = io.BytesIO(head)
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        part = self._head.read(len(view)) or self._rest.read1(len(view))
+        view[: len(part)] = part
+        return len(part)
 
 
 class _Unpacked(io.RawIOBase):

@@ -178,7 +178,7 @@ def _ask(database: str, undone: Sequence[str]) -> None:
     sys.stdout.flush()
     answer = sys.stdin.readline()
     if not answer:
-        raise Refused("nothing was changed: nobody is there to be asked; --yes says yes", EX_FAILED)
+        raise Refused("nothing was changed: no answer was given; --yes does not ask", EX_FAILED)
     if answer.strip() != database:
         raise Refused("nothing was changed: that is not the database's name", EX_FAILED)
 

@@ -129,7 +129,7 @@ def purge(arguments: argparse.Namespace) -> int:
         chosen = _chosen(arguments, box)
         if chosen and not arguments.yes:
             sys.stdout.write(
-                f"This removes {sum(chosen.values()):,} messages for ever. Type yes to go on: "
+                f"This removes {sum(chosen.values()):,} messages permanently. Type yes to go on: "
             )
             sys.stdout.flush()
             if sys.stdin.readline().strip() != "yes":

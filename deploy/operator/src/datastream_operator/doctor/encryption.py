@@ -70,7 +70,7 @@ def check(name: str, tls: TlsSettings | None, found: Encryption) -> Check:
     words = ", ".join(parts)
     if not tls.verify:
         advice = f"Name the CA in {tls.prefix}_TLS_CA and leave {tls.prefix}_TLS_VERIFY at yes."
-        return Check(name, State.ATTENTION, (f"{words}: whoever answers is believed",), advice)
+        return Check(name, State.ATTENTION, (f"{words}: any server is believed",), advice)
     if days is not None and days < RENEWAL:
         return Check(name, State.ATTENTION, (words,), "Renew the server's certificate.")
     return Check(name, State.OK, (words,))

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from datastream.config import Environment
+from datastream.config import ConfigError, Environment
 from datastream.paths import expand
 from datastream_operator.doctor.report import LOW_DISK, Check, State
 from datastream_operator.lines import Missing, Unreadable, opened
@@ -19,7 +19,10 @@ from datastream_operator.text import size
 def check_log(env: Environment) -> Check:
     """Return the row of the logs of LOG_PATH: each must be readable, and its folder be listed."""
     name = "log"
-    text = env.find("LOG_PATH")
+    try:
+        text = env.find("LOG_PATH")
+    except ConfigError as error:
+        return Check(name, State.BROKEN, (str(error),))
     if text is None:
         return Check(name, State.SKIPPED, ("LOG_PATH is not set",))
     patterns = [pattern.strip() for pattern in text.split(",") if pattern.strip()]
@@ -41,7 +44,7 @@ def check_log(env: Environment) -> Check:
         advice = "The producer waits for it; if it has another name, correct LOG_PATH."
         return Check(name, State.ATTENTION, tuple(absent), advice)
     files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
-    return Check(name, State.OK, (f"{files} can be read, as {_who()}{_whoever()}",))
+    return Check(name, State.OK, (f"{files} can be read, as {_who()}{_reading_all()}",))
 
 
 def _unlisted(pattern: str) -> Iterator[str]:
@@ -61,8 +64,11 @@ def _unlisted(pattern: str) -> Iterator[str]:
 def check_checkpoint(env: Environment) -> Check:
     """Return the row of the producer's folder: it must be writable, and its disk have room."""
     name = "checkpoint"
+    try:
+        folder = env.text("STATE_DIR", "state")
+    except ConfigError as error:
+        return Check(name, State.BROKEN, (str(error),))
     # os.path: Path.exists raises where a folder above may not be searched.
-    folder = env.text("STATE_DIR", "state")
     if env.find("STATE_DIR") is None and not os.path.exists(folder):  # noqa: PTH110
         return Check(name, State.SKIPPED, ("STATE_DIR is not set",))
     above = (Path(folder).absolute(), *Path(folder).absolute().parents)
@@ -81,7 +87,7 @@ def check_checkpoint(env: Environment) -> Check:
     return Check(name, State.OK, (words,))
 
 
-def _whoever() -> str:
+def _reading_all() -> str:
     """Return a remark on an account that may read every file, or nothing."""
     return ", who may read all" if os.geteuid() == 0 else ""
 
