@@ -34,10 +34,15 @@ SUBJECTS = (
     parsers("proxies", "parsing/test_proxies"),
     parsers("formats log_format", "parsing/test_log_formats"),
     parsers(
-        "__init__ access_log event fields json_lines pattern remembered variables",
+        "access_log",
+        "parsing/test_misfits parsing/test_fast parsing/test_access_lines parsing/test_log_formats "
+        "parsing/test_lines_of_other_origin",
+    ),
+    parsers(
+        "__init__ event fields json_lines pattern remembered variables",
         "parsing/test_access_lines parsing/test_log_formats parsing/test_lines_of_other_origin",
     ),
-    parsers("fast", "parsing/test_access_lines parsing/test_log_formats parsing/test_fast"),
+    parsers("fast", "parsing/test_fast"),
     parsers("detect", "parsing/test_detect"),
     Subject(("shared/src/datastream/slices.py",), (f"{UNIT}/datastream/test_slices.py",)),
     Subject(("shared/src/datastream/streams.py",), (f"{UNIT}/datastream/test_streams.py",)),

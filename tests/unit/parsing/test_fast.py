@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import nginx
 from datastream.parsing import EXTRA_LIMIT, LIMITS, PRESETS, Event, Unparseable
 from datastream.parsing.access_log import AccessFormat
+from datastream.parsing.log_format import directives, log_format
 from datastream.parsing.variables import COLUMNS, Kind, kind_of
 from datastream_playground import sample
 from parsed import access_format
@@ -138,6 +139,165 @@ def test_both_say_the_same_where_a_digit_follows_a_number() -> None:
     line = b"971211336.2501- x"
 
     assert outcome(form, line, carefully=False) == outcome(form, line, carefully=True)
+
+
+class LeftToTheCarefulError(Exception):
+    """The parser of usual lines does not read this one."""
+
+
+class Usual(AccessFormat):
+    """A format without its careful parser."""
+
+    def __init__(self, text: str) -> None:
+        directive = text if text.startswith("log_format ") else f"log_format x '{text}';"
+        super().__init__(log_format(next(directives(directive))), directive)
+        self.source = directive
+
+    def careful(self, line: bytes) -> Event:
+        """Read nothing."""
+        raise LeftToTheCarefulError(line)
+
+
+USUAL_START = '192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 512'
+USUAL_PRESETS = [
+    ("common", USUAL_START),
+    ("common", USUAL_START.replace("- - [", "- ana [")),
+    ("common", USUAL_START.replace("- - [", "- ana maria lopez [")),
+    ("common", USUAL_START.replace("- - [", "- ana@example.com [")),
+    ("common", USUAL_START.replace("GET /", "GET /a/b?c=d&e=%20")),
+    ("common", USUAL_START.replace("GET /", "GET HTTPS://Www.Example.com:443/a?b")),
+    ("common", USUAL_START.replace("GET /", "GET http://www.example.com/?a=http://b/?c")),
+    ("common", USUAL_START.replace("GET /", "CONNECT www.example.com:443")),
+    ("common", f"{USUAL_START}\r"),
+    ("combined", f'{USUAL_START} "https://www.example.com/" "Mozilla/5.0 (X11; Linux)"'),
+    ("combined", f'{USUAL_START} "-" "-"'),
+    ("combined", f'{USUAL_START} "" ""'),
+    ("main", f'{USUAL_START} "-" "curl/8.0" "192.0.2.9, 198.51.100.3"'),
+    ("main", f'{USUAL_START} "-" "curl/8.0" "-"'),
+    ("proxy", f"{USUAL_START} -"),
+    (
+        "upstreaminfo",
+        f'{USUAL_START} "-" "curl/8.0" 312 0.042 [shop] [] 192.0.2.5:80 512 0.040 200 a3c1',
+    ),
+    ("upstreaminfo", f'{USUAL_START} "-" "curl/8.0" 312 0.042 [shop] [] - - - - -'),
+    ("vhost_combined", f'www.example.com:443 {USUAL_START} "-" "curl/8.0"'),
+    ("host_combined", f'www.example.com {USUAL_START} "-" "curl/8.0"'),
+    ("combined_plus", f'{USUAL_START} "-" "curl/8.0" "-" 0.042 "www.example.com" -'),
+    ("common_plus", f"{USUAL_START} 0.042 www.example.com"),
+    ("common_plus", f"{USUAL_START} "),
+]
+JSON = "log_format x escape=json "
+NONE = "log_format x escape=none "
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        *((PRESETS[name], line) for name, line in USUAL_PRESETS),
+        ("$status $time_local", "200 10/Oct/2000:13:55:36 -0700"),
+        ("$time_local $status", "10/Oct/2000:13:55:36 -0700 200"),
+        ("$time_local, $status", "10/Oct/2000:13:55:36 -0700, 200"),
+        ('"$time_iso8601" $status', '"2000-10-10T13:55:36-07:00" 200'),
+        ("$time_iso8601|$status", "2000-10-10T13:55:36-07:00|200"),
+        ("$status;$msec", "200;971211336.250"),
+        ("$msec,$status,$connection", "971211336.250,200,7"),
+        ("$msec $upstream_status", "971211336.250 502"),
+        ("$msec $gzip_ratio $remote_port", "971211336.250 - -"),
+        ("$msec $upstream_bytes_sent", f"971211336.250 {'9' * 18}"),
+        ("$msec $server_protocol", "971211336.250 HTTP/2.0"),
+        ("$msec $server_protocol", "971211336.250 -"),
+        ("$msec $host $status", '971211336.250 "a" 200'),
+        ('$msec "$host" $scheme', '971211336.250 "Www.Example.com:80" https'),
+        ('$msec "$host" $scheme', '971211336.250 "-" -'),
+        ("$msec $request_method $request_uri", "971211336.250 GET /a?b"),
+        ("$msec $request_method $request_uri", "971211336.250 CONNECT www.example.com:443"),
+        ("$msec $request_method|$request_uri|$host", "971211336.250 GET|/a?b|www.example.com"),
+        ('$msec "$request_uri"', '971211336.250 "/a?b"'),
+        ('$msec $request_method "$uri"', '971211336.250 GET "/a b"'),
+        ('$msec "$uri" "$args"', '971211336.250 "/a" "b=c d"'),
+        ('$msec "$uri" "$args"', '971211336.250 "/a" "-"'),
+        ('$msec "$remote_user"', '971211336.250 "ana"'),
+        ('$msec [$upstream_addr] "$upstream_addr"', '971211336.250 [192.0.2.5:80] "unix:/x"'),
+        ("$msec $http_x_custom|end", "971211336.250 a b c|end"),
+        ("$msec $http_x_custom|-$host;", "971211336.250 a b|-www-1.example.com;"),
+        ("$msec a=$http_x_custom", "971211336.250 a=b c"),
+        (f"{JSON}'$msec \"$http_referer\" $status';", '971211336.250 "" 200'),
+        (
+            f'{JSON}\'{{"t":$msec,"u":$upstream_status,"r":"$args","h":"$host","q":"$request"}}\';',
+            '{"t":971211336.250,"u":,"r":"","h":"","q":"GET /a HTTP/1.1"}',
+        ),
+        (
+            f'{JSON}\'{{"t":$msec,"p":"$server_protocol","n":$upstream_response_time,"a":"$pipe",'
+            '"x":"$http_x_forwarded_for","l":"$upstream_addr"}\';',
+            '{"t":971211336.250,"p":"","n":0.123,"a":".","x":"192.0.2.9","l":""}',
+        ),
+        (f"{NONE}'$msec \"$http_user_agent\"|';", '971211336.250 "a \\d b"|'),
+        (f"{NONE}'$msec|$http_user_agent|$http_referer|';", '971211336.250|a "b" c|\\|'),
+        (f"{NONE}'$remote_user [$msec]';", "ana [971211336.250]"),
+    ],
+)
+def test_a_usual_line_needs_no_careful_parser(text: str, line: str) -> None:
+    """It is read by one match, and becomes what the careful parser would make of it."""
+    assert Usual(text).parse(line.encode()) == access_format(Usual(text).source).careful(
+        line.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("$msec ${body_bytes_sent}-$args|", "971211336.250 --5|"),
+        ("$msec ${request_time}.$args|", "971211336.250 1.500.x|"),
+        ("$msec ${status}0$args|", "971211336.250 20000|"),
+        ("$msec $status $session|", "971211336.250 200 |"),
+        ("$msec $status $remote_addr|", "971211336.250 200 |"),
+        ("$msec $status", "971211336.250 -"),
+        ("$msec $status", "971211336.250 65536"),
+        ('$msec "$upstream_addr"', '971211336.250 ""'),
+        ('$msec "$upstream_addr"', '971211336.250 "a b"'),
+        ('$msec "$upstream_addr"', '971211336.250 "192.0.2.5:80, 192.0.2.6:80"'),
+        ("$msec $upstream_status|", "971211336.250 200, 502|"),
+        ("$msec $upstream_bytes_sent|", f"971211336.250 {2**63}|"),
+        ('$msec "$host"', '971211336.250 "a b"'),
+        ('$msec "$host"', '971211336.250 "a"b"'),
+        ("$msec $host|", '971211336.250 a"b|'),
+        ("$msec $http_x_custom|$host;", "971211336.250 x|a|b;"),
+        ("$msec $http_x_custom|$remote_user;", "971211336.250 x|a|b;"),
+        ("$remote_user|$msec", 'ana "x|971211336.250'),
+        ("$remote_user [$msec]", "a [971211336.250] [971211336.251]"),
+        ("$msec $remote_user", f"971211336.250 {'u' * 256}"),
+        ("$msec $http_x_custom", "971211336.250 a\rb"),
+        ("$msec $http_x_custom", '971211336.250 a"b'),
+        ("$msec $http_x_custom", "971211336.250 a\r"),
+        ("$msec $http_x_custom", "971211336.250 a "),
+        ("$msec $rest", "971211336.250 a\rb"),
+        ("$msec $rest|", "971211336.250 a|b|"),
+        ("$msec $http_x_forwarded_for", "971211336.250 "),
+        ("$msec $http_x_forwarded_for|", "971211336.250 192.0.2.9,x ,  y|"),
+        ("$msec $request_uri|$status", "971211336.250 /a|b|200"),
+        ("$msec $request_uri;$status", "971211336.250 http://a;b/c;200"),
+        ("$msec $request_uri", "971211336.250 www.example.com:443"),
+        ("$msec $request_method $request_uri", "971211336.250 GET www.example.com:443"),
+        ("$msec $request_method $request_uri", "971211336.250 - www.example.com:443"),
+        ('$msec "$request" $host', '971211336.250 "GET http://A/ HTTP/1.1" -'),
+        ('$msec "$request"', '971211336.250 "GET /a HTTP/1.1" x'),
+        ("$msec $server_protocol", "971211336.250 http/1.1"),
+        ("$time_local,$status", "10/Oct/2000:13:55:36,-0700,200"),
+        ("[$time_local] $status", "[10/Oct/2000:13:55:36 -0700 x] 200"),
+        (f'{JSON}\'$msec "$pipe" "$args" "$http_x_custom"\';', '971211336.250 "" "" ""'),
+        (f"{JSON}'$msec \"$args\"';", '971211336.250 "\\u00e9"'),
+        (f"{NONE}'$msec \"$args\"|';", '971211336.250 "a"|"b"|'),
+        (f"{NONE}'$msec|$http_referer|$status';", "971211336.250||200"),
+        (f"{NONE}'$remote_user [$msec]';", "a b [971211336.250]"),
+    ],
+)
+def test_both_say_the_same_of_an_odd_line(text: str, line: str) -> None:
+    """Where a value may end in two places, is empty, or is not what its variable's values are."""
+    form = access_format(text)
+
+    assert outcome(form, line.encode(), carefully=False) == outcome(
+        form, line.encode(), carefully=True
+    )
 
 
 @pytest.mark.parametrize("name", sample.FORMATS)

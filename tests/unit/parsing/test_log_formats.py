@@ -13,6 +13,7 @@ from datastream.parsing import (
     canonical,
     compiled,
     in_configuration,
+    marked,
     parser_for,
 )
 from parsed import access_format, access_parser
@@ -58,7 +59,11 @@ def refused(text: str) -> FormatError:
         ("log_format x;", "has no format after its name", "log_format x"),
         ("log_format;", "log_format has no name", "log_format"),
         ("log_format x 'text';", "the format has no variable", "log_format x '"),
-        ("log_format x '$status';", "the format has no time", "log_format x '$status"),
+        (
+            "log_format x '$status';",
+            "needs one: add one of $time_local, $time_iso8601, $msec",
+            "log_format x '$status",
+        ),
         ("log_format x '$msec'; gzip on;", "after a format only", "log_format x '$msec'; "),
     ],
 )
@@ -100,6 +105,30 @@ def test_the_place_is_shown_in_its_line() -> None:
     assert error.marked.splitlines()[1].endswith("…")
 
 
+@pytest.mark.parametrize(
+    ("text", "offset", "shown", "line", "column"),
+    [
+        ("abc", 1, 60, "abc", 1),
+        ("abc", 3, 60, "abc", 3),
+        ("abcdefgh", 4, 2, "…cdef…", 3),
+        ("abcdefgh", 2, 2, "abcd…", 2),
+        ("abcdefgh", 6, 2, "…efgh", 3),
+        ("ab\ncd\nef", 4, 60, "cd", 1),
+        ("ab\ncd\nef", 2, 60, "ab", 2),
+        ("ab\ncd\nef", 7, 60, "ef", 1),
+        ("\nab", 0, 60, "", 0),
+        ("\nab", 1, 60, "ab", 0),
+        ("a\tb\x00c", 4, 60, r"a\tb\x00c", 8),
+        ("é\x85\u2028ü", 3, 60, r"é\x85\u2028ü", 11),
+    ],
+)
+def test_the_caret_stands_below_the_offset(
+    text: str, offset: int, shown: int, line: str, column: int
+) -> None:
+    """Of the offset's own line what is near is shown, and what is no letter as its escape."""
+    assert marked(text, offset, shown) == f"    {line}\n    {' ' * column}^"
+
+
 def test_a_directive_is_read_as_nginx_reads_it() -> None:
     """Strings are joined, comments left out, escapes undone; braces may hold a variable."""
     form = access_format(
@@ -121,6 +150,7 @@ def test_a_directive_is_read_as_nginx_reads_it() -> None:
         'log_format x escape=json \'{"t":"$msec"}\'; set_real_ip_from 192.0.2.1;',
         "log_format x '\\'\\\\$msec\\t\\n\"';",
         '$msec\t"$request" \'\\',
+        "log_format x '$msec\r\n$status\n';",
     ],
 )
 def test_the_canonical_text_is_the_same_format(text: str) -> None:

@@ -284,7 +284,7 @@ class _Writer:
             f"scheme, host = {url}scheme, None",
             f"if scheme: scheme, host = scheme.lower(), hosts[{url}authority]",
             f"elif {url}path is None:",
-            f'    if {method} != "CONNECT": return careful(line)',
+            f'    if ({method}) != "CONNECT": return careful(line)',
             f"    host = hosts[{url}]",
         ]
         self._code.columns |= {

@@ -95,7 +95,7 @@ def _marked(
 def _leaf(path: tuple[str | int, ...], text: str, template: Template) -> _Leaf:
     before, *others = _MARKED.split(text)
     parts = tuple(
-        Part(template.parts[int(at)].variable, 0, after)
+        Part(template.parts[int(at)].variable, after)
         for at, after in zip(others[::2], others[1::2], strict=True)
     )
     rules = Rules("none", is_strict=False, has_escapes=False)

@@ -169,8 +169,6 @@ class Part(NamedTuple):
     """A variable with the text that follows it, up to the next variable or the end."""
 
     variable: str
-    #: Where the variable begins in the source of the format.
-    offset: int
     after: str
 
 
@@ -190,7 +188,7 @@ def template(word: Word, source: str) -> Template:
     """
     text, offsets = word
     literals: list[str] = []
-    variables: list[tuple[str, int]] = []
+    variables: list[str] = []
     at = 0
     while True:
         found = text.find("$", at)
@@ -203,18 +201,14 @@ def template(word: Word, source: str) -> Template:
         name = variable[1] or variable[2]
         if variables and found == at:
             raise FormatError(
-                f"nothing stands between ${variables[-1][0]} and ${name}: it cannot be told where "
+                f"nothing stands between ${variables[-1]} and ${name}: it cannot be told where "
                 "the one ends and the other begins",
                 source,
                 offsets[found],
             )
         literals.append(text[at:found])
-        variables.append((name, offsets[found]))
+        variables.append(name)
         at = variable.end()
     if not variables:
         raise FormatError("the format has no variable", source, offsets[0])
-    parts = tuple(
-        Part(name, offset, after)
-        for (name, offset), after in zip(variables, literals[1:], strict=True)
-    )
-    return Template(literals[0], parts)
+    return Template(literals[0], tuple(map(Part, variables, literals[1:])))
