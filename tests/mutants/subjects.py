@@ -38,8 +38,11 @@ SUBJECTS = (
         "parsing/test_misfits parsing/test_fast parsing/test_access_lines parsing/test_log_formats "
         "parsing/test_lines_of_other_origin",
     ),
+    parsers("fields", "parsing/test_fields parsing/test_log_formats"),
+    parsers("json_lines", "parsing/test_json_lines parsing/test_log_formats"),
+    parsers("pattern", "parsing/test_pattern parsing/test_linear parsing/test_log_formats"),
     parsers(
-        "__init__ event fields json_lines pattern remembered variables",
+        "__init__ event remembered variables",
         "parsing/test_access_lines parsing/test_log_formats parsing/test_lines_of_other_origin",
     ),
     parsers("fast", "parsing/test_fast"),
