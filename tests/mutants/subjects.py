@@ -41,10 +41,8 @@ SUBJECTS = (
     parsers("fields", "parsing/test_fields parsing/test_log_formats"),
     parsers("json_lines", "parsing/test_json_lines parsing/test_log_formats"),
     parsers("pattern", "parsing/test_pattern parsing/test_linear parsing/test_log_formats"),
-    parsers(
-        "__init__ event remembered variables",
-        "parsing/test_access_lines parsing/test_log_formats parsing/test_lines_of_other_origin",
-    ),
+    parsers("remembered", "parsing/test_remembered"),
+    parsers("__init__ event variables", "parsing/test_access_lines parsing/test_log_formats"),
     parsers("fast", "parsing/test_fast"),
     parsers("detect", "parsing/test_detect"),
     Subject(("shared/src/datastream/slices.py",), (f"{UNIT}/datastream/test_slices.py",)),

@@ -33,12 +33,13 @@ def test_what_is_no_object_is_no_format_of_json(text: str) -> None:
 
 FORMAT = (
     '{"t":$msec,"s":"$status","r":{"q":"$request","l":["$pipe",$connection]},"h":"$scheme://$host",'
-    '"p":"port $server_port","again":"$msec","a\\"b":"$args","fixed":[1]}'
+    '"p":"port $server_port","again":"$msec","a\\"b":"$args","fixed":[1],"f":"<$http_x>"}'
 )
 NOTHING = dict.fromkeys(
     (
         *("msec", "status", "request", "pipe", "connection", "scheme", "host", "server_port"),
         "args",
+        "http_x",
     )
 )
 
@@ -73,6 +74,9 @@ NOTHING = dict.fromkeys(
         ('{"p":"port x"}', {"server_port": "x"}),
         ('{"p":"80"}', {}),
         ('{"a\\"b":"c"}', {"args": "c"}),
+        ('{"p":"port \\\\"}', {"server_port": "\\"}),
+        ('{"f":"<a\\"b\\\\>"}', {"http_x": 'a"b\\'}),
+        ('{"f":"a"}', {}),
         (' { "s" : "x" } ', {"status": "x"}),
     ],
 )
