@@ -35,13 +35,8 @@ FORMAT = (
     '{"t":$msec,"s":"$status","r":{"q":"$request","l":["$pipe",$connection]},"h":"$scheme://$host",'
     '"p":"port $server_port","again":"$msec","a\\"b":"$args","fixed":[1],"f":"<$http_x>"}'
 )
-NOTHING = dict.fromkeys(
-    (
-        *("msec", "status", "request", "pipe", "connection", "scheme", "host", "server_port"),
-        "args",
-        "http_x",
-    )
-)
+VARIABLES = "msec status request pipe connection scheme host server_port args http_x"
+NOTHING = dict.fromkeys(VARIABLES.split())
 
 
 @pytest.mark.parametrize(
