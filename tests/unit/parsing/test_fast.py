@@ -195,6 +195,8 @@ NONE = "log_format x escape=none "
     [
         *((PRESETS[name], line) for name, line in USUAL_PRESETS),
         ("$status $time_local", "200 10/Oct/2000:13:55:36 -0700"),
+        ("[$time_local] $status", "[10/Nov/2000:13:55:36 -0700] 200"),
+        ('$msec "$pipe", "$host"', '971211336.250 "X", "XX"'),
         ("$time_local $status", "10/Oct/2000:13:55:36 -0700 200"),
         ("$time_local, $status", "10/Oct/2000:13:55:36 -0700, 200"),
         ('"$time_iso8601" $status', '"2000-10-10T13:55:36-07:00" 200'),
@@ -253,6 +255,9 @@ def test_a_usual_line_needs_no_careful_parser(text: str, line: str) -> None:
         ("$msec $status $remote_addr|", "971211336.250 200 |"),
         ("$msec $status", "971211336.250 -"),
         ("$msec $status", "971211336.250 65536"),
+        ("$msec $request_method $status", "971211336.250 - 200"),
+        ('$msec "$http_user_agent"', f'971211336.250 "{"u" * 1025}"'),
+        ('$msec "$uri" "$args"', f'971211336.250 "/{"p" * 1500}" "{"q" * 1500}"'),
         ('$msec "$upstream_addr"', '971211336.250 ""'),
         ('$msec "$upstream_addr"', '971211336.250 "a b"'),
         ('$msec "$upstream_addr"', '971211336.250 "192.0.2.5:80, 192.0.2.6:80"'),
