@@ -67,6 +67,7 @@ def test_half_of_the_lines_is_not_enough() -> None:
         (1000, 0, "certain", "all of the first 1,000 lines"),
         (992, 8, "certain", "99.2 % of the first 1,000 lines"),
         (999, 1, "certain", "99.9 % of the first 1,000 lines"),
+        (699, 1, "certain", "99.8 % of the first 700 lines"),
         (900, 100, "likely", "90.0 % of the first 1,000 lines"),
         (9, 0, "likely", "all of the first 9 lines"),
         (300, 700, "a guess", "30.0 % of the first 1,000 lines"),
@@ -87,7 +88,8 @@ def test_more_fields_than_a_format_has_are_the_last_resort() -> None:
     more = [LINES["combined_plus"].encode()] * 11
 
     assert detect(known + more)[:2] == ("combined_plus", 11)
-    assert detect(known)[:2] == ("combined", 10)
+    found = detect(known)
+    assert (found.name, found.fit, found.next_name, found.next_fit) == ("combined", 10, "main", 10)
 
 
 def test_clients_that_are_all_no_addresses_leave_a_doubt() -> None:
