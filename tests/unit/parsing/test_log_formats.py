@@ -378,6 +378,36 @@ def test_json_in_another_spelling() -> None:
     assert usual.extra == {"upstream_addr": ["192.0.2.5:80"], "upstream_status": [502, 200]}
 
 
+def test_what_is_absent_is_absent_in_any_spelling() -> None:
+    """A dash, an empty text, null, or no key at all."""
+    parse = access_parser(
+        'log_format x escape=json \'{"t":"$msec","r":"$http_referer","c":"$remote_addr"}\';'
+    )
+    usual = parse(b'{"t":"1700000000.123","r":"","c":"-"}')
+
+    assert (usual.referrer, usual.extra) == (None, {"client": "-"})
+    for referrer in (b',"r":"-"', b',"r":""', b',"r":null', b""):
+        assert parse(b'{"c":"-","t":"1700000000.123"%b}' % referrer) == usual
+
+
+def test_a_rest_makes_raw_quotes_no_part_of_a_value() -> None:
+    """Such a quote could not be told from the end of a field."""
+    line = b'1700000000.123 "a"b" c'
+
+    assert access_parser('$msec "$http_referer" $http_x')(line).referrer == 'a"b'
+    with pytest.raises(Unparseable, match="format"):
+        access_parser('$msec "$http_referer" $rest')(line)
+
+
+def test_a_backslash_escapes_a_quote_beside_raw_ones() -> None:
+    """What looks like the end of a field is none after a backslash."""
+    event = access_parser('$msec "$http_referer"x"$http_user_agent"')(
+        rb'1700000000.123 "a\"x"b"x"c"d"'
+    )
+
+    assert (event.referrer, event.user_agent) == ('a"x"b', 'c"d')
+
+
 @pytest.mark.parametrize(
     "line",
     [
