@@ -7,7 +7,7 @@ import re
 import pytest
 
 from datastream.parsing.log_format import Template, Word, template
-from datastream.parsing.pattern import Rules, is_one_value, line_pattern, openers, tries
+from datastream.parsing.pattern import Rules, is_one_value, line_pattern, openers, raw_tries, tries
 
 STRICT, LOOSE = True, False
 
@@ -54,6 +54,7 @@ def found(text: str, line: str, escape: str) -> tuple[bool, tuple[str, ...]] | N
         ("$host:$server_port", "::1:80", STRICT, ["::1", "80"]),
         ("$host:$server_port", "aXb:80", STRICT, ["aXb", "80"]),
         ("$host:$server_port", ":80", STRICT, ["", "80"]),
+        ("$http_x|$host:$server_port", "a|bXc:80", STRICT, ["a", "bXc", "80"]),
         ("$host:$pipe", "a:b:c", STRICT, ["a", "b:c"]),
         ("$host:$pipe", ":x", STRICT, ["", "x"]),
         ("$host: $pipe", "a:b: c", STRICT, ["a:b", "c"]),
@@ -64,6 +65,7 @@ def found(text: str, line: str, escape: str) -> tuple[bool, tuple[str, ...]] | N
         ("$status $pipe", "- p", STRICT, ["-", "p"]),
         ("$status $pipe", " p", STRICT, ["", "p"]),
         ("$status $pipe", "OK p", LOOSE, ["OK", "p"]),
+        ('"$http_x" $status', r'"a\"b" OK', LOOSE, [r"a\"b", "OK"]),
         ("$status| $pipe", "20| p", STRICT, ["20", "p"]),
         ("$request_time $pipe", "1. p", STRICT, ["1.", "p"]),
         ("$request_time $pipe", "1.5s p", LOOSE, ["1.5s", "p"]),
@@ -119,7 +121,7 @@ def test_where_a_text_ends(text: str, line: str, is_strict: bool | None, texts: 
 @pytest.mark.parametrize(
     ("text", "line", "texts"),
     [
-        ('"$http_x" $status', '"a" b" 200', ['a" b', "200"]),
+        ('"$http_x" $status|', '"a" b" 200|', ['a" b', "200"]),
         ('"$http_x" $status', '"a\\" 200', ["a\\", "200"]),
         ("a=$http_x", 'a=b"c\\', ['b"c\\']),
         ("$http_x|$http_y|", 'a"|b\\|', ['a"', "b\\"]),
@@ -129,6 +131,31 @@ def test_where_a_text_ends(text: str, line: str, is_strict: bool | None, texts: 
 def test_without_escapes_a_text_may_hold_a_quote(text: str, line: str, texts: list[str]) -> None:
     """And a backslash is one character like any other."""
     assert found(text, line, "none") == (STRICT, tuple(texts))
+
+
+def test_an_odd_value_needs_no_escapes_either() -> None:
+    """It is read after those that are what their variables' values are."""
+    assert found('"$http_x" $status', '"a" b" OK', "none") == (LOOSE, ('a" b', "OK"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "texts"),
+    [
+        ('"$http_x" $status', '"a"b" 200', ('a"b', "200")),
+        ('"$http_x" $status', r'"a"b\" 200', ('a"b\\', "200")),
+        ('"$http_x"x"$http_y"', r'"a\"x"b"x"c"d"', (r'a\"x"b', 'c"d')),
+        ('"$http_x" $status', '"a"b" OK', None),
+        ('"$http_x" $status', r'"a\"b"c" OK', None),
+    ],
+)
+def test_raw_quotes_within_values(text: str, line: str, texts: tuple[str, ...] | None) -> None:
+    """A backslash escapes a quote if the line can be read so; a number must be one."""
+    matches = (
+        re.fullmatch(line_pattern(cut(text), rules), line, re.DOTALL)
+        for rules in raw_tries(has_escapes="\\" in line)
+    )
+
+    assert next((match.groups() for match in matches if match), None) == texts
 
 
 def test_the_first_parts_of_a_line() -> None:
@@ -179,6 +206,9 @@ def test_what_follows_the_text_before_that_grows() -> None:
         ('"a "b" c" d', True),
         ('"a "b" c" d" "e', False),
         ('a" b"c "d', False),
+        ('a "b "c" d" e "f', True),
+        ('a "b" c" d "e', False),
+        ('a"" "b', False),
     ],
 )
 def test_a_text_with_raw_quotes_is_one_value_or_several(text: str, is_one: bool) -> None:
