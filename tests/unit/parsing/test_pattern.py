@@ -144,6 +144,7 @@ def test_an_odd_value_needs_no_escapes_either() -> None:
         ('"$http_x" $status', '"a"b" 200', ('a"b', "200")),
         ('"$http_x" $status', r'"a"b\" 200', ('a"b\\', "200")),
         ('"$http_x"x"$http_y"', r'"a\"x"b"x"c"d"', (r'a\"x"b', 'c"d')),
+        ('"$http_x"x$http_y', '"a\\"x"b"xc\\', (r'a\"x"b', "c\\")),
         ('"$http_x" $status', '"a"b" OK', None),
         ('"$http_x" $status', r'"a\"b"c" OK', None),
     ],
