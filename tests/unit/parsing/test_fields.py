@@ -83,6 +83,20 @@ def test_the_version_of_a_protocol(protocol: str | None, version: str | None) ->
     assert event.extra == kept
 
 
+def test_the_target_of_connect_is_a_host() -> None:
+    """That of another method is a path or a URL, or neither."""
+    connect = event_of(request_method="CONNECT", request_uri="www.example.com:443")
+    other = event_of(request_method="GET", request_uri="www.example.com:443")
+
+    assert (connect.host, connect.url) == ("www.example.com", "www.example.com:443")
+    assert (other.host, other.url) == (None, "www.example.com:443")
+
+
+def test_a_session_is_a_text() -> None:
+    """It has a column as it is."""
+    assert event_of(session="Xy12").session == "Xy12"
+
+
 def test_scheme_and_host_are_in_lower_case_and_without_a_port() -> None:
     """What the variable said is kept where it is more than that."""
     event = event_of(scheme="HTTPS", host="Www.Example.com:8443")
@@ -133,6 +147,7 @@ def test_the_client_behind_a_trusted_proxy() -> None:
         ("upstream_status", "502,200", "502,200"),
         ("upstream_status", "x", "x"),
         ("upstream_addr", "192.0.2.5:80, unix:/x", ["192.0.2.5:80", "unix:/x"]),
+        ("upstream_addr", "unix:/x, -, ", ["unix:/x", None, None]),
         ("upstream_connect_time", "0.001 : -", [0.001, None]),
         ("http_x_forwarded_for", "a,b , c", ["a", "b", "c"]),
         ("connection", "7", 7),

@@ -31,6 +31,14 @@ def test_what_is_no_object_is_no_format_of_json(text: str) -> None:
     assert compiled(text) is None
 
 
+def test_a_key_may_hold_a_raw_tab() -> None:
+    """What writes the log is nginx, which does not ask whether it is JSON."""
+    form = compiled('{"a\tb":"$msec"}')
+
+    assert form is not None
+    assert form.values('{"a\tb": 1.5}') == form.values('{"a\\tb": 1.5}') == {"msec": "1.5"}
+
+
 FORMAT = (
     '{"t":$msec,"s":"$status","r":{"q":"$request","l":["$pipe",$connection]},"h":"$scheme://$host",'
     '"p":"port $server_port","again":"$msec","a\\"b":"$args","fixed":[1],"f":"<$http_x>"}'
