@@ -103,6 +103,14 @@ def test_clients_that_are_all_no_addresses_leave_a_doubt() -> None:
     assert detect([syslog] * 20).sureness == "likely"
 
 
+def test_a_first_word_that_is_no_text_is_no_host() -> None:
+    """Nothing is raised, and the format of the other lines is found."""
+    odd = b"\xff\xfe " + LINES["combined"].encode()
+
+    found = detect([odd] * 5 + [LINES["combined"].encode()] * 20)
+    assert (found.name, found.whole) == ("combined", 20)
+
+
 @pytest.mark.parametrize("first", ["192.0.2.9,", "2001:db8::9,", "192.0.2.9"])
 def test_an_address_before_the_client_is_no_host(first: str) -> None:
     """Of lines with two addresses in front nothing is certain: each format shifts their columns."""
