@@ -54,7 +54,7 @@ SUBJECTS = (
     ),
     Subject(
         ("services/producer/src/producer/checkpoint.py",),
-        (f"{UNIT}/producer/test_checkpoint.py",),
+        tuple(f"{UNIT}/producer/test_{name}.py" for name in ("checkpoint", "rewind")),
     ),
     Subject(
         ("services/producer/src/producer/history.py",),
