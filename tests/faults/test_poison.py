@@ -180,12 +180,12 @@ rows.parser_for = mistaken_for
 """
 STORING_CRASHES = """
 import lake_consumer.store as store
-add = store.Lake._add_equal
+commit = store.Lake._commit_equal
 def mistaken(self, slices):
     if any(b"a mistake" in slice_.body for slice_ in slices):
         raise TypeError("a mistake")
-    return add(self, slices)
-store.Lake._add_equal = mistaken
+    return commit(self, slices)
+store.Lake._commit_equal = mistaken
 """
 ODD = b'192.0.2.1 - - [01/Jan/2026:00:00:00 +0000] "GET /odd HTTP/1.1" 200 1 "-" "a mistake"\n'
 
