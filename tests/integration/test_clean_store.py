@@ -216,7 +216,7 @@ def test_the_widest_row_fits(deployment: Deployment, warehouse: Warehouse) -> No
     wide = {name: "\U0001f600" * limit for name, limit in LIMITS.items() if name not in apart}
     wide |= {"city": "\U0001f600" * CITY_LIMIT, "file_type": "x" * FILE_TYPE_LIMIT}
     narrow = parsed(LINE % b"x")
-    widest = narrow.clean[0]._asdict() | wide
+    widest = CleanRow._make(narrow.clean[0])._asdict() | wide
 
     outcome = warehouse.store([replace(narrow, clean=[CleanRow(**widest)])])
 

@@ -50,7 +50,7 @@ def test_each_part_is_on_unless_it_is_left_out(folder: str, off: str) -> None:
     wanted = ",".join(part for part in PARTS if part != off)
 
     def given(made: Enrichment) -> dict[str, object]:
-        row = parse(Slice(STREAM, 0, LINE, 1, 0, read_at_ms=0), made).clean[0]
+        row = CleanRow._make(parse(Slice(STREAM, 0, LINE, 1, 0, read_at_ms=0), made).clean[0])
         return {
             "user_agent": made.agent and made.agent("curl/8.5.0"),
             "country": (row.country, row.city) if row.country else None,
@@ -77,7 +77,8 @@ def test_each_part_is_on_unless_it_is_left_out(folder: str, off: str) -> None:
 
 def test_what_is_left_out_leaves_the_rest_of_the_row_as_it_is() -> None:
     """The user and the URL are there in any case, and the type of the file needs no path."""
-    [whole], [bare] = parsed().clean, parsed(ENRICH="file_type").clean
+    whole = CleanRow._make(parsed().clean[0])
+    bare = CleanRow._make(parsed(ENRICH="file_type").clean[0])
 
     assert (bare.user, bare.is_email) == ("ana@example.org", True)
     assert bare.url == "http://example.net/a.css?b=c"
@@ -93,9 +94,11 @@ def test_what_is_left_out_leaves_the_rest_of_the_row_as_it_is() -> None:
 def test_the_country_is_that_of_the_whole_address(folder: str) -> None:
     """It is looked up first; what is stored of the address is less."""
     for addresses, client in (("full", 7), ("truncated", 0)):
-        row = parsed(GEOIP_DIR=folder, PRIVACY_ADDRESSES=addresses).clean[0]
+        row = CleanRow._make(parsed(GEOIP_DIR=folder, PRIVACY_ADDRESSES=addresses).clean[0])
         assert (row.client, row.country) == (bytes([192, 0, 2, client]), "SE")
-    hidden = parsed(GEOIP_DIR=folder, PRIVACY_ADDRESSES="hashed", PRIVACY_KEY="k").clean[0]
+    hidden = CleanRow._make(
+        parsed(GEOIP_DIR=folder, PRIVACY_ADDRESSES="hashed", PRIVACY_KEY="k").clean[0]
+    )
     assert hidden.client is not None
     assert (len(hidden.client), hidden.client[0], hidden.country) == (16, 0xFD, "SE")
 
@@ -152,7 +155,7 @@ def test_a_line_that_was_disguised_before_gives_the_same_row(addresses: str, lin
 
     before, after = parse(whole, made), parse(kept, made)
 
-    assert [row._replace(flags=0) for row in after.clean] == before.clean
+    assert [row._replace(flags=0) for row in map(CleanRow._make, after.clean)] == before.clean
     assert [row._replace(flags=0) for row in after.rejected] == before.rejected
     assert after.referrers == before.referrers
 
@@ -162,6 +165,6 @@ def test_who_is_within_the_site_is_hashed_too() -> None:
     line = LINE.replace(b"192.0.2.7", b"fd00::1")
     made = asked(PRIVACY_ADDRESSES="hashed", PRIVACY_KEY="k")
 
-    row = parse(Slice(STREAM, 0, line, 1, 0, read_at_ms=0), made).clean[0]
+    row = CleanRow._make(parse(Slice(STREAM, 0, line, 1, 0, read_at_ms=0), made).clean[0])
 
     assert row.client == hashed("k")(ip_address("fd00::1").packed)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clean_consumer.columns import CleanRow
 from clean_consumer.rows import halves, parse, reject, user_agent_id_of
 from datastream.errors import NotASlice
 from datastream.parsing import PARSER_VERSION
@@ -29,7 +30,8 @@ def test_every_line_is_in_exactly_one_list(lines: list[bytes]) -> None:
     parsed = parse(slice_of(*lines, position=100))
 
     offsets = sorted(
-        [row.line_offset for row in parsed.clean] + [row.line_offset for row in parsed.rejected]
+        [row.line_offset for row in map(CleanRow._make, parsed.clean)]
+        + [row.line_offset for row in parsed.rejected]
     )
     assert offsets == [offset for offset, _ in parsed.slice.numbered()]
     assert len(parsed.clean) == lines.count(LINE)
@@ -41,7 +43,7 @@ def test_the_user_agent_is_named_by_its_hash() -> None:
 
     key = user_agent_id_of("example/1.0")
     assert parsed.agents == {"example/1.0": key}
-    assert [row.user_agent_id for row in parsed.clean] == [key, key]
+    assert [row.user_agent_id for row in map(CleanRow._make, parsed.clean)] == [key, key]
     assert 0 <= key < 2**64
 
 
@@ -67,7 +69,7 @@ def test_halves_and_refusal_keep_the_offsets() -> None:
 
     assert pair is not None
     first, second = pair
-    assert [row.line_offset for row in first.clean] == [0]
+    assert [row.line_offset for row in map(CleanRow._make, first.clean)] == [0]
     assert [row.line_offset for row in second.rejected] == [len(LINE) + 1]
     assert halves(first) is None
     assert reject(first.slice, "refused").rejected == [(9, 0, PARSER_VERSION, 0, "refused")]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b, sha256
 
-from clean_consumer.columns import CleanRow, ErrorRow, RejectedRow
+from clean_consumer.columns import CleanRow, CleanValues, ErrorRow, RejectedRow, key_of
 from clean_consumer.enrichment import NONE, Enrichment
 from clean_consumer.locations import NOWHERE
 from datastream.errors import NotASlice
@@ -27,7 +27,7 @@ class Parsed:
     """A slice with its rows: each of its lines is in exactly one of the three lists."""
 
     slice: Slice
-    clean: list[CleanRow] = field(default_factory=list)
+    clean: list[CleanValues] = field(default_factory=list)
     errors: list[ErrorRow] = field(default_factory=list)
     rejected: list[RejectedRow] = field(default_factory=list)
     #: The distinct user agents of the slice, each with the key that its rows name.
@@ -76,14 +76,12 @@ def parse(slice_: Slice, enrichment: Enrichment = NONE) -> Parsed:
             referrer_id = referrer_id_of(event.referrer)
             parsed.referrers[event.referrer] = referrer_id
         parsed.clean.append(
-            CleanRow._make(
-                (
-                    *(stream_id, offset, PARSER_VERSION, flags),
-                    *columns(event),
-                    *(referrer_id, agent_id, country, city, asn),
-                    None if event.path is None else file_type(event.path),
-                    event.extra,
-                )
+            (
+                *(stream_id, offset, PARSER_VERSION, flags),
+                *columns(event),
+                *(referrer_id, agent_id, country, city, asn),
+                None if event.path is None else file_type(event.path),
+                event.extra,
             )
         )
     return parsed
@@ -103,8 +101,8 @@ def renamed(
     parse_line = parser_for(slice_.stream.format)
     private = enrichment.private_again if slice_.flags & DISGUISED else enrichment.private
     lines = dict(slice_.numbered())
-    clean = []
-    for row in parsed.clean:
+    clean: list[CleanValues] = []
+    for row in map(CleanRow._make, parsed.clean):
         event = parse_line(lines[row.line_offset])
         for keep in private:
             event = keep(event)
@@ -174,7 +172,7 @@ def _between(parsed: Parsed, slice_: Slice, first: int, end: int) -> Parsed:
     return replace(
         parsed,
         slice=slice_,
-        clean=[row for row in parsed.clean if first <= row.line_offset < end],
+        clean=[row for row in parsed.clean if first <= key_of(row)[1] < end],
         errors=[row for row in parsed.errors if first <= row.line_offset < end],
         rejected=[row for row in parsed.rejected if first <= row.line_offset < end],
     )

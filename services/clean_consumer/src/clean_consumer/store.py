@@ -228,7 +228,7 @@ def _outdated(
     for row in rows:
         key = key_of(row)
         if key in present:
-            rank, (stored, remove) = _rank(row.parser_version, row.flags), present[key]
+            rank, (stored, remove) = _rank(row[2], row[3]), present[key]
             if rank > stored or (rank == stored and key in reformatted):
                 outdated[key] = remove
     return outdated
