@@ -10,6 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+#: A file of the library, by its path.
+LIBRARY = re.compile(r"`(shared/src/[\w/]+\.py)`")
 #: A test, by its file below tests/ and its name.
 TEST = re.compile(r"`(\w[\w/]*\.py)::(\w+)`")
 
@@ -17,9 +19,10 @@ TEST = re.compile(r"`(\w[\w/]*\.py)::(\w+)`")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     """Whatever a page links to exists in the repository."""
-    targets = LINK.findall(page.read_text(encoding="utf-8"))
+    text = page.read_text(encoding="utf-8")
 
-    missing = [target for target in targets if not (page.parent / target).exists()]
+    missing = [target for target in LINK.findall(text) if not (page.parent / target).exists()]
+    missing += [path for path in LIBRARY.findall(text) if not (ROOT / path).exists()]
 
     assert missing == []
 
