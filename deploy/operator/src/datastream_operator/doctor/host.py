@@ -68,13 +68,12 @@ def check_checkpoint(env: Environment) -> Check:
         folder = env.text("STATE_DIR", "state")
     except ConfigError as error:
         return Check(name, State.BROKEN, (str(error),))
-    # os.path: Path.exists raises where a folder above may not be searched.
-    if env.find("STATE_DIR") is None and not os.path.exists(folder):  # noqa: PTH110
+    if env.find("STATE_DIR") is None and not _exists(folder):
         return Check(name, State.SKIPPED, ("STATE_DIR is not set",))
     above = (Path(folder).absolute(), *Path(folder).absolute().parents)
-    there = next(path for path in above if os.path.exists(path))  # noqa: PTH110
+    there = next(path for path in above if _exists(path))
     lock = there / "lock"
-    needed = {there: os.W_OK | os.X_OK} | ({lock: os.W_OK} if os.path.exists(lock) else {})  # noqa: PTH110
+    needed = {there: os.W_OK | os.X_OK} | ({lock: os.W_OK} if _exists(lock) else {})
     for path, right in needed.items():
         if not os.access(path, right):
             words = f"{path} cannot be written, as {_who()}"
@@ -85,6 +84,10 @@ def check_checkpoint(env: Environment) -> Check:
     if free < LOW_DISK:
         return Check(name, State.ATTENTION, (words,), "Make room on that disk.")
     return Check(name, State.OK, (words,))
+
+
+def _exists(path: str | Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises in a folder that is closed
 
 
 def _reading_all() -> str:
