@@ -8,7 +8,7 @@ from ua_parser import Parser
 from ua_parser.loaders import load_lazy_builtins
 from ua_parser.regex import Resolver
 
-#: Characters of a user agent that are looked at: no browser is named beyond them.
+#: Bytes of a user agent that are looked at: no browser is named beyond them.
 LOOKED_AT_BYTES = 512
 
 #: The most characters of each text.
