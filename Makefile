@@ -4,18 +4,27 @@
 SHELL := /bin/sh
 .SHELLFLAGS := -euc
 
-PYTHON ?= python3
+# Empty: the one that was named last, else python3.
+PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := shared services/producer services/lake_consumer services/clean_consumer deploy/operator \
     deploy/playground
-# A log_format directive is full of $ and quotes: it goes through the environment, as it is.
-ifdef FORMAT
-override FORMAT := $(value FORMAT)
-export FORMAT
+# A log_format directive is full of $ and quotes, as are other values that a person types: they go
+# through the environment, as they are.
+define as_it_is
+ifdef $(1)
+override $(1) := $$(value $(1))
+export $(1)
 endif
+endef
+$(foreach name,FORMAT FOLDER FROM LOG OUTPUT SQL TO,$(eval $(call as_it_is,$(name))))
+# $(call until_interrupted,COMMAND): Ctrl-C ends it, and is no failure for make to tell of.
+until_interrupted = trap : INT; $(1) || { code=$$?; [ $$code = 130 ] || exit $$code; }
 # The rows of the fault matrix in which the broker or the database takes part.
 SERVER_FAULTS := $(patsubst %,tests/faults/test_%.py,broker conflict database killed outages poison)
+# What a person types at servers of their own, whose grants MySQL and MariaDB take differently.
+TYPED := tests/integration/test_accounts.py tests/integration/test_install_consumers.py
 # Processes that share the tests, each with private servers of its own. 0: one process, for a
 # debugger.
 WORKERS ?= 2
@@ -27,22 +36,26 @@ SOURCES := $(addsuffix /src,$(PACKAGES)) deploy/grafana docs tests
 ##@ Use it
 
 .PHONY: demo
-demo: venv ## A log through real servers into real tables; a report | [LOG=access.log] [FORMAT=combined] [LINES=100000]
-	@$(BIN)/datastream demo $(if $(LOG),--log '$(LOG)') $(if $(FORMAT),--format "$$FORMAT") $(if $(filter command line,$(origin LINES)),--lines '$(LINES)')
+demo: venv ## A log through real servers into real tables; a report | [LOG=access.log] [FORMAT=auto] [LINES=100000]
+	@$(BIN)/datastream demo $(if $(value LOG),--log "$$LOG") $(if $(FORMAT),--format "$$FORMAT") $(if $(filter command line,$(origin LINES)),--lines '$(LINES)')
 
 .PHONY: follow
-follow: venv ## The same, and follow the log with a live view | LOG=access.log [FORMAT=combined]
-	@$(if $(LOG),,echo 'say which log: make follow LOG=/var/log/nginx/access.log' >&2; exit 2;) \
-	$(BIN)/datastream follow --log '$(LOG)' $(if $(FORMAT),--format "$$FORMAT")
+follow: venv ## The same, and follow the log with a live view | LOG=access.log [FORMAT=auto]
+	@$(if $(value LOG),,echo 'say which log: make follow LOG=/var/log/nginx/access.log' >&2; exit 2;) \
+	$(call until_interrupted,$(BIN)/datastream follow --log "$$LOG" $(if $(FORMAT),--format "$$FORMAT"))
 
 .PHONY: sample
 sample: venv ## Write a sample log and the truth beside it | OUTPUT=sample.log [LINES=100000] [FORMAT=combined]
-	@$(BIN)/datastream sample --output '$(or $(OUTPUT),sample.log)' --lines '$(if $(filter command line,$(origin LINES)),$(LINES),100000)' --format "$${FORMAT:-combined}"
+	@$(BIN)/datastream sample --output "$${OUTPUT:-sample.log}" --lines '$(if $(filter command line,$(origin LINES)),$(LINES),100000)' --format "$${FORMAT:-combined}"
+
+.PHONY: sql
+sql: venv ## A shell on the tables of demo and follow | [SQL='SELECT …'] [FOLDER=.run/demo]
+	@$(BIN)/datastream sql --folder "$${FOLDER:-.run/demo}" $(if $(value SQL),-- "$$SQL")
 
 ##@ Run it in containers
 
 .PHONY: deploy
-deploy: ## Bring everything up with Docker, or up to date | LOG=/var/log/nginx/access.log, or DEMO=1
+deploy: ## Bring everything up with Docker, or up to date | LOG=/var/log/nginx/access.log, or DEMO=1; [SMALL=1]
 	@deploy/bin/deploy
 
 .PHONY: scale
@@ -55,7 +68,11 @@ status: ## What runs, rates, lag and queues, in one screen
 
 .PHONY: logs
 logs: ## The services' logs | [SERVICE=producer] [FOLLOW=no]
-	@deploy/bin/logs
+	@$(call until_interrupted,deploy/bin/logs)
+
+.PHONY: alert-test
+alert-test: ## Send one alert to ALERT_WEBHOOK; was it taken?
+	@deploy/bin/alert-test
 
 .PHONY: mysql
 mysql: ## A shell on the tables, as the account that only reads
@@ -65,6 +82,14 @@ mysql: ## A shell on the tables, as the account that only reads
 migrate: ## Only accounts, tables and grants
 	@deploy/bin/migrate
 
+.PHONY: backup
+backup: ## Copy rows, queues, checkpoint and passwords | TO=/srv/backups
+	@deploy/bin/backup
+
+.PHONY: restore
+restore: ## Bring a deployment back from such a copy | FROM=/srv/backups/…
+	@deploy/bin/restore
+
 .PHONY: down
 down: ## Stop; rows, queues and the checkpoint are kept
 	@deploy/bin/down
@@ -73,17 +98,40 @@ down: ## Stop; rows, queues and the checkpoint are kept
 destroy: ## Remove everything, rows too; asks first | [YES=1]
 	@deploy/bin/destroy
 
-##@ Run the producer alone, on a web server's host
+##@ Run it without Docker, as systemd services; as root
+
+.PHONY: install
+install: install-producer install-consumers ## Producer and consumers on one host
 
 .PHONY: install-producer
-install-producer: ## Install or update it as a systemd service; as root | [LOG_GROUP=adm]
-	@deploy/bin/install-producer
+install-producer: ## Install or update it, on the web server's host | [LOG_GROUP=adm]
+	@deploy/bin/units install producer
+
+.PHONY: install-consumers
+install-consumers: ## Install or update the consumers and migrations
+	@deploy/bin/units install consumers
+
+.PHONY: rollback-producer
+rollback-producer: ## Go back to what the last update replaced
+	@deploy/bin/units rollback producer
+
+.PHONY: rollback-consumers
+rollback-consumers: ## The same for the consumers
+	@deploy/bin/units rollback consumers
+
+.PHONY: uninstall-producer
+uninstall-producer: ## Remove it; settings and checkpoint stay | [PURGE=1]
+	@deploy/bin/units uninstall producer
+
+.PHONY: uninstall-consumers
+uninstall-consumers: ## Remove them; settings stay | [PURGE=1]
+	@deploy/bin/units uninstall consumers
 
 ##@ Work on it
 
 .PHONY: venv
-venv: ## Make the environment .venv, with the command datastream
-	@deploy/operator/make-venv $(PYTHON) $(VENV)
+venv: ## Make .venv, with the command datastream | [PYTHON=python3.12]
+	@deploy/operator/make-venv '$(PYTHON)' $(VENV)
 
 .PHONY: test
 test: venv ## Run every test, on private servers of its own | [TESTS=tests/unit] [WORKERS=2]
@@ -92,7 +140,7 @@ test: venv ## Run every test, on private servers of its own | [TESTS=tests/unit]
 .PHONY: test-faults
 test-faults: venv ## Make everything fail; compare every line | [TESTS=tests/faults] [SERVERS=containers]
 	@$(BIN)/pytest $(if $(SERVERS),--servers '$(SERVERS)',$(WORKING)) \
-	    $(or $(TESTS),$(if $(filter containers,$(SERVERS)),$(SERVER_FAULTS),tests/faults))
+	    $(or $(TESTS),$(if $(filter containers,$(SERVERS)),$(SERVER_FAULTS) $(TYPED),tests/faults))
 
 .PHONY: soak
 soak: venv ## Kill random parts 100 times; 20 minutes | [SEED=1]
@@ -116,9 +164,21 @@ $(MUTANTS)/made: tests/mutants/requirements.lock | venv
 	    --target $(MUTANTS) -r tests/mutants/requirements.lock
 	@touch $@
 
+# They have a stand-in for docker, or ask Compose alone: any number of them at once.
+NO_ENGINE = tests/deploy/test_words.py tests/deploy/test_env_file.py
+
 .PHONY: test-deploy
-test-deploy: venv ## Test the containers; starts an engine if needed
-	@$(BIN)/pytest tests/deploy
+test-deploy: venv ## Test the containers; starts an engine if needed | [TESTS=tests/deploy]
+	@$(if $(TESTS),,$(BIN)/pytest $(WORKING) $(NO_ENGINE))
+	@$(BIN)/pytest $(or $(TESTS),tests/deploy $(addprefix --ignore=,$(NO_ENGINE)))
+
+.PHONY: test-boards
+test-boards: venv ## Draw the boards in a browser: .run/pictures
+	@$(BIN)/pytest tests/drawing
+
+.PHONY: pictures
+pictures: venv ## Take the README's pictures of a demo in containers | [MINUTES=10]
+	@PYTHONPATH=tests:deploy/grafana MINUTES='$(or $(MINUTES),10)' $(BIN)/python -m deploy.pictures
 
 .PHONY: bench
 bench: venv ## Measure it against this machine's own limit | [DB=mysql]
@@ -135,6 +195,10 @@ bench-parse: venv ## Measure parsing, for every preset and custom formats
 .PHONY: bench-profile
 bench-profile: venv ## What each part of a line's way costs | [DB=mysql]
 	@PYTHONPATH=tests $(BIN)/python -m bench.profile --db '$(or $(DB),mariadb)'
+
+.PHONY: bench-deploy
+bench-deploy: venv ## Deploy and status beside a bare docker run
+	@PYTHONPATH=tests $(BIN)/python -m bench.deploying
 
 .PHONY: bench-guard
 bench-guard: venv ## Fail when a line costs over 10 % more than before | [RENEW=1]
@@ -158,8 +222,13 @@ boards: venv ## Render Grafana's boards from their code
 	@$(BIN)/python deploy/grafana/render.py
 
 .PHONY: commands
-commands: venv ## Write docs/commands.md from the commands' own --help
+commands: venv ## Write docs/commands.md and docs/man from --help
 	@$(BIN)/python docs/render_commands.py
+	@$(BIN)/python docs/render_man.py
+
+.PHONY: release
+release: venv ## Build, try and tag this version; pushes nothing | [IMAGES=no]
+	@deploy/bin/release $(BIN)/python
 
 .PHONY: lock
 lock: venv ## Renew the locked requirements, of images and for work
@@ -192,8 +261,8 @@ help: ## List the targets
 	    /^[a-z-]+:.*## / { \
 	        options = index($$2, " | "); \
 	        words = options ? substr($$2, 1, options - 1) : $$2; \
-	        line = sprintf("  make %-16s %s", $$1, words); \
+	        line = sprintf("  make %-19s %s", $$1, words); \
 	        rest = options ? substr($$2, options + 3) : ""; \
-	        if (length(line " " rest) > 80) line = line "\n" sprintf("%23s", ""); \
+	        if (rest && length(line " " rest) > 80) line = line "\n" sprintf("%26s", ""); \
 	        print line (rest ? " " rest : "") \
 	    }' $(MAKEFILE_LIST)

@@ -13,12 +13,17 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# What tests share says what it found as they do. It must be known before it is imported.
+pytest.register_assert_rewrite(
+    "containers", "contract", "deploy", "deployment", "env_files", "faults", "installed", "nginx"
+)
+
 import containers
-from datastream_playground.local import ports
+from datastream_playground.local import ports, server
 from datastream_playground.local.packages import ensure
 from datastream_playground.local.servers import Broker, Database, both
 from deploy import images
-from deployment import Deployment
+from deployment import PATIENCE, Deployment
 
 #: Whether everything is to be proved, however long it takes: every example, and the slow tests.
 IS_THOROUGH = bool(os.environ.get("THOROUGH") or os.environ.get("CI"))
@@ -36,8 +41,10 @@ hypothesis.settings.load_profile(
 def pytest_configure() -> None:
     """Give each of several workers free ports of its own: none takes what another has just found.
 
-    A server that is stopped for a while finds its own port free again, too.
+    A server that is stopped for a while finds its own port free again, too. And private servers
+    have as long to start as everything has.
     """
+    server.START_TIMEOUT = PATIENCE
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     every = ports.usable()

@@ -14,8 +14,9 @@ from typing import ClassVar
 from datastream_playground.local import broker, database
 from datastream_playground.local.ports import free_port
 from datastream_playground.local.server import Server, secret
+from datastream_playground.local.sizes import SMALL
 from deploy import images
-from deploy.stack import PATIENCE, docker, run
+from deploy.stack import docker, run
 from deployment import eventually
 
 #: The newest of both, whatever docker-compose.yml names: the processes are the oldest.
@@ -66,7 +67,7 @@ class InContainer(Server):
             assert self._answers(), self.said()
 
         try:
-            eventually(ready, PATIENCE)
+            eventually(ready)
         except BaseException:
             self.stop()
             raise
@@ -141,6 +142,7 @@ class ContainerBroker(InContainer, broker.Broker):
             user=self.user,
             password=self.password,
         )
+        settings += SMALL.broker
         plugins = "[rabbitmq_management].\n"
         return [
             "--hostname=rabbitmq",  # part of where the data lies

@@ -6,25 +6,37 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import pymysql
-import tenacity
 from prometheus_client.parser import text_string_to_metric_families
 
+from datastream import mysql
 from datastream.config import MysqlSettings, RabbitSettings, Secret
+from datastream.errors import Unavailable
 from datastream.rabbitmq import connect, declare_topology
+from datastream.topology import QUEUES
 from datastream_operator import migrate
+from datastream_playground.demo.services import RUN
 from datastream_playground.local.ports import free_port
 from datastream_playground.local.servers import Broker, Database
 
 SOURCE = "test"
-#: Seconds a test waits for a condition; far above what any takes, so that it decides nothing.
-PATIENCE = 60.0
+#: Seconds in which nothing changes before a test gives up waiting; far above what anything takes,
+#: on a busy machine too, so that it decides nothing. A test as a whole has pytest's `timeout`.
+PATIENCE = 180.0
+#: Of what changes for ever, such as a log that tells of a retry.
+LONGEST_PATIENCE = 600.0
+#: Seconds between two looks, at first and at last: a look takes time from what it waits for.
+PAUSES = (0.02, 0.1)
+#: Each line of raw_log is in one of them.
+PARSED = ("clean_log", "error_log", "rejected_log")
 
 #: Whatever the machine's proxies are: the services are on this machine.
 WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -33,23 +45,65 @@ T = TypeVar("T")
 
 
 def eventually(probe: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Return what the probe returns once it asserts nothing any more; its failure at the end."""
-    policy = tenacity.Retrying(
-        retry=tenacity.retry_if_exception_type((AssertionError, OSError, pymysql.MySQLError)),
-        wait=tenacity.wait_fixed(0.02),
-        stop=tenacity.stop_after_delay(patience),
-        reraise=True,
+    """Return what the probe returns once it asserts nothing any more; its failure at the end.
+
+    The end is when it has failed with the same words for that long: what goes on, goes on.
+    """
+    words, since = "", time.monotonic()
+    last = since + max(patience, LONGEST_PATIENCE)
+    pause, longest = PAUSES
+    while True:
+        try:
+            return probe()
+        except (AssertionError, OSError, pymysql.MySQLError) as error:
+            now = time.monotonic()
+            if str(error) != words:
+                words, since = str(error), now
+            if now - since >= patience or now >= last:
+                raise
+        time.sleep(pause)
+        pause = min(pause * 1.2, longest)
+
+
+class Store(Protocol):
+    """Tables, and the queues in front of them."""
+
+    def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+
+    def queues(self) -> str:
+        """Return how many messages each queue holds, or why that cannot be told."""
+
+
+def assert_settled(
+    store: Store, lines: int, log: Path | None = None, *, patience: float = PATIENCE
+) -> None:
+    """Wait until so many lines, of one log or of all, are in raw_log, and parsed one to one."""
+    of_log = "" if log is None else "JOIN log_stream s USING (stream_id) WHERE s.path = %s"
+    path = () if log is None else (str(log),)
+    keys = " UNION ALL ".join(f"SELECT stream_id, line_offset FROM {table}" for table in PARSED)
+    one_to_one = (
+        "SELECT COUNT(*), COUNT(DISTINCT stream_id, line_offset)"
+        f" FROM raw_log r JOIN ({keys}) p USING (stream_id, line_offset) {of_log}"
     )
-    return policy(probe)
 
+    def settled() -> None:
+        found = {
+            table: store.query(f"SELECT COUNT(*) FROM {table} {of_log}", *path)[0][0]
+            for table in ("raw_log", *PARSED)
+        }
+        parsed = sum(found[table] for table in PARSED)
+        assert found["raw_log"] == parsed == lines, f"expected {lines}, parsed; found {found}"
+        pairs, different = store.query(one_to_one, *path)[0]
+        assert pairs == different == lines, (
+            f"expected {lines}, one to one; found {pairs} pairs of {different} keys; {found}"
+        )
 
-#: Runs a module without a package that only the tests' certificates need: no image holds it, and
-#: PyMySQL would load its 10 MB.
-_RUN = """
-import runpy, sys
-sys.modules["cryptography"] = None
-runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
-"""
+    try:
+        eventually(settled, patience)
+    except AssertionError as error:
+        error.add_note(f"queues: {store.queues()}")
+        raise
 
 
 class Service:
@@ -67,7 +121,7 @@ class Service:
         """Return the status and the text of a page of its HTTP server. Raises OSError."""
         url = f"http://127.0.0.1:{self.metrics_port}{path}"
         try:
-            with WITHOUT_PROXY.open(url, timeout=5) as response:
+            with WITHOUT_PROXY.open(url, timeout=PATIENCE) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -100,18 +154,56 @@ class Service:
         self.process.kill()
         self.process.wait()
 
-    def terminate(self, patience: float = 10.0) -> int:
+    def terminate(self) -> int:
         """Ask it to stop and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(patience)
+        return self.wait()
 
-    def wait(self, patience: float = PATIENCE) -> int:
-        """Return its exit code once it has ended by itself."""
-        return self.process.wait(patience)
+    def wait(self) -> int:
+        """Return its exit code once it has ended."""
+        return self.process.wait(PATIENCE)
+
+
+class Schema:
+    """What the migrations make, as statements that make it anew in a fraction of the time."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        """Take it down from a database that is migrated, and whose account has its name."""
+        self._name = name
+        self.statements: list[str] = []
+        self.rows: list[tuple[str, tuple[tuple[Any, ...], ...]]] = []
+        with database.connect(name) as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW FULL TABLES")
+            # A view names tables, which must be there: those are first.
+            for table, kind in sorted(cursor.fetchall(), key=lambda found: (found[1], found[0])):
+                cursor.execute(f"SHOW CREATE TABLE `{table}`")
+                self.statements.append(cursor.fetchall()[0][1])
+                if kind == "BASE TABLE" and cursor.execute(f"SELECT * FROM `{table}`"):
+                    values = ", ".join(["%s"] * len(cursor.description or ()))
+                    self.rows.append(
+                        (f"INSERT INTO `{table}` VALUES ({values})", cursor.fetchall())
+                    )
+            cursor.execute("SHOW PROCEDURE STATUS WHERE db = DATABASE()")
+            for procedure in [row[1] for row in cursor.fetchall()]:
+                cursor.execute(f"SHOW CREATE PROCEDURE `{procedure}`")
+                self.statements.append(cursor.fetchall()[0][2])
+
+    def make(self, settings: MysqlSettings) -> None:
+        """Make it in an empty database, as the account of the database's name."""
+        session = mysql.connect(settings)
+        with session, session.cursor() as cursor:
+            for statement in self.statements:
+                cursor.execute(statement.replace(f"`{self._name}`", f"`{settings.database}`"))
+            for statement, rows in self.rows:
+                cursor.executemany(statement, rows)
+            session.commit()
 
 
 class Deployment:
     """Everything that Datastream needs, for one test, on servers that tests share."""
+
+    #: What the migrations have made, on each server.
+    _schemas: ClassVar[WeakKeyDictionary[Database, Schema]] = WeakKeyDictionary()
 
     MODULES = ("producer", "lake_consumer", "clean_consumer")
 
@@ -127,7 +219,11 @@ class Deployment:
         )
         self.mysql = MysqlSettings(database.host, database.port, name, name, Secret("secret"))
         declare_topology(self.rabbit)
-        migrate.apply(self.mysql)
+        if schema := self._schemas.get(database):
+            schema.make(self.mysql)
+        else:
+            migrate.apply(self.mysql)
+            self._schemas[database] = Schema(database, name)
 
     def env(self, **changes: str) -> dict[str, str]:
         """Return the environment of a service."""
@@ -146,6 +242,8 @@ class Deployment:
             "MYSQL_USER": self.mysql.user,
             "MYSQL_PASSWORD": self.mysql.password.read(),
             "SOURCE": SOURCE,
+            # Their lines may be anything, which FORMAT=auto would not take.
+            "FORMAT": "combined",
             "STATE_DIR": str(self.folder / "state"),
             "METRICS_PORT": str(free_port()),
             **changes,
@@ -155,7 +253,7 @@ class Deployment:
         """Start a service: one of MODULES."""
         number = len(self.services)
         service = Service(
-            [sys.executable, "-c", _RUN, module, *arguments],
+            [sys.executable, "-c", RUN, module, *arguments],
             self.env(**changes),
             self.folder,
             self.folder / f"{module}-{number}.log",
@@ -181,7 +279,7 @@ class Deployment:
             input=words,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
 
@@ -196,7 +294,7 @@ class Deployment:
     def publish_once(self, *logs: Path, **changes: str) -> Service:
         """Run the producer over some logs to their end and return it; it must have succeeded."""
         producer = self.start("producer", "--once", *map(str, logs), **changes)
-        code = producer.wait(120)
+        code = producer.wait()
         assert code == 0, producer.text()
         return producer
 
@@ -226,19 +324,17 @@ class Deployment:
             method = connection.channel().queue_declare(queue, passive=True).method
             return int(method.message_count)
 
-    def assert_settled(self, lines: int, patience: float = PATIENCE) -> None:
+    def queues(self) -> str:
+        """Return how many messages of each queue are ready, or why that cannot be told."""
+        try:
+            depths = (f"{queue.name} {self.queue_depth(queue.name)}" for queue in QUEUES)
+            return ", ".join(depths)
+        except Unavailable as error:
+            return str(error)
+
+    def assert_settled(self, lines: int) -> None:
         """Wait until raw_log, and the tables of parsed lines, have this many rows, one to one."""
-
-        def settled() -> None:
-            assert self.count("raw_log") == lines
-            tables = ("clean_log", "error_log", "rejected_log")
-            assert sum(map(self.count, tables)) == lines
-            keys = (f"SELECT stream_id, line_offset FROM {table}" for table in tables)
-            parsed = f"({' UNION ALL '.join(keys)}) p"
-            joined = f"raw_log r JOIN {parsed} USING (stream_id, line_offset)"
-            assert self.count(joined) == lines
-
-        eventually(settled, patience)
+        assert_settled(self, lines)
 
     def close(self) -> None:
         """End every service that still runs, and remove the vhost and the schema."""

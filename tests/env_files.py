@@ -119,6 +119,10 @@ DIRECTIVES = {
         f"SOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n".replace("\n", "\r\n"), MAIN
     ),
     "twice": (f"FORMAT=combined\nSOURCE=web\nFORMAT={DIRECTIVE}\nLOG_PATH=/a\n", MAIN),
+    "prefixes": (
+        f"SOURCE=web\nFORMAT=compose  rfc3164 {DIRECTIVE}\nLOG_PATH=/a\n",
+        f"compose rfc3164 {MAIN}",
+    ),
     "semicolons in comments": (
         f"SOURCE=web\nFORMAT={MAIN[:-1]} # it's;\n  # \"b\";\n ;# c;\nLOG_PATH=/a\n", MAIN
     ),

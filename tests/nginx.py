@@ -14,7 +14,7 @@ from pathlib import Path
 
 from datastream_playground.local.packages import as_root, this_system
 from datastream_playground.local.ports import free_port
-from deployment import eventually
+from deployment import PATIENCE, eventually
 
 DATA = Path(__file__).parent / "data" / "nginx"
 PACKAGE = "nginx-core"
@@ -129,7 +129,7 @@ class Nginx:
         """Send bytes, over IPv4, IPv6 and the socket, and wait until each is answered or closed."""
         for family, address in self._addresses:
             with socket.socket(family) as connection:
-                connection.settimeout(20)
+                connection.settimeout(PATIENCE)
                 connection.connect(address)
                 with suppress(OSError):
                     connection.sendall(sent)

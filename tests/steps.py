@@ -109,6 +109,9 @@ class Steps:
         if kind is op.MIN_REPEAT:
             yield from self._lazily(least, most, items, text, place)
             return
+        if kind is op.MAX_REPEAT and any(item[0] not in _SINGLE for item in items):
+            yield from self._greedily(least, most, items, text, place)
+            return
         ends = [place]
         while len(ends) <= most:
             end = next(self._sequence(items, 0, text, ends[-1]), None)
@@ -118,9 +121,18 @@ class Steps:
         if kind is op.POSSESSIVE_REPEAT:
             ends = ends[-1:] if len(ends) > least else []
         else:
-            assert all(item[0] in _SINGLE for item in items), "a greedy repeat of many choices"
             ends = ends[least:]
         yield from reversed(ends)
+
+    def _greedily(
+        self, least: int, most: int, items: list[_Node], text: str, place: int
+    ) -> Iterator[int]:
+        if most > 0:
+            for end in self._sequence(items, 0, text, place):
+                if end > place:
+                    yield from self._greedily(least - 1, most - 1, items, text, end)
+        if least <= 0:
+            yield place
 
     def _lazily(
         self, least: int, most: int, items: list[_Node], text: str, place: int

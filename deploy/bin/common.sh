@@ -4,8 +4,10 @@
 # A setting is looked up in the environment and then in .env, which Compose reads. The containers
 # are given those that docker-compose.yml names and nothing else.
 
+unset CDPATH # with it, cd may go elsewhere, and says where
 root=$(cd "$(dirname "$0")/../.." && pwd)
 compose_file=$root/deploy/docker-compose.yml
+small_file=$root/deploy/docker-compose.small.yml
 env_file=${ENV_FILE:-$root/.env}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -19,26 +21,33 @@ die() {
 
 # setting NAME [DEFAULT]: prints its value.
 setting() { eval "printf '%s\\n' \"\${$1:-\${2-}}\""; }
+is_small() {
+    case ${SMALL:-} in
+        '' | 0) return 1 ;;
+        1) return 0 ;;
+        *) die "SMALL is '$SMALL': it is 1, for a machine of 2 GB, or 0" ;;
+    esac
+}
 without() { case " $WITHOUT " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 
 # --- Docker
 
 need_docker() {
     command -v docker >/dev/null || die "there is no Docker here: install it (https://docs.docker.com/engine/install/), or try \`make demo\`, which needs none"
-    if ! docker version >/dev/null 2>"$scratch/docker"; then
-        case $(cat "$scratch/docker") in
-            *'permission denied'*)
-                die "you may not use the Docker engine. Join its group (sudo usermod -aG docker $(id -un), then log in again), or use sudo" ;;
-            *)
-                die "no Docker engine answers ($(head -n 1 "$scratch/docker")). Start it: sudo systemctl start docker" ;;
-        esac
-    fi
-    docker compose version >/dev/null 2>&1 || die 'there is no docker compose: install the Compose plugin, version 2 (package docker-compose-plugin or docker-compose-v2)'
+    docker version >/dev/null 2>"$scratch/docker" || refused_by_docker
+}
+refused_by_docker() {
+    case $(cat "$scratch/docker") in
+        *'permission denied'*)
+            die "you may not use the Docker engine. Join its group (sudo usermod -aG docker $(id -un), then log in again), or use sudo" ;;
+        *)
+            die "no Docker engine answers ($(head -n 1 "$scratch/docker")). Start it: sudo systemctl start docker" ;;
+    esac
 }
 
 compose() {
     docker compose --project-name "$project" --env-file /dev/null --file "$compose_file" \
-        ${demo:+--profile demo} "$@"
+        ${small:+--file "$small_file"} ${demo:+--profile demo} ${alerts:+--profile alerts} "$@"
 }
 
 # piped_logs OPTION...: as text alone; releases 2.25 and 2.26 of Compose begin each line with an escape.
@@ -46,14 +55,73 @@ piped_logs() { compose --ansi never logs "$@" | sed -u "s/^$(printf '\033')\[2K/
 
 # Whether somebody watches: then a command in a container gets a terminal too.
 no_terminal() { if [ -t 0 ] && [ -t 1 ]; then :; else echo '-T'; fi; }
+terminal() { if [ -t 0 ] && [ -t 1 ]; then echo '-t'; fi; }
+
+# containers [OPTION]...: a line for each container of a service: service, id, and how it is in Docker's
+# words. Compose says the same, and takes five times as long.
+# shellcheck disable=SC2120  # it is deploy that gives options
+containers() {
+    docker ps --filter "label=com.docker.compose.project=$project" \
+        --filter label=com.docker.compose.oneoff=False \
+        --format '{{.Label "com.docker.compose.service"}} {{.ID}} {{.Status}}' "$@"
+}
 
 # running [SERVICE]: how many containers run, of it or of all
 # shellcheck disable=SC2120  # it is the other scripts that name one
-running() { compose ps --quiet "$@" 2>/dev/null | wc -l | tr -d ' '; }
+running() { containers 2>/dev/null | awk -v service="${1:-}" 'service == "" || $1 == service' | wc -l | tr -d ' '; }
+
+# measures COMMAND: runs a command of the operator's image beside the services' metrics; in the
+# doctor's container, which is there already, if it runs and has the memory.
+measures() {
+    doctor=$(containers 2>/dev/null | sed -n 's/^doctor \([^ ]*\) Up .*/\1/p' | head -n 1)
+    # shellcheck disable=SC2046  # an option or none
+    if [ -n "$doctor" ] && [ -z "$small" ]; then
+        docker exec $(terminal) --env CONTAINERS "$doctor" python3 -m datastream_operator.containers "$@"
+    else
+        settings
+        compose run --rm --no-deps $(no_terminal) --env CONTAINERS status "$@"
+    fi
+}
+
+# --- what is written to .env, once it is seen to hold
+
+draft() { # from here on .env is a draft
+    kept_env=$env_file
+    env_file=$scratch/env
+    : >"$scratch/wrote"
+    if [ -f "$kept_env" ]; then cat "$kept_env" >"$env_file"; else : >"$env_file"; fi
+}
+
+# remember NAME VALUE COMMENT: sets a setting, and writes it to the draft of .env, in its place if it has one.
+remember() {
+    eval "$1=\$2"
+    case $2 in
+        *[!A-Za-z0-9_./,:*@%+-]*) written="\"$(printf '%s' "$2" | sed 's/[\\"$]/\\&/g')\"" ;;
+        *) written=$2 ;;
+    esac
+    name=$1 value=$written comment=$3 awk '
+        $0 ~ "^[ \t]*(export[ \t]+)?" ENVIRON["name"] "[ \t]*[=:]" {
+            if (!written++) print ENVIRON["name"] "=" ENVIRON["value"]
+            next
+        }
+        { print }
+        END { if (!written) print "# " ENVIRON["comment"] "\n" ENVIRON["name"] "=" ENVIRON["value"] }
+    ' "$env_file" >"$scratch/env.new"
+    mv "$scratch/env.new" "$env_file"
+    say "Wrote $1=$2 to ${kept_env##*/}" >>"$scratch/wrote"
+}
+
+write_down() {
+    if [ -s "$scratch/wrote" ]; then
+        (umask 077 && cat "$env_file" >"$kept_env") || die "$kept_env cannot be written"
+        cat "$scratch/wrote"
+    fi
+    env_file=$kept_env
+}
 
 # --- settings
 
-configuration() { cat "$@" | cksum | cut -d ' ' -f 1; } # FILE...: a number for what they say
+configuration() { cat "$@" 2>/dev/null | cksum | cut -d ' ' -f 1; } # FILE...: a number for what they say
 
 # variables: each variable of docker-compose.yml and its default. (Not of `compose config --variables`:
 # releases before 2.26 have no such option.)
@@ -61,7 +129,7 @@ configuration() { cat "$@" | cksum | cut -d ' ' -f 1; } # FILE...: a number for 
 variables() { grep -o '\${[A-Z_]*:-[^}]*}' "$compose_file" | sed 's/..//; s/:-/ /; s/}$//' | sort -u; }
 names() {
     variables | cut -d ' ' -f 1 | sort -u
-    printf '%s\n' COMPOSE_PROJECT_NAME COMPOSE_PROFILES WITHOUT \
+    printf '%s\n' COMPOSE_PROJECT_NAME COMPOSE_PROFILES WITHOUT SMALL ALERT_WEBHOOK ALERTMANAGER_URL \
         RABBIT_PASSWORD MYSQL_PASSWORD MYSQL_ROOT_PASSWORD PRIVACY_KEY
 }
 
@@ -88,8 +156,9 @@ in_quotes() {
             return end
         }
         NR == 1 { sub(/^\357\273\277/, "") } # a byte order mark
-        !is_directive && /^[ \t]*(export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*[ \t]*=[ \t]*log_format[ \t]/ {
-            start = index($0, "log_format")
+        !is_directive && /^[ \t]*(export[ \t]+)?[A-Za-z_][A-Za-z0-9_]*[ \t]*=[ \t]*([a-z0-9_]+[ \t]+)*log_format[ \t]/ {
+            match($0, /=[ \t]*/)
+            start = RSTART + RLENGTH
             printf "%s\"", substr($0, 1, start - 1)
             $0 = substr($0, start)
             is_directive = 1
@@ -131,11 +200,14 @@ read_settings() {
     SECRETS_DIR=${SECRETS_DIR:-$root/deploy/secrets}
     case $SECRETS_DIR in /*) ;; *) SECRETS_DIR=$root/$SECRETS_DIR ;; esac
     export SECRETS_DIR
+    small=
+    if is_small; then small=yes; fi
 }
 
 # refuse_settings: says which line of .env is wrong, and why. Never a value: it may be a password.
 # shellcheck disable=SC2016  # what stands in a file
 refuse_settings() {
+    docker compose version >/dev/null 2>&1 || die 'there is no docker compose: install the Compose plugin, version 2 (package docker-compose-plugin or docker-compose-v2)'
     error=$scratch/error
     dollar="a dollar sign is written "'$$, or stands in '"'...'"
     if grep -q 'unterminated quoted value' "$error"; then # Compose's number is that of the last line
@@ -163,14 +235,10 @@ malformed() { die "$env_file cannot be read: line $1: $2"; }
 
 settings() {
     for name in $(variables | cut -d ' ' -f 1); do
-        if [ -n "$(setting "$name")" ]; then export "${name?}"; fi
+        eval "[ -z \"\${$name:-}\" ] || export $name"
     done
-    # So that a container is made anew when what is mounted into it says something else.
-    RABBITMQ_CONFIGURATION=$(configuration "$root"/deploy/rabbitmq/*)
-    MYSQL_CONFIGURATION=$(configuration "$root"/deploy/mysql/*)
-    PROMETHEUS_CONFIGURATION=$(configuration "$root"/deploy/prometheus/*.yml)
-    GRAFANA_CONFIGURATION=$(configuration "$root"/deploy/grafana/provisioning/*/*)
-    export RABBITMQ_CONFIGURATION MYSQL_CONFIGURATION PROMETHEUS_CONFIGURATION GRAFANA_CONFIGURATION
+    alerts=${ALERT_WEBHOOK:+yes}
+    configurations
     # The web server's name, in the table log_stream.
     WEB_HOST=${WEB_HOST:-$(uname -n)}
     export WEB_HOST
@@ -179,7 +247,18 @@ settings() {
     log_settings
 }
 
+# So that a container is made anew when what is mounted into it says something else.
+configurations() {
+    RABBITMQ_CONFIGURATION=$(configuration "$root"/deploy/rabbitmq/*)
+    MYSQL_CONFIGURATION=$(configuration "$root"/deploy/mysql/*)
+    PROMETHEUS_CONFIGURATION=$(configuration "$root"/deploy/prometheus/*.yml "$SECRETS_DIR/alertmanagers")
+    ALERTMANAGER_CONFIGURATION=$(configuration "$SECRETS_DIR/alertmanager_yml" "$SECRETS_DIR/alert_webhook")
+    GRAFANA_CONFIGURATION=$(configuration "$root"/deploy/grafana/provisioning/*/*)
+    export RABBITMQ_CONFIGURATION MYSQL_CONFIGURATION PROMETHEUS_CONFIGURATION ALERTMANAGER_CONFIGURATION GRAFANA_CONFIGURATION
+}
+
 demo=
+alerts=
 log_settings() { # sets LOG_PATH, absolute, and LOG_DIR, the folder that is mounted
     case ,$COMPOSE_PROFILES, in
         *,demo,*)
@@ -189,7 +268,10 @@ log_settings() { # sets LOG_PATH, absolute, and LOG_DIR, the folder that is moun
             ;;
     esac
     LOG_PATH=$(printf '%s\n' "${LOG_PATH:-${LOG_DIR:-/var/log/nginx}/access.log}" | tr , '\n' |
-        sed "s|^ *||; s| *\$||; /^\$/d; /^\\//!s|^|$root/|" | paste -s -d , -)
+        sed 's/^ *//; s/ *$//; /^$/d' | while IFS= read -r path; do
+            case $path in /*) ;; *) path=$root/$path ;; esac
+            printf '%s\n' "$path"
+        done | paste -s -d , -)
     first=${LOG_PATH%%,*}
     LOG_DIR=${LOG_DIR:-${first%/*}}
     case $LOG_DIR in /*) ;; *) LOG_DIR=$root/$LOG_DIR ;; esac
@@ -222,4 +304,17 @@ ready() { # deployed, and it runs: Compose would make networks and volumes for a
     deployed
     # shellcheck disable=SC2119
     [ "$(running)" != 0 ] || die "$nothing_runs"
+}
+
+# --- backups
+
+# kept_volumes: what a deployment cannot make again. Prometheus's figures of the last days are left out.
+kept_volumes() { echo "rabbitmq mysql producer $(without grafana || echo grafana)"; }
+pinned_images() { variables | grep '_IMAGE ' | while read -r name default; do echo "$name=$(setting "$name" "$default")"; done; }
+# in_volume VOLUME ro|rw COMMAND...: runs it as root with the volume at /volume, in an image that is there anyway.
+in_volume() {
+    volume=$1 mode=$2
+    shift 2
+    docker run --rm --interactive --network none --user 0:0 --volume "${project}_$volume:/volume:$mode" \
+        "$(setting PYTHON_IMAGE "$(variables | sed -n 's/^PYTHON_IMAGE //p')")" "$@"
 }

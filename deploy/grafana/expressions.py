@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -17,7 +18,7 @@ import yaml
 BOARDS = Path(__file__).parent / "dashboards"
 RULES = Path(__file__).parents[1] / "prometheus"
 
-PROMQL_VARIABLES = {"$__rate_interval": "1m", "$instance": ".*"}
+PROMQL_VARIABLES = {"$__rate_interval": "1m", "$replica": ".*"}
 #: Seconds of one step of a graph.
 STEP = 60
 #: What "All" stands for: each row's own value, and for the status what the data source writes.
@@ -25,26 +26,32 @@ EVERY_SOURCE = "source"
 EVERY_HOST = "s.host"
 EVERY_STATUS = "'2','3','4','5','1','0'"
 SQL_VARIABLES = {
-    "$__interval_ms": str(STEP * 1_000),
-    "$__interval": f"{STEP}s",
     "$source": EVERY_SOURCE,
     "$host": EVERY_HOST,
     "$status": EVERY_STATUS,
+    "${path:lucene}": "",
+    "${country:lucene}": "",
+    "${bot:lucene}": "",
 }
+#: What Grafana writes a backslash before, in a variable's format `lucene`.
+LUCENE = re.compile(r"""([!*+\-=<>\s&|()\[\]{}^~?:\\/"])""")
 COMPARISON = re.compile(r"(?<=\s)(==|!=|>=|<=|>|<)(?=\s)")
 LABEL_VALUES = re.compile(r"label_values\((.+), *(\w+)\)")
+#: A column of an answer, as a table heads it.
+COLUMN = re.compile(r' AS "([^"]+)"')
 TIME_FILTER = re.compile(r"\$__timeFilter\(([\w.]+)\)")
-TIME_GROUP = re.compile(r"\$__timeGroupAlias\(([\w.]+),\s*\w+(?:,\s*\w+)?\)")
+TIME_GROUP = re.compile(r"\$__timeGroup(Alias)?\(([^,()]+),\s*\w+(?:,\s*\w+)?\)")
 
 
-def _panels() -> Iterator[tuple[str, dict[str, Any]]]:
+def panels() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield where each panel stands, and the panel as rendered."""
     for path in sorted(BOARDS.glob("*.json")):
         for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
             yield f"{path.name}: {panel['title']}", panel
 
 
 def _targets(datasource: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    for where, panel in _panels():
+    for where, panel in panels():
         for target in panel.get("targets", []):
             if panel["datasource"]["type"] == datasource:
                 yield where, target
@@ -98,19 +105,42 @@ def promql() -> list[tuple[str, str]]:
     return found
 
 
-def sql(start: int = 0, end: int = 2**31 - 1) -> list[tuple[str, str]]:
+def sql(
+    start: int = 0, end: int = 2**31 - 1, chosen: Mapping[str, str] = MappingProxyType({})
+) -> list[tuple[str, str]]:
     """Return where each statement stands, and the statement, over a time in Unix seconds.
 
-    As Grafana does, it reckons in the session's time zone, which must be UTC.
+    As Grafana does, it reckons in the session's time zone, which must be UTC. `chosen` are the
+    texts that a person filters by.
     """
+    texts = {f"${{{name}:lucene}}": LUCENE.sub(r"\\\1", text) for name, text in chosen.items()}
     statements = [(where, target["rawSql"]) for where, target in _targets("mysql")]
     return [
-        (where, _expanded(statement, start, end))
+        (where, expanded(_replaced(statement, texts), start, end))
         for where, statement in [*statements, *_variables("mysql")]
     ]
 
 
-def _expanded(statement: str, start: int, end: int) -> str:
-    text = _replaced(statement, SQL_VARIABLES)
+def expanded(statement: str, start: int, end: int, step: int = STEP) -> str:
+    """Return a statement over a time in Unix seconds, with steps of so many seconds."""
+    values = {
+        "$__timeFrom()": f"FROM_UNIXTIME({start})",
+        "$__timeTo()": f"FROM_UNIXTIME({end})",
+        "$__unixEpochFrom()": str(start),
+        "$__unixEpochTo()": str(end),
+        "$__interval_ms": str(step * 1_000),
+        "$__interval": f"{step}s",
+    }
+    text = _replaced(statement, values | SQL_VARIABLES)
     text = TIME_FILTER.sub(rf"\1 BETWEEN FROM_UNIXTIME({start}) AND FROM_UNIXTIME({end})", text)
-    return TIME_GROUP.sub(rf'UNIX_TIMESTAMP(\1) DIV {STEP} * {STEP} AS "time"', text)
+
+    def grouped(macro: re.Match[str]) -> str:
+        alias = ' AS "time"' if macro[1] else ""
+        return f"UNIX_TIMESTAMP({macro[2]}) DIV {step} * {step}{alias}"
+
+    return TIME_GROUP.sub(grouped, text)
+
+
+def expanded_promql(expression: str, rate: int) -> str:
+    """Return an expression of a board, with rates over so many seconds."""
+    return _replaced(expression, PROMQL_VARIABLES | {"$__rate_interval": f"{rate}s"})

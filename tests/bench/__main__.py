@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-from bench import backlog, ceiling, full, naive, quiet, report, steady, syslog
+from bench import backlog, ceiling, full, naive, quiet, report, small, steady, syslog
 from bench.command import OUTPUT, end, workplace
 from bench.corpus import write
 from bench.installation import installed
@@ -16,6 +16,7 @@ from bench.rows import size
 from bench.servers import Servers, running
 from bench.targets import judged
 
+LINES = 1_000_000
 RATES = (1_000, 10_000)
 STEADY_SECONDS = 20.0
 #: A row a commit is slow: so few lines say how slow.
@@ -82,17 +83,23 @@ def main() -> int:
     """Measure, print the report and write the figures to .run."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--db", choices=("mariadb", "mysql"), default="mariadb")
-    parser.add_argument("--lines", type=int, default=1_000_000, help="lines of the backlog")
+    parser.add_argument("--lines", type=int, help="lines of the backlog")
     parser.add_argument("--full", action="store_true", help="all scenarios")
     parser.add_argument("--quiet", action="store_true", help="the quiet logs alone")
+    parser.add_argument("--small", action="store_true", help="the servers' memory alone")
     arguments = parser.parse_args()
+    if arguments.small:
+        with workplace("small") as folder:
+            turns = small.turns(folder, arguments.lines or small.LINES)
+        sys.stdout.write("".join(f"{line}\n" for line in report.memory_lines(turns)))
+        return 0
     scenarios: dict[str, Backlog] = {}
     with workplace("bench") as folder, running(arguments.db, folder) as servers:
         if arguments.quiet:
             lines = report.quiet_lines(_quiet(servers, folder))
             sys.stdout.write("".join(f"{line}\n" for line in lines))
             return 0
-        results = measure(servers, folder, arguments.lines)
+        results = measure(servers, folder, arguments.lines or LINES)
         results.write(OUTPUT / "bench.json")
         if arguments.full:
             for name, found in full.scenarios(servers, folder):

@@ -56,6 +56,9 @@ _LAYOUTS: Mapping[str, _Layout] = MappingProxyType(
     }
 )
 
+#: The presets that have lines here.
+SAMPLED = tuple(_LAYOUTS)
+
 #: What an error log says of requests, in turn.
 _ERRORS = (
     '[error] 17#17: *{number} open() "/srv/www{path}" failed (2: No such file or directory), '

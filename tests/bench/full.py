@@ -7,13 +7,13 @@ from pathlib import Path
 
 from bench import backlog
 from bench.ceiling import TABLES
-from bench.corpus import write
+from bench.corpus import SAMPLED, write
 from bench.installation import installed
 from bench.results import Backlog
 from bench.rows import export, load
 from bench.servers import Servers
 from bench.targets import ROWS
-from datastream.parsing import NAMES
+from datastream.parsing import ERROR
 
 #: Lines of each scenario, and of the one in which each line is a message.
 LINES = 200_000
@@ -33,7 +33,7 @@ def scenarios(servers: Servers, folder: Path) -> Iterator[tuple[str, Backlog]]:
             found = backlog.measure(deployment, servers, log, clean=count)
         yield f"{count} clean consumer{'s' if count > 1 else ''}", found
 
-    for form in NAMES:
+    for form in (*SAMPLED, ERROR):
         formatted = write(folder / f"{form}.log", LINES, form=form)
         with installed(servers, folder) as deployment:
             found = backlog.measure(deployment, servers, formatted, FORMAT=form)

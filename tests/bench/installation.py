@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -35,14 +35,18 @@ class Running:
         self._services = (self.producer, self.lake, *self.clean)
         for service in (self.lake, *self.clean):
             service.wait_ready()
+        #: By part, its processes on this machine.
+        self.pids: dict[str, Callable[[], Sequence[int]]] = {
+            "producer": _pids(self.producer),
+            "lake": _pids(self.lake),
+            "clean": _pids(*self.clean),
+            "broker": lambda: servers.broker.pids,
+            "database": lambda: servers.database.pids,
+        }
         #: By part, what reads what it uses.
         self.parts: dict[str, Reader] = {
-            "producer": _reader(self.producer),
-            "lake": _reader(self.lake),
-            "clean": _reader(*self.clean),
-            "broker": of_processes(lambda: servers.broker.pids),
-            "database": servers.database.usage,
-        }
+            name: of_processes(pids) for name, pids in self.pids.items()
+        } | {"database": servers.database.usage}
 
     def meter(self) -> Meter:
         """Begin to count what each part uses."""
@@ -70,5 +74,5 @@ class Running:
             service.terminate()
 
 
-def _reader(*services: Service) -> Reader:
-    return of_processes(lambda: [service.process.pid for service in services])
+def _pids(*services: Service) -> Callable[[], Sequence[int]]:
+    return lambda: [service.process.pid for service in services]

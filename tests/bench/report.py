@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from bench.figures import ratio
+from bench.figures import quantile, ratio
 from bench.results import Backlog, Quiet, Results
+from bench.small import SERVERS, Turn, Turns
 from bench.targets import Target
 
 PEERS = {
@@ -75,6 +76,41 @@ def quiet_lines(quiet: Quiet) -> Iterator[str]:
     yield f"{'a line of one to both tables, ms: p50, max':<46}{p50:>12.0f}{worst:>8.0f}"
     for count, seconds in quiet.cpu_s_until_ready.items():
         yield f"{f'CPU s until all is published, logs: {count}':<46}{seconds:>12.2f}"
+
+
+def memory_lines(turns: Turns) -> Iterator[str]:
+    """Yield what small servers take beside large ones: the median of the turns."""
+    kinds = ["rss", "pss", "peak", "CPU µs"]
+    head = "".join(f"{f'{size} {kind}':>14}" for kind in kinds for size in turns)
+    yield f"{'MB, CPU a line':<16}{head}"
+    parts = {part: [part] for part in next(iter(turns.values()))[0].memory}
+    for name, members in (parts | {"both servers": list(SERVERS), "all": list(parts)}).items():
+        row = f"{name:<16}"
+        for kind in kinds:
+            large, small = (_median(found, members, kind) for found in turns.values())
+            row += f"{large:>14.0f}{f'{small:.0f} ({small / large:.2f})':>14}"
+        yield row
+    rates = [[turn.lines_per_s for turn in found] for found in turns.values()]
+    large, small = (quantile(found, 0.5) for found in rates)
+    pairs = " ".join(f"{b / a:.2f}" for a, b in zip(*rates, strict=True))
+    yield (
+        f"{'lines/s':<16}{large:>14,.0f}{f'{small:,.0f} ({small / large:.2f})':>14}"
+        f"   in each turn: {pairs}"
+    )
+
+
+def _median(turns: Iterable[Turn], parts: Iterable[str], kind: str) -> float:
+    """Return the median over turns of what these parts take together: of Memory, or CPU time."""
+    return quantile(
+        [
+            sum(
+                turn.cpu_us_per_line[part] if kind == "CPU µs" else getattr(turn.memory[part], kind)
+                for part in parts
+            )
+            for turn in turns
+        ],
+        0.5,
+    )
 
 
 def _scenarios(scenarios: Mapping[str, Backlog], ceiling: float) -> Iterator[str]:

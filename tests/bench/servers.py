@@ -18,6 +18,7 @@ from datastream_playground.local.errors import CannotServe
 from datastream_playground.local.packages import Programs, ensure, to_stderr
 from datastream_playground.local.server import secret
 from datastream_playground.local.servers import Broker, Database
+from datastream_playground.local.sizes import LARGE, Size
 from deploy import images
 from deploy.stack import docker, image_settings, run
 
@@ -51,7 +52,7 @@ class ContainedDatabase(PrivateDatabase):
     container = f"datastream-bench-{os.getpid()}"
 
     def __init__(self, folder: Path, programs: Programs, image: str) -> None:
-        super().__init__(folder, programs)
+        super().__init__(folder, programs, LARGE)
         self.image = image
 
     def stop(self) -> None:
@@ -119,7 +120,7 @@ class Servers:
 
 
 @contextmanager
-def running(kind: str, folder: Path) -> Iterator[Servers]:
+def running(kind: str, folder: Path, size: Size = LARGE) -> Iterator[Servers]:
     """Run a broker and a database, `mariadb` or `mysql`, for the length of the block.
 
     Where no mysqld of Oracle's is installed, MySQL is a container, and an engine is started for it
@@ -128,8 +129,8 @@ def running(kind: str, folder: Path) -> Iterator[Servers]:
     """
     programs = ensure()
     with interruptible(), ExitStack() as started:
-        broker = Broker(folder / "rabbitmq", programs)
-        database = _database(kind, folder / "database", programs, started)
+        broker = Broker(folder / "rabbitmq", programs, size)
+        database = _database(kind, folder / "database", programs, started, size)
         for server in (broker, database):
             server.launch()
             started.callback(server.stop)
@@ -138,12 +139,14 @@ def running(kind: str, folder: Path) -> Iterator[Servers]:
         yield Servers(broker, database)
 
 
-def _database(kind: str, folder: Path, programs: Programs, started: ExitStack) -> PrivateDatabase:
+def _database(
+    kind: str, folder: Path, programs: Programs, started: ExitStack, size: Size
+) -> PrivateDatabase:
     if kind == "mariadb":
-        return PrivateDatabase(folder, programs)
+        return PrivateDatabase(folder, programs, size)
     own = shutil.which("mysqld", path="/usr/sbin:/usr/local/sbin:/usr/libexec:/usr/bin")
     if own and "mariadb" not in str(Path(own).resolve()):
-        return PrivateDatabase(folder, replace(programs, database=Path(own)))
+        return PrivateDatabase(folder, replace(programs, database=Path(own)), size)
     try:
         started.enter_context(images.engine())
         chosen = images.choose({"MYSQL_IMAGE": image_settings()["MYSQL_IMAGE"]})

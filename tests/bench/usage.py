@@ -1,4 +1,4 @@
-"""What processes have used so far: CPU time and peak memory, as the kernel counts them in /proc."""
+"""What processes have used so far: CPU time and memory, as the kernel counts them in /proc."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 #: Reads one part of the system: the texts of /proc/PID/stat and /proc/PID/status of its processes.
 Reader = Callable[[], Iterable[tuple[str, str]]]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_KB = re.compile(r"^(Rss|Pss|VmHWM):\s+(\d+) kB$", re.MULTILINE)
 _PEAK_KB = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 
 
@@ -41,6 +43,40 @@ def of_threads(pid: int, *, first: bool) -> Reader:
         return texts
 
     return read
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What processes have in memory, in megabytes."""
+
+    #: What `ps` shows: a page that is mapped twice, as Erlang maps compiled code, counts twice.
+    rss: float = 0.0
+    #: A page that is mapped several times counts once in all: what they take of the machine.
+    pss: float = 0.0
+    #: The most that `rss` has been.
+    peak: float = 0.0
+
+    def __add__(self, other: Memory) -> Memory:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return Memory(*(one + more for one, more in pairs))
+
+
+def memory(pids: Iterable[int]) -> Memory:
+    """Return what these processes of this machine have in memory together."""
+    total = Memory()
+    for pid in pids:
+        folder = Path("/proc") / str(pid)
+        with suppress(OSError):  # ended just now
+            total += memory_in(
+                (folder / "smaps_rollup").read_text(), (folder / "status").read_text()
+            )
+    return total
+
+
+def memory_in(rollup: str, status: str) -> Memory:
+    """Return what the texts of a process's smaps_rollup and status say."""
+    found = dict(_KB.findall(rollup + status))
+    return Memory(*(int(found[name]) * 1024 / 1e6 for name in ("Rss", "Pss", "VmHWM")))
 
 
 class Meter:

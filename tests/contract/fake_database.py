@@ -160,7 +160,9 @@ class FakeDatabase:
         self._faults: list[tuple[str, BaseException, bool]] = []
         self._changes: list[tuple[str, str]] = []
         self._path = folder / "database.sqlite"
-        monkeypatch.setattr("pymysql.connect", self._connect)
+        monkeypatch.setattr("datastream.mysql.Connection", self._connect)
+        # There is no port whose greeting could be another server's.
+        monkeypatch.setattr("datastream.greetings.stranger", lambda *_: "")
         with closing(self.session()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
             for table, columns in COLUMNS.items():

@@ -20,8 +20,9 @@ from typing import Any
 import pika
 import pymysql
 
+from datastream import __version__
 from datastream_playground.local.ports import free_port
-from deployment import eventually
+from deployment import assert_settled
 
 ROOT = Path(__file__).resolve().parents[2]
 #: What `make deploy` needs of a checkout.
@@ -29,8 +30,6 @@ NEEDED = ("deploy", "migrations", "services", "shared")
 COMPOSE_FILE = ROOT / "deploy" / "docker-compose.yml"
 PORTS = ("RABBIT_PORT", "RABBIT_MANAGEMENT_PORT", "MYSQL_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
 SERVICES = ("producer", "lake_consumer", "clean_consumer")
-#: Seconds that a condition of many containers may take on a small machine.
-PATIENCE = 120.0
 
 
 def run(*command: str, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
@@ -60,7 +59,7 @@ class Stack:
         self.env_file = self.checkout / ".env"
         ignored = shutil.ignore_patterns("__pycache__", "secrets")
         for name in NEEDED:
-            shutil.copytree(ROOT / name, self.checkout / name, ignore=ignored)
+            shutil.copytree(ROOT / name, self.checkout / name, symlinks=True, ignore=ignored)
         shutil.copy(ROOT / ".dockerignore", self.checkout)
         #: Lines stored that are none of the log's.
         self.other_lines = 0
@@ -69,7 +68,7 @@ class Stack:
         lines = [f"{name}={value}\n" for name, value in written.items()]
         self.env_file.write_text("".join(lines))
         keep = ("PATH", "HOME", "LANG", "DOCKER_HOST", "DOCKER_CONFIG")
-        self._env = {name: os.environ[name] for name in keep if name in os.environ} | {
+        self.environment = {name: os.environ[name] for name in keep if name in os.environ} | {
             "COMPOSE_PROJECT_NAME": self.project,
             "DATASTREAM_IMAGES": self.project,
             "WITHOUT": without,
@@ -80,13 +79,17 @@ class Stack:
     ) -> subprocess.CompletedProcess[str]:
         """Run a script of deploy/bin to its end, with SQL, or nothing, piped in."""
         program = str(self.checkout / "deploy" / "bin" / script)
-        return run(program, env=self._env | settings, input=sql)
+        return run(program, env=self.environment | settings, input=sql)
 
     def script(self, script: str, **settings: str) -> str:
         """Return what a script of deploy/bin prints; it must succeed."""
         ended = self.try_script(script, **settings)
         assert ended.returncode == 0, f"{script}: {ended.stdout}{ended.stderr}"
         return ended.stdout
+
+    def image(self, name: str) -> str:
+        """Return the name and tag of an image that is built."""
+        return f"{self.project}/{name}:{__version__}"
 
     def containers(self, service: str = "") -> list[str]:
         """Return the containers of a service or of all, ended ones too."""
@@ -106,7 +109,7 @@ class Stack:
         found = json.loads(docker("inspect", *containers))
         pids = [str(c["State"]["Pid"]) for c in found if c["State"]["Running"]]
         docker("run", "--rm", "--pid=host", "--network=none", "--user=0", "--entrypoint=sh",
-               f"{self.project}/producer", "-c", f"kill -9 {' '.join(pids)}")  # fmt: skip
+               self.image("producer"), "-c", f"kill -9 {' '.join(pids)}")  # fmt: skip
 
     def ready(self, service: str) -> list[str]:
         """Return the containers of a service that consume or tail."""
@@ -170,17 +173,13 @@ class Stack:
 
     def assert_settled(self, lines: int) -> None:
         """Wait until so many lines of the log are in raw_log, and parsed or rejected, once each."""
-        lines += self.other_lines
+        assert_settled(self, lines + self.other_lines)
 
-        def settled() -> None:
-            assert self.count("raw_log") == lines
-            tables = ("clean_log", "error_log", "rejected_log")
-            assert sum(map(self.count, tables)) == lines
-            keys = (f"SELECT stream_id, line_offset FROM {table}" for table in tables)
-            parsed = f"({' UNION ALL '.join(keys)}) p"
-            assert self.count(f"raw_log JOIN {parsed} USING (stream_id, line_offset)") == lines
-
-        eventually(settled, PATIENCE)
+    def queues(self) -> str:
+        """Return how many messages each queue holds, or why that cannot be told."""
+        ask = ("rabbitmqctl", "--quiet", "list_queues", "name", "messages")
+        told = [run("docker", "exec", container, *ask) for container in self.containers("rabbitmq")]
+        return "".join(each.stdout + each.stderr for each in told)
 
     def left_over(self) -> list[str]:
         """Return what is there of the project: containers, volumes, images, files."""

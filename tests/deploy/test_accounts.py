@@ -12,8 +12,6 @@ import pytest
 
 from deploy.stack import Stack
 
-pytestmark = pytest.mark.timeout(600)
-
 INSERT_LINE = "INSERT INTO raw_log (stream_id, line_offset, flags, line) VALUES (%s, %s, %s, %s)"
 #: The numbers by which MySQL says that an account may not.
 DENIED = {1044, 1045, 1142, 1143, 1227, 1370}

@@ -20,6 +20,8 @@ def test_every_query_returns_rows_to_an_account_that_can_only_read(
     deployment.start_consumers()
     deployment.publish_once(log)
     deployment.assert_settled(3_000)
+    # What no line of the sample has.
+    deployment.change("UPDATE clean_log SET request_time = 0.5")
     database, schema = deployment.database, deployment.mysql.database
     reader = f"r_{schema[-6:]}"
     with database.connect() as connection, connection.cursor() as cursor:

@@ -6,14 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pika
-import pytest
 
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
 from datastream_operator import migrate
-from deploy.stack import PATIENCE, SERVICES, Stack, docker, growing
+from deploy.stack import SERVICES, Stack, docker, growing
 from deployment import eventually, lines_of
-
-pytestmark = pytest.mark.timeout(600)
 
 #: A slice as the envelope's first version has it. It never changes, whatever the code says now.
 FORMER_BODY = b'192.0.2.1 - - [10/Oct/2000:13:55:36 -0700] "GET /former HTTP/1.1" 200 5\nno request'
@@ -40,7 +37,7 @@ def test_all_comes_back_after_a_power_cut(stack: Stack, log: Path) -> None:
         def flows() -> None:
             assert stack.count("raw_log") > before
 
-        eventually(flows, PATIENCE)
+        eventually(flows)
         running = {c["Name"] for c in stack.inspect() if c["State"]["Running"]}
         stack.crash(*running)
 
@@ -48,7 +45,7 @@ def test_all_comes_back_after_a_power_cut(stack: Stack, log: Path) -> None:
             assert running == {c["Name"] for c in stack.inspect() if c["State"]["Running"]}
             assert all(stack.ready(service) for service in SERVICES)
 
-        eventually(restarted, PATIENCE)
+        eventually(restarted)
 
     stack.assert_settled(sum(1 for _ in lines_of(log)))
 
@@ -70,7 +67,7 @@ def test_an_upgrade_with_slices_in_the_queues_loses_nothing(stack: Stack, log: P
             for queue in (LAKE_QUEUE, CLEAN_QUEUE):
                 assert channel.queue_declare(queue, passive=True).method.message_count > 1
 
-        eventually(waiting, PATIENCE)
+        eventually(waiting)
     with (stack.checkout / "shared" / "src" / "datastream" / "__init__.py").open("a") as source:
         source.write("# A newer version.\n")
 
@@ -100,7 +97,7 @@ def test_a_migration_job_that_was_killed_does_not_stand_in_the_way(stack: Stack)
             waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE state = %s"
             assert stack.query(waiting, "User lock") == [(1,)]
 
-        eventually(waits, PATIENCE)
+        eventually(waits)
         docker("kill", *(c["Id"] for c in stack.inspect("migrate") if c["State"]["Running"]))
         assert job.result().returncode != 0
 

@@ -20,7 +20,7 @@ from bench.usage import Meter, of_processes
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, MAX_QUEUE_BYTES
 from datastream_playground import sample
 from deployment import Deployment, Service, eventually
-from faults.installation import PATIENCE, assert_stored, dead_letters_of, frozen
+from faults.installation import assert_stored, dead_letters_of, frozen
 from faults.proxy import DatabaseProxy, Proxy
 
 ROUNDS = int(os.environ.get("SOAK_ROUNDS", "100"))
@@ -151,7 +151,7 @@ class Soak:
             assert messages > 0
             return messages
 
-        return eventually(queued, PATIENCE)
+        return eventually(queued)
 
     def round(self, number: int, more: Callable[[], None]) -> None:
         """Let the log grow, and do one thing to one part while there is something on its way."""
@@ -205,10 +205,10 @@ class Soak:
             with self.log.open("ab") as log:
                 start = log.tell()
                 log.write(data)
-            eventually(all_published, PATIENCE)
+            eventually(all_published)
         begun = time.monotonic()
         last = start + data.rindex(b"\n", 0, -1) + 1
-        eventually(partial(self._assert_on_both_sides, last), PATIENCE)
+        eventually(partial(self._assert_on_both_sides, last))
         seconds = time.monotonic() - begun
         return Quiet(
             lines / seconds,

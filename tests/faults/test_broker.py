@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from deployment import Deployment, Service, eventually
+from deployment import PATIENCE, Deployment, Service, eventually
 from faults.installation import (
-    PATIENCE,
     Writer,
     assert_quiet,
     assert_stored,
@@ -253,13 +252,13 @@ def test_queue_deleted(deployment: Deployment, writer: Writer, side: str) -> Non
         reasons = ("cancelled", "channel")
         assert any(victim.metric(RETRIES, dependency="rabbitmq", reason=r) for r in reasons)
 
-    eventually(told, PATIENCE)
+    eventually(told)
 
     def not_ready() -> None:  # the producer once the refusal has lasted
         for service in (producer, victim):
             assert service.get("/readyz") == (503, "waiting for rabbitmq\n")
 
-    eventually(not_ready, PATIENCE)
+    eventually(not_ready)
     for service in (producer, victim):
         await_words(service, "an operator must run `datastream topology`")
     assert producer.metric("datastream_lines_published_total") == 7_000
@@ -332,13 +331,26 @@ def test_consumer_timeout(deployment: Deployment, writer: Writer) -> None:
         cursor.execute("LOCK TABLES raw_log WRITE")
         writer.burst(3_000)
         await_metric(producer, "datastream_lines_published_total", 5_000)
-        eventually(lambda: assert_taken_back(deployment, "queue-data-lake"))
+
+        def taken_back() -> None:
+            # A RabbitMQ 4.3 that looked just before the time was up looks again with the next line.
+            writer.burst(1)
+            assert_taken_back(deployment, "queue-data-lake")
+
+        eventually(taken_back)
         cursor.execute("UNLOCK TABLES")
-    # Older ones close the channel, and say why; a RabbitMQ 4.3 cancels the consumer.
-    version = tuple(map(int, deployment.broker.version.split(".")[:2]))
-    reason, words = ("channel", "timed out") if version < (4, 3) else ("cancelled", "it cancelled")
-    await_metric(lake, RETRIES, dependency="rabbitmq", reason=reason)
-    await_words(lake, words)
+
+    def told() -> None:
+        # Older ones close the channel. A RabbitMQ 4.3 cancels the consumer, and closes the channel
+        # where what it took back was given to a former consumer of it, with a smaller prefetch.
+        seen = [
+            lake.metric(RETRIES, dependency="rabbitmq", reason=reason)
+            for reason in ("channel", "cancelled")
+        ]
+        assert sum(seen) > 0, lake.text()
+        assert "timed out" in lake.text() or "it cancelled" in lake.text()
+
+    eventually(told)
 
     assert_stored(deployment, writer.path)
     assert_told(writer.lines, producer=producer, lake=lake, clean=clean)

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from deployment import Deployment, eventually, lines_of
-from faults.installation import PATIENCE, assert_stored
+from faults.installation import assert_stored
 
 ROOT = Path(__file__).parents[2]
 LINE = b'192.0.2.1 - - [01/Jan/2026:00:00:00 +0000] "GET %s HTTP/1.1" 200 1 "-" "-"'
@@ -72,7 +72,7 @@ def test_two_logs_that_claim_one_stream(deployment: Deployment, tmp_path: Path) 
             first.keys(), b"first"
         ) | {0: b"same"}
 
-    eventually(settled, PATIENCE)
+    eventually(settled)
     result = deployment.operate("verify", str(log))
     assert result.returncode == 1
     assert "line 2, byte 78: raw_log holds another line" in result.stdout
@@ -85,7 +85,7 @@ def test_two_logs_that_claim_one_stream(deployment: Deployment, tmp_path: Path) 
     def exact() -> None:
         assert deployment.operate("verify", str(log)).returncode == 0
 
-    eventually(exact, PATIENCE)
+    eventually(exact)
 
     rotated = tmp_path / "access.log.1"
     backup.rename(rotated)

@@ -20,9 +20,8 @@ from datastream.slices import Slice
 from datastream.streams import Stream, stream_id
 from datastream_operator import migrate
 from datastream_playground.local.servers import Broker, Database
-from deployment import SOURCE, Deployment, Service, eventually
+from deployment import PATIENCE, SOURCE, Deployment, Service, eventually
 from faults.installation import (
-    PATIENCE,
     Writer,
     assert_quiet,
     assert_stored,
@@ -212,7 +211,7 @@ def test_idle_for_longer_than_the_server_allows(deployment: Deployment, writer: 
     def ended() -> None:
         assert aborted_clients(deployment) >= before + 2
 
-    eventually(ended, PATIENCE)
+    eventually(ended)
     writer.burst(1_000)
 
     assert_whole(deployment, writer, producer, lake, clean)

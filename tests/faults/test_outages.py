@@ -7,7 +7,6 @@ from pathlib import Path
 
 from deployment import Deployment, Service, eventually
 from faults.installation import (
-    PATIENCE,
     Writer,
     assert_stored,
     assert_told,
@@ -31,10 +30,10 @@ def await_open(producer: Service, path: Path) -> None:
             (found.st_dev, found.st_ino) for found in open_files(producer)
         ]
 
-    eventually(opened, PATIENCE)
+    eventually(opened)
     retries = producer.metric("datastream_retries_total", dependency="rabbitmq")
     await_metric(producer, "datastream_retries_total", retries + 1, dependency="rabbitmq")
-    eventually(opened, PATIENCE)
+    eventually(opened)
 
 
 def open_files(producer: Service) -> list[os.stat_result]:
@@ -117,7 +116,7 @@ def test_the_room_of_deleted_files_is_given_back(
     def given_back() -> None:
         assert deleted_files(producer) == []
 
-    eventually(given_back, PATIENCE)
+    eventually(given_back)
 
 
 def test_both_servers_away_at_the_start(

@@ -10,7 +10,6 @@ from datastream.parsing import PARSER_VERSION
 from datastream.rabbitmq import connect
 from deployment import Deployment, Service, eventually
 from faults.installation import (
-    PATIENCE,
     Writer,
     assert_stored,
     assert_told,
@@ -50,7 +49,7 @@ def assert_dead(deployment: Deployment, queue: str, messages: int) -> None:
     def kept() -> None:
         assert deployment.queue_depth(f"{queue}-dead") == messages
 
-    eventually(kept, PATIENCE)
+    eventually(kept)
 
 
 def test_messages_that_are_no_slices(deployment: Deployment, writer: Writer) -> None:
@@ -99,7 +98,7 @@ def test_a_row_that_the_database_refuses(deployment: Deployment, writer: Writer)
         assert deployment.count("raw_log") == 4_000
         assert deployment.count("clean_log") + deployment.count("rejected_log") == 4_001
 
-    eventually(settled, PATIENCE)
+    eventually(settled)
     lines = writer.path.read_bytes().removesuffix(b"\n").split(b"\n")
     lines.remove(poison.rstrip())
     assert deployment.raw_lines() == lines
@@ -150,7 +149,7 @@ def test_a_message_that_crashes_its_consumer(deployment: Deployment, writer: Wri
     def others() -> None:
         assert deployment.raw_lines() == lines
 
-    eventually(others, PATIENCE)
+    eventually(others)
     assert_dead(deployment, "queue-data-lake", 1)
     assert crashes >= 3
     assert redeliveries_of(clean) == 0
@@ -162,7 +161,7 @@ def await_end_or_rows(deployment: Deployment, consumer: Service, rows: int) -> i
     def ended() -> None:
         assert consumer.process.poll() is not None or deployment.count("raw_log") == rows
 
-    eventually(ended, PATIENCE)
+    eventually(ended)
     return int(consumer.process.poll() == 13)
 
 
@@ -208,7 +207,7 @@ def test_a_line_that_crashes_the_program(deployment: Deployment, writer: Writer)
         assert deployment.count("raw_log") == total - 1
         assert deployment.count("clean_log") + deployment.count("rejected_log") == total
 
-    eventually(settled, PATIENCE)
+    eventually(settled)
     crashed = "SELECT line_offset, parser_version FROM rejected_log WHERE reason = 'crashed'"
     assert deployment.query(crashed) == [(before, 0)]
     for consumer in (lake, clean):
@@ -228,7 +227,7 @@ def test_a_line_that_crashes_the_program(deployment: Deployment, writer: Writer)
         assert deployment.query(crashed) == []
         assert deployment.query("SELECT path FROM clean_log WHERE path = '/odd'") == [("/odd",)]
 
-    eventually(mended, PATIENCE)
+    eventually(mended)
     assert_stored(deployment, writer.path)
     assert_told(total, producer=producer)
 
@@ -245,7 +244,7 @@ def test_a_broken_build_does_not_empty_a_queue(deployment: Deployment, writer: W
     def given_back() -> None:
         assert deployment.queue_depth("queue-data-clean") > slices - 20
 
-    eventually(given_back, PATIENCE)
+    eventually(given_back)
     assert deployment.queue_depth("queue-data-clean-dead") == 0
     assert deployment.count("rejected_log") < 20 * 50
     deployment.start_consumers()
@@ -256,7 +255,7 @@ def test_a_broken_build_does_not_empty_a_queue(deployment: Deployment, writer: W
         crashed = "SELECT COUNT(*) FROM rejected_log WHERE reason = 'crashed'"
         assert deployment.query(crashed) == [(0,)]
 
-    eventually(mended, PATIENCE)
+    eventually(mended)
     assert_stored(deployment, writer.path)
 
 
@@ -317,5 +316,5 @@ def test_a_newer_parser_in_the_middle_of_a_backlog(deployment: Deployment, write
             found = deployment.query(f"SELECT DISTINCT parser_version FROM {table}")
             assert found == [(PARSER_VERSION + 1,)]
 
-    eventually(renewed, PATIENCE)
+    eventually(renewed)
     assert_stored(deployment, writer.path)

@@ -17,7 +17,6 @@ import pytest
 from datastream_playground.local.servers import Broker, Database
 from deployment import Deployment, Service, eventually, lines_of
 from faults.installation import (
-    PATIENCE,
     Writer,
     assert_stored,
     await_behind,
@@ -252,7 +251,7 @@ def test_the_same_first_line_after_the_checkpoint_was_lost(
     def kept() -> None:
         assert running.queue_depth("queue-data-lake-dead") == before + 41
 
-    eventually(kept, PATIENCE)
+    eventually(kept)
     assert running.raw_lines(log) == old.removesuffix(b"\n").split(b"\n")
 
 
@@ -368,7 +367,7 @@ def test_backlog_and_a_fresh_line(
     def confirmed() -> None:
         assert f'"path": "{fresh}"' in (tmp_path / "state" / "checkpoint.json").read_text()
 
-    eventually(confirmed, PATIENCE)
+    eventually(confirmed)
     assert producer.metric("datastream_behind_bytes") > 0
     assert_stored(running, fresh)
     assert_stored(running, backlog)
@@ -438,7 +437,7 @@ def await_written(writer: Writer, lines: int) -> None:
     def written() -> None:
         assert writer.lines >= lines
 
-    eventually(written, PATIENCE)
+    eventually(written)
 
 
 def test_a_dated_current_file(
@@ -464,7 +463,7 @@ def test_a_dated_current_file(
         targets = [str(entry.readlink()) for entry in opened]
         assert [t for t in targets if t.startswith(str(log))] == [str(days[-1])]
 
-    eventually(given_back, PATIENCE)
+    eventually(given_back)
     append(days[-1], b"the last one\n")
     assert_stored(running, log, *written[:-1], written[-1] + b"the last one\n")
 

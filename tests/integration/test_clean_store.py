@@ -401,9 +401,33 @@ def test_the_flat_view_for_a_proxy_line(deployment: Deployment, warehouse: Wareh
         "status": 404,
         "status_verbose": "Not Found",
         "size_bytes": 1234567,
-        "size_kilo_bytes": pytest.approx(1234.567),
-        "size_mega_bytes": pytest.approx(1.2346, abs=1e-4),
+        "size_kilo_bytes": 1234567 / 1024,
+        "size_mega_bytes": 1234567 / 1024**2,
+        "path": "/a/b",
+        "query": "c=d",
+        "file_type": None,
+        "request_time": None,
+        "browser": None,
+        "system": None,
+        "is_bot": None,
+        "referrer_host": None,
+        "log_path": "/var/log/proxy.log",
     }
+
+
+def test_the_flat_view_divides_sizes_exactly(deployment: Deployment, warehouse: Warehouse) -> None:
+    """A kilobyte is 1,024 bytes, a megabyte 1,024 of these; no digit is rounded away."""
+    sizes = [0, 1, 1000, 1023, 1024, 2652, 2**20 + 1, 1234567, 2**40 - 1, 2**53, 2**63 - 1]
+    line = b'192.0.2.7 - - [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 %d "-" "-"'
+    warehouse.store([parsed(line % size, position=at) for at, size in enumerate(sizes)])
+
+    rows = deployment.query(
+        "SELECT size_bytes, size_kilo_bytes, size_mega_bytes, CAST(size_kilo_bytes AS CHAR),"
+        " CAST(size_mega_bytes AS CHAR) FROM clean_log_flat ORDER BY size_bytes"
+    )
+
+    assert [row[:3] for row in rows] == [(size, size / 1024, size / 1024**2) for size in sizes]
+    assert rows[sizes.index(2652)][3:] == ("2.58984375", "0.002529144287109375")
 
 
 def test_the_flat_view_for_odd_values(deployment: Deployment, warehouse: Warehouse) -> None:

@@ -20,6 +20,10 @@ ROWS = """
     JOIN user_agent AS a USING (user_agent_id)
     ORDER BY flat.url
 """
+FLAT = """
+    SELECT DISTINCT path, file_type, browser, `system`, is_bot, referrer_host, log_path
+    FROM clean_log_flat
+"""
 
 
 def test_rows_say_where_from_and_by_what_and_a_new_database_is_taken_up(
@@ -43,6 +47,9 @@ def test_rows_say_where_from_and_by_what_and_a_new_database_is_taken_up(
     deployment.publish_once(log)
     deployment.assert_settled(3)
 
+    assert deployment.query(FLAT) == [
+        ("/a.css", "css", "Firefox", "Linux", 0, "www.google.com", str(log))
+    ]
     same = ("css", "search", "Firefox", 0)
     assert deployment.query(ROWS) == [
         ("192.0.2.7", "SE", "Lund", 64500, *same),

@@ -165,8 +165,22 @@ def test_the_flat_view_has_its_columns(deployment: Deployment) -> None:
     assert " ".join(names) == (
         "id timestamp year month day day_of_week time ip country city session user is_email"
         " email_domain rest_method url schema host rest_version status status_verbose size_bytes"
-        " size_kilo_bytes size_mega_bytes"
+        " size_kilo_bytes size_mega_bytes path query file_type request_time browser system is_bot"
+        " referrer_host log_path"
     )
+
+
+@pytest.mark.parametrize("what", ["`status`, COUNT(*)", "*"])
+def test_a_query_of_the_flat_view_pays_for_what_it_names(deployment: Deployment, what: str) -> None:
+    """For its own columns it looks into no other table; for all of them by the primary keys."""
+    end = "ORDER BY `timestamp` DESC LIMIT 3" if what == "*" else "GROUP BY `status`"
+    rows = deployment.query(f"EXPLAIN FORMAT = TRADITIONAL SELECT {what} FROM clean_log_flat {end}")
+
+    tables = [row[2] for row in rows]
+
+    assert tables[0] == "c"
+    assert set(tables[1:]) == (set("ars") if what == "*" else set())
+    assert "ALL" not in [row[3 if len(row) == 10 else 4] for row in rows if row[2] != "c"]
 
 
 def test_referrers_move_into_a_table_of_their_own_and_back(

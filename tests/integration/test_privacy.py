@@ -81,7 +81,7 @@ def test_no_table_holds_an_address_and_every_line_has_its_place(
     deployment.change("UPDATE clean_log SET parser_version = 0")
     deployment.change("UPDATE rejected_log SET parser_version = 0")
     replayed = deployment.operate("replay", "--all")
-    assert replayed.stdout == f"{len(LINES)} lines of 1 streams sent to be parsed\n"
+    assert replayed.stdout == f"{len(LINES)} lines of 1 stream sent to be parsed\n"
 
     def newer() -> None:
         for table in ("clean_log", "rejected_log"):

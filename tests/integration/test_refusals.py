@@ -83,7 +83,7 @@ def test_a_virtual_host_that_the_account_may_not_enter(limited: RabbitSettings) 
     said = refusal(publish, replace(limited, vhost="/"))
 
     assert "access to vhost '/' refused" in said
-    assert "rabbitmqctl set_permissions" in said
+    assert "datastream accounts --print --rabbitmq | sudo sh" in said
 
 
 def test_a_virtual_host_that_takes_no_more_connections(deployment: Deployment) -> None:
@@ -137,7 +137,7 @@ def test_a_right_that_is_missing(
     said = refusal(action, limited)
 
     assert "access to " in said
-    assert "grant the account this right: `rabbitmqctl set_permissions`" in said
+    assert "give the account its rights: `datastream accounts --print --rabbitmq | sudo sh`" in said
 
 
 def test_a_routing_key_that_the_account_may_not_use(
@@ -154,7 +154,7 @@ def test_a_routing_key_that_the_account_may_not_use(
     said = refusal(publish, limited)
 
     assert "access to topic 'lake.test'" in said
-    assert "rabbitmqctl set_topic_permissions" in said
+    assert "give the account its routing keys: `datastream accounts --print --rabbitmq" in said
 
 
 @pytest.mark.parametrize(

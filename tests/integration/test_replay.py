@@ -14,7 +14,7 @@ import pytest
 from datastream.parsing import PARSER_VERSION
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
 from datastream_playground import sample
-from deployment import Deployment, eventually
+from deployment import PATIENCE, Deployment, eventually
 
 LINES = 3_000
 
@@ -69,7 +69,7 @@ def test_rejects_that_fit_now_move_over(deployment: Deployment) -> None:
     result = deployment.operate("replay", "--rejected")
 
     assert result.returncode == 0, result.stderr
-    assert result.stdout == f"{before:,} lines of 1 streams sent to be parsed\n"
+    assert result.stdout == f"{before:,} lines of 1 stream sent to be parsed\n"
 
     def newer() -> None:
         assert versions(deployment) == ({0, PARSER_VERSION}, {PARSER_VERSION})
@@ -90,7 +90,7 @@ def test_rows_of_an_older_parser_are_replaced(deployment: Deployment) -> None:
 
     assert deployment.operate("replay", "--since", "2199-01-01").stdout.startswith("0 lines")
     result = deployment.operate("replay", "--stream", f"{number:016x}", "--since", "2020-01-01")
-    assert result.stdout == "3,000 lines of 1 streams sent to be parsed\n"
+    assert result.stdout == "3,000 lines of 1 stream sent to be parsed\n"
 
     def newer() -> None:
         assert versions(deployment) == ({PARSER_VERSION}, {PARSER_VERSION})
@@ -124,7 +124,7 @@ def test_cut_short_it_goes_on(deployment: Deployment) -> None:
 
         eventually(begun)
         os.kill(process.pid, signal.SIGINT)
-        _, words = process.communicate(timeout=30)
+        _, words = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     position = re.search(r"to go on, the same command with --from (\S+)\n", words)
     assert position is not None, words
@@ -156,9 +156,9 @@ def test_it_waits_for_a_long_queue(deployment: Deployment) -> None:
 
         eventually(full)
         deployment.start("clean_consumer").wait_ready()
-        words, _ = process.communicate(timeout=120)
+        words, _ = process.communicate(timeout=PATIENCE)
 
-    assert (process.returncode, words) == (0, "3,000 lines of 1 streams sent to be parsed\n")
+    assert (process.returncode, words) == (0, "3,000 lines of 1 stream sent to be parsed\n")
 
 
 def test_a_wrong_format_is_no_loss(deployment: Deployment, tmp_path: Path) -> None:
@@ -228,3 +228,34 @@ def test_bad_input(deployment: Deployment) -> None:
     assert away.returncode == 69
     assert "--from 0000000000000000-0" in away.stderr
     assert deployment.operate("replay", "--all", MYSQL_PORT="1").returncode == 69
+
+
+def test_entries_of_an_error_log_stay_whole(deployment: Deployment, tmp_path: Path) -> None:
+    """Each of several lines is one row, also where another parser stored its lines one by one."""
+    head = "2026/11/29 17:57:46 [error] 31#31: *7 message"
+    fields = ', client: 192.0.2.7, server: www.example.com, request: "GET / HTTP/1.1"'
+    log = tmp_path / "error.log"
+    log.write_text(f"{head}\n\nstack traceback:\n\tin x{fields}\n" * 600)
+    entries = (
+        "error_log WHERE message = 'message\n\nstack traceback:\n\tin x' AND client IS NOT NULL"
+    )
+    _, clean = deployment.start_consumers()
+    deployment.publish_once(log, FORMAT="error", MAX_SLICE_LINES="333")
+    deployment.assert_settled(2_400)
+    assert deployment.count(entries) == deployment.count("error_log") == 600
+    assert deployment.count("rejected_log WHERE reason = 'continued'") == 1_800
+    assert deployment.operate("replay", "--rejected").stdout.startswith("0 lines")
+    assert deployment.operate("verify", str(log)).returncode == 0
+
+    assert clean.terminate() == 0
+    deployment.change("UPDATE error_log SET parser_version = 0, message = 'message', client = NULL")
+    deployment.change("UPDATE rejected_log SET parser_version = 0, reason = 'format'")
+    deployment.start("clean_consumer")
+    assert deployment.operate("replay", "--all").returncode == 0
+
+    def joined() -> None:
+        assert deployment.count(entries) == 600
+        assert deployment.count("rejected_log WHERE reason = 'continued'") == 1_800
+
+    eventually(joined)
+    deployment.assert_settled(2_400)

@@ -35,7 +35,7 @@ def test_after_a_queue_was_deleted(deployment: Deployment, tmp_path: Path) -> No
 
 
 def test_while_the_producer_runs(deployment: Deployment, tmp_path: Path) -> None:
-    """Nothing is touched: exit code 75, and the folder is named."""
+    """Nothing is touched: exit code 75, and what to do."""
     log = tmp_path / "access.log"
     log.write_bytes(b"a line\n")
     deployment.start("producer", str(log)).wait_ready()
@@ -43,7 +43,8 @@ def test_while_the_producer_runs(deployment: Deployment, tmp_path: Path) -> None
     result = deployment.operate("rewind")
 
     assert result.returncode == 75
-    assert "another producer uses STATE_DIR" in result.stderr
+    assert "the producer runs, with STATE_DIR " in result.stderr
+    assert "stop it, then type this again" in result.stderr
 
 
 def test_bad_input(deployment: Deployment, tmp_path: Path) -> None:
@@ -54,7 +55,7 @@ def test_bad_input(deployment: Deployment, tmp_path: Path) -> None:
 
     for arguments, code, words in (
         (("--stream", "0" * 15 + "1"), 66, "the checkpoint knows no stream"),
-        (("--stream", "xyz"), 2, "not a stream of 16 hexadecimal digits"),
+        (("--stream", "xyz"), 2, "not a stream: 'xyz'"),
         (("--since", "yesterday"), 2, "not a time: 'yesterday'"),
         (("--position", "3"), 2, "--position and --as-new-stream are of a --stream"),
     ):

@@ -29,7 +29,7 @@ from datastream_playground.local import database as database_module
 from datastream_playground.local.packages import ensure
 from datastream_playground.local.ports import free_port
 from datastream_playground.local.servers import Broker, Database
-from deployment import Deployment, eventually
+from deployment import PATIENCE, Deployment, eventually
 from faults.proxy import without_tls
 
 #: The name that the servers' certificates are for, and an address they can be reached at too.
@@ -359,7 +359,7 @@ def handshakes(cert: Path, key: Path) -> Iterator[int]:
                 pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(PATIENCE)
         thread = Thread(target=serve, args=(listener,))
         thread.start()
         yield listener.getsockname()[1]

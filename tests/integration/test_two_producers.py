@@ -9,7 +9,7 @@ import pytest
 from datastream.errors import Unavailable
 from datastream.rabbitmq import LOCK_PATIENCE, Locks, Publisher
 from datastream.topology import LAKE_QUEUE, producer_lock
-from datastream_operator.containers.broker import ACCOUNTS
+from datastream_operator.accounts.rights import BROKER
 from deployment import SOURCE, Deployment, Service, eventually
 
 HELD = "held by another session"
@@ -119,7 +119,7 @@ def test_an_account_without_the_right_goes_on(deployment: Deployment, tmp_path: 
     log = tmp_path / "access.log"
     log.write_bytes(b"a line\n")
     name, api = deployment.rabbit.vhost, deployment.broker.api
-    rights = ACCOUNTS["producer"]
+    rights = BROKER["producer"]
     account = {"RABBIT_USER": name, "RABBIT_PASSWORD": "secret"}
     try:
         api("PUT", f"users/{name}", {"password": "secret", "tags": ""})
@@ -168,6 +168,22 @@ def test_what_is_said_of_a_lock_that_is_held(deployment: Deployment) -> None:
         pass
     with Publisher.open(deployment.rabbit, locks=Locks("test", ["/access.log"])):
         assert HELD in words()
+
+
+def test_a_log_with_a_source_of_its_own_is_locked_under_it(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """Two hosts, each with its SOURCE, would give its lines the same keys."""
+    deployment.start_consumers()
+    log, config = tmp_path / "access.log", tmp_path / "logs.toml"
+    log.write_bytes(b"one\n" * 3)
+    config.write_text(f'source = "host"\n[[log]]\npath = "{log}"\nsource = "{SOURCE}"\n')
+    with Publisher.open(deployment.rabbit, locks=Locks(SOURCE, [str(log)])):
+        second = deployment.start("producer", "--config", str(config), SOURCE="host", FORMAT="main")
+        await_words(second, HELD)
+
+        assert second.metric("datastream_lines_published_total") == 0
+    deployment.assert_settled(3)
 
 
 def test_the_name_is_of_the_source_and_the_log() -> None:

@@ -64,12 +64,13 @@ def test_an_upgrade_in_place(deployment: Deployment, tmp_path: Path, left: dict[
         file.write(newer * 5)
 
     lake, clean = deployment.start_consumers()
-    producer = deployment.publish_once(log, STATE_DIR=str(state))
+    producer = deployment.publish_once(log, STATE_DIR=str(state), FORMAT="")
 
     deployment.assert_settled(55)
     written = [*lines_of(tmp_path / "access.log.1"), *lines_of(log)]
     assert sorted(deployment.raw_lines()) == sorted(written)
     assert deployment.count("clean_log") == 55
     assert "every line is confirmed (lines=5)" in producer.text()
+    assert "FORMAT is not set, and stays combined" in producer.text()
     for consumer in (lake, clean):
         assert consumer.metric("datastream_lines_duplicate_total") == 0

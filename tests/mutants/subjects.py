@@ -29,10 +29,12 @@ def parsers(modules: str, tests: str) -> Subject:
 
 SUBJECTS = (
     parsers("error_log", "parsing/test_error_log"),
+    parsers("entries", "parsing/test_entries"),
     parsers("request", "parsing/test_request_lines parsing/test_access_lines"),
     parsers("values", "parsing/test_line_values parsing/test_log_formats"),
     parsers("proxies", "parsing/test_proxies"),
     parsers("formats log_format", "parsing/test_log_formats"),
+    parsers("nginx_conf", "parsing/test_nginx_conf"),
     parsers(
         "access_log",
         "parsing/test_misfits parsing/test_fast parsing/test_access_lines parsing/test_log_formats "
@@ -41,10 +43,15 @@ SUBJECTS = (
     parsers("fields", "parsing/test_fields parsing/test_log_formats"),
     parsers("json_lines", "parsing/test_json_lines parsing/test_log_formats"),
     parsers("pattern", "parsing/test_pattern parsing/test_linear parsing/test_log_formats"),
+    parsers("doubts", "parsing/test_doubts"),
     parsers("remembered", "parsing/test_remembered"),
     parsers("__init__ event variables", "parsing/test_access_lines parsing/test_log_formats"),
     parsers("fast", "parsing/test_fast"),
     parsers("detect", "parsing/test_detect"),
+    parsers("advice apache json_keys rest", "parsing/test_detect datastream/test_format_setting"),
+    parsers("looks", "parsing/test_looks"),
+    parsers("prefix", "parsing/test_prefix"),
+    parsers("servers", "parsing/test_other_servers parsing/test_detect"),
     Subject(("shared/src/datastream/slices.py",), (f"{UNIT}/datastream/test_slices.py",)),
     Subject(("shared/src/datastream/streams.py",), (f"{UNIT}/datastream/test_streams.py",)),
     Subject(("shared/src/datastream/consuming.py",), (f"{UNIT}/datastream/test_consuming.py",)),

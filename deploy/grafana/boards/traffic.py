@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import LiteralString
 
 from grafana_foundation_sdk.builders import dashboard
-from grafana_foundation_sdk.models.common import BigValueGraphMode
 from grafana_foundation_sdk.models.dashboard import (
     DynamicConfigValue,
+    VariableHide,
     VariableOption,
     VariableRefresh,
 )
@@ -16,45 +16,100 @@ from boards.parts import (
     MYSQL,
     Sql,
     board,
+    bounded,
     colour_of,
     dashed,
+    empty_cells,
     figure,
     help_with,
     lines,
+    linked,
     listing,
     shares,
     stacked,
     thresholds,
     unit_of,
     warn_at,
+    width,
 )
 
-#: {shown}: the rows that the board is about. The index on time finds them; their streams are looked
-#: up afterwards, for a server that begins with the streams reads all of them.
+#: {shown}: the rows that the board is about, in {time}. The index on time finds them; their
+#: streams are looked up afterwards, for a server that begins with the streams reads all of them. A
+#: text that is empty chooses nothing. What it holds may be anybody's, who has requested it: of the
+#: formats in which Grafana writes one, `lucene` alone escapes the quotes around it and backslashes.
 SHOWN = """
     clean_log AS c STRAIGHT_JOIN log_stream AS s ON s.stream_id = c.stream_id
-    WHERE $__timeFilter(c.time)
+    WHERE {time}
         AND s.source IN ($source) AND s.host IN ($host)
         AND COALESCE(c.status DIV 100, 0) IN ($status)
+        AND ("${path:lucene}" = '' OR c.path = "${path:lucene}")
+        AND ("${country:lucene}" = '' OR COALESCE(c.country, 'unknown') = "${country:lucene}")
+        AND (
+            "${bot:lucene}" = '' OR c.user_agent_id IN (
+                SELECT b.user_agent_id FROM user_agent AS b
+                WHERE b.is_bot AND COALESCE(b.browser, LEFT(b.user_agent, 64)) = "${bot:lucene}"
+            )
+        )
 """
+#: {time} and {at}: the time shown, and where a row stands in it; and those of a week before.
+NOW = ("$__timeFilter(c.time)", "c.time")
+WEEK_BEFORE = (
+    "c.time BETWEEN $__timeFrom() - INTERVAL 7 DAY AND $__timeTo() - INTERVAL 7 DAY",
+    "c.time + INTERVAL 7 DAY",
+)
 
+# No value is left for a database that does not answer.
 SUMMARY = """
     SELECT
         COUNT(*) AS "Requests",
-        SUM(c.status BETWEEN 500 AND 599) / COUNT(*) AS "Server errors",
-        SUM(c.status BETWEEN 400 AND 499) / COUNT(*) AS "Client errors",
-        SUM(c.size) AS "Bytes sent",
+        COALESCE(SUM(c.status BETWEEN 500 AND 599) / COUNT(*), 0) AS "Server errors",
+        COALESCE(SUM(c.status BETWEEN 400 AND 499) / COUNT(*), 0) AS "Client errors",
+        COALESCE(SUM(c.size), 0) AS "Bytes sent",
         COUNT(DISTINCT c.client) AS "Visitors"
     FROM {shown}
 """
 
+#: Seconds. A web server whose clock is ahead is no reason for less than none.
 NEWEST = """
-    SELECT UNIX_TIMESTAMP(MAX(time)) * 1000 AS "Newest request" FROM clean_log
+    SELECT
+        GREATEST(TIMESTAMPDIFF(SECOND, MAX(time), UTC_TIMESTAMP()), 0) AS "Newest request"
+    FROM clean_log
+"""
+
+# A hundred requests a step are not noise: at 2 a second that is a minute. At least twenty steps.
+STEP = """
+    SELECT CASE
+        WHEN w.seconds <= 10 THEN '10s'
+        WHEN w.seconds <= 60 THEN '1m'
+        WHEN w.seconds <= 300 THEN '5m'
+        WHEN w.seconds <= 1800 THEN '30m'
+        WHEN w.seconds <= 10800 THEN '3h'
+        ELSE '1d'
+    END
+    FROM (
+        SELECT LEAST(
+            COALESCE(100 * ($__unixEpochTo() - $__unixEpochFrom()) / NULLIF(COUNT(*), 0), 10),
+            ($__unixEpochTo() - $__unixEpochFrom()) / 20
+        ) AS seconds
+        FROM {shown}
+    ) AS w
+"""
+
+#: {seconds}: of a step, those that are within the time shown, so that the first and the last step
+#: show no drop that the site did not have. A tenth at least: less is noise.
+SECONDS = """
+    GREATEST(
+        MIN(
+            LEAST($__timeGroup({at},$__interval) + $__interval_ms / 1000, $__unixEpochTo())
+            - GREATEST($__timeGroup({at},$__interval), $__unixEpochFrom())
+        ),
+        $__interval_ms / 10000
+    )
 """
 
 REQUESTS = """
     SELECT
-        $__timeGroupAlias(c.time,$__interval,0),
+        $__timeGroupAlias({at},$__interval,0),
         CASE c.status DIV 100
             WHEN 1 THEN '1xx'
             WHEN 2 THEN '2xx'
@@ -63,17 +118,26 @@ REQUESTS = """
             WHEN 5 THEN '5xx'
             ELSE 'none'
         END AS metric,
-        COUNT(*) * 1000.0 / $__interval_ms AS requests
+        COUNT(*) / {seconds} AS requests
     FROM {shown}
     GROUP BY 1, 2
     ORDER BY 1
 """
 
-ERROR_RATE = """
+REQUESTS_BEFORE = """
+    SELECT
+        $__timeGroupAlias({at},$__interval,0),
+        COUNT(*) / {seconds} AS "a week before"
+    FROM {shown}
+    GROUP BY 1
+    ORDER BY 1
+"""
+
+# The share of the requests whose status begins with a digit.
+ERRORS = """
     SELECT
         $__timeGroupAlias(c.time,$__interval),
-        SUM(c.status BETWEEN 500 AND 599) / COUNT(*) AS "server errors",
-        SUM(c.status BETWEEN 400 AND 499) / COUNT(*) AS "client errors"
+        SUM(c.status BETWEEN {digit}00 AND {digit}99) / COUNT(*) AS "{name}"
     FROM {shown}
     GROUP BY 1
     ORDER BY 1
@@ -81,8 +145,8 @@ ERROR_RATE = """
 
 VOLUME = """
     SELECT
-        $__timeGroupAlias(c.time,$__interval,0),
-        SUM(c.size) * 1000.0 / $__interval_ms AS "sent"
+        $__timeGroupAlias({at},$__interval,0),
+        SUM(c.size) / {seconds} AS "sent"
     FROM {shown}
     GROUP BY 1
     ORDER BY 1
@@ -97,13 +161,32 @@ VISITORS = """
     ORDER BY 1
 """
 
-TOP_PATHS = """
+#: {page}: whether a path is of what a person reads, and not of what it is made of: it has no type,
+#: or one of those that make pages.
+PAGE = """
+    COALESCE(c.file_type, '') IN
+        ('', 'html', 'htm', 'xhtml', 'shtml', 'php', 'asp', 'aspx', 'jsp', 'cgi')
+"""
+
+TOP_PAGES = """
+    SELECT
+        c.path AS "Path",
+        COUNT(*) AS "Requests",
+        SUM(c.status BETWEEN 500 AND 599) / COUNT(*) AS "Server errors",
+        COUNT(DISTINCT c.client) AS "Visitors"
+    FROM {shown} AND c.path IS NOT NULL AND {page}
+    GROUP BY c.path
+    ORDER BY 2 DESC
+    LIMIT 25
+"""
+
+TOP_ASSETS = """
     SELECT
         c.path AS "Path",
         COUNT(*) AS "Requests",
         SUM(c.status BETWEEN 500 AND 599) / COUNT(*) AS "Server errors",
         SUM(c.size) AS "Bytes"
-    FROM {shown} AND c.path IS NOT NULL
+    FROM {shown} AND c.path IS NOT NULL AND NOT {page}
     GROUP BY c.path
     ORDER BY 2 DESC
     LIMIT 25
@@ -140,26 +223,41 @@ SLOW_PATHS = """
         MAX(c.request_time) AS "Slowest",
         AVG(c.upstream_time) AS "Upstream",
         COUNT(*) AS "Requests"
-    FROM {shown} AND c.path IS NOT NULL
+    FROM {shown} AND c.path IS NOT NULL AND c.request_time IS NOT NULL
     GROUP BY c.path
     ORDER BY 2 DESC, 5 DESC
     LIMIT 25
 """
 
-# Each distinct referrer is looked at once, after its requests were counted. A referrer on the host
-# that was asked is the site's own, whatever the settings say.
+# Each distinct referrer is looked at once, after its requests were counted. The site's own are not
+# shown: those that the settings name (SITE_HOSTS), and those on the host that was asked. Where
+# neither is known it is the host that most lines name: pages ask for what they are made of.
 REFERRERS = """
-    SELECT
-        COALESCE(r.host, 'not a URL') AS "Host",
-        CASE WHEN r.host = g.asked THEN 'internal' ELSE COALESCE(r.kind, 'other') END AS "Kind",
-        SUM(g.requests) AS "Requests"
+    SELECT h.host AS "Host", h.kind AS "Kind", h.requests AS "Requests"
     FROM (
-        SELECT c.referrer_id, c.host AS asked, COUNT(*) AS requests
-        FROM {shown} AND c.referrer_id IS NOT NULL
-        GROUP BY c.referrer_id, c.host
-    ) AS g JOIN referrer AS r ON r.referrer_id = g.referrer_id
-    GROUP BY 1, 2
-    ORDER BY 3 DESC
+        SELECT
+            k.host, k.kind, SUM(k.requests) AS requests,
+            MAX(k.kind = 'internal') OVER () AS is_known,
+            ROW_NUMBER() OVER (ORDER BY k.kind <> 'other', SUM(k.requests) DESC) AS place
+        FROM (
+            SELECT
+                COALESCE(r.host, 'not a URL') AS host,
+                CASE
+                    WHEN r.host IS NULL THEN 'none'
+                    WHEN r.host = g.asked THEN 'internal'
+                    ELSE COALESCE(r.kind, 'other')
+                END AS kind,
+                g.requests
+            FROM (
+                SELECT c.referrer_id, c.host AS asked, COUNT(*) AS requests
+                FROM {shown} AND c.referrer_id IS NOT NULL
+                GROUP BY c.referrer_id, c.host
+            ) AS g JOIN referrer AS r ON r.referrer_id = g.referrer_id
+        ) AS k
+        GROUP BY k.host, k.kind
+    ) AS h
+    WHERE h.kind <> 'internal' AND (h.is_known OR h.kind <> 'other' OR h.place > 1)
+    ORDER BY h.requests DESC
     LIMIT 25
 """
 
@@ -230,7 +328,9 @@ BOTS = """
 """
 
 BROWSERS = """
-    SELECT COALESCE(a.browser, 'other') AS "name", SUM(g.requests) AS requests
+    SELECT
+        COALESCE(REPLACE(a.browser, ' UI/WKWebView', ' (app)'), 'other') AS "name",
+        SUM(g.requests) AS requests
     FROM {agents}
     WHERE NOT a.is_bot
     GROUP BY 1
@@ -247,20 +347,52 @@ SYSTEMS = """
     LIMIT 12
 """
 
+UID = "datastream-traffic"
 SOURCES = "SELECT DISTINCT source FROM log_stream ORDER BY source"
 HOSTS = "SELECT DISTINCT host FROM log_stream WHERE source IN ($source) ORDER BY host"
 
 
-def _filled(statement: LiteralString) -> LiteralString:
-    return statement.replace("{agents}", AGENTS.strip()).replace("{shown}", SHOWN.strip())
+def _filled(
+    statement: LiteralString, times: tuple[LiteralString, LiteralString] = NOW
+) -> LiteralString:
+    time, at = times
+    for name, words in (
+        ("{agents}", AGENTS),
+        ("{shown}", SHOWN),
+        ("{page}", PAGE),
+        ("{seconds}", SECONDS),
+        ("{time}", time),
+        ("{at}", at),
+    ):
+        statement = statement.replace(name, words.strip())
+    return statement
 
 
 def _table(statement: LiteralString) -> Sql:
     return Sql(_filled(statement), "table")
 
 
-def _over_time(statement: LiteralString) -> Sql:
-    return Sql(_filled(statement), "time_series")
+def _errors(digit: int, name: str) -> str:
+    return ERRORS.replace("{digit}", str(digit)).replace("{name}", name)
+
+
+def _over_time(statement: LiteralString, times: tuple[LiteralString, LiteralString] = NOW) -> Sql:
+    return Sql(_filled(statement, times), "time_series")
+
+
+#: Of a step of a graph, at least: what STEP answers.
+INTERVAL = "$step"
+VARIABLES = ("source", "host", "status", "path", "country", "bot")
+CHOSEN = "${__value.raw:percentencode}"
+
+
+def _to_show_only(name: str, value: str = CHOSEN) -> list[DynamicConfigValue]:
+    """Return the override that makes a click choose a value of a variable; the others stay."""
+    others = "&".join(f"${{{other}:queryparam}}" for other in VARIABLES if other != name)
+    return linked(
+        f"Show this {name} only",
+        f"/d/{UID}/traffic?${{__url_time_range}}&{others}&var-{name}={value}",
+    )
 
 
 RED_ERRORS = [
@@ -289,9 +421,9 @@ def _summary(made: dashboard.Dashboard) -> None:
             "At a glance",
             "short",
             "Requests, errors, bytes and visitors of the time shown. A visitor is an address.",
+            "MySQL away",
             _table(SUMMARY),
         )
-        .graph_mode(BigValueGraphMode.NONE)
         .override_by_name("Server errors", RED_ERRORS)
         .override_by_name("Client errors", unit_of("percentunit"))
         .override_by_name("Bytes sent", unit_of("decbytes"))
@@ -300,12 +432,13 @@ def _summary(made: dashboard.Dashboard) -> None:
     made.with_panel(
         figure(
             "Newest request",
-            "dateTimeFromNow",
-            "When the newest request that is stored was made. Old while the site has visitors"
-            " means that rows are late.",
+            "s",
+            "How long ago the newest request that is stored was made. Yellow from 5 minutes on, red"
+            " from 15: while the site has visitors, rows are late.",
+            "no row, or MySQL away",
             _table(NEWEST),
         )
-        .graph_mode(BigValueGraphMode.NONE)
+        .thresholds(warn_at(300, 900))
         .links(help_with("IngestionStopped", "ConsumerAway"))
     )
 
@@ -315,8 +448,10 @@ def _graphs(made: dashboard.Dashboard) -> None:
         lines(
             "Requests, by status",
             "reqps",
-            "Requests a second, by class of the status.",
+            "Requests a second, by class of the status, and all of them a week before. A click"
+            " shows one class only.",
             _over_time(REQUESTS),
+            _over_time(REQUESTS_BEFORE, WEEK_BEFORE),
         )
     )
     for status, colour in (
@@ -327,22 +462,44 @@ def _graphs(made: dashboard.Dashboard) -> None:
         ("1xx", "purple"),
         ("none", "text"),
     ):
-        requests.override_by_name(status, colour_of(colour))
-    made.with_panel(requests.interval("10s"))
+        digit = status[0] if status != "none" else "0"
+        requests.override_by_name(status, [*colour_of(colour), *_to_show_only("status", digit)])
+    requests.override_by_name(
+        "a week before",
+        [
+            *colour_of("text"),
+            DynamicConfigValue(id_val="custom.stacking", value={"mode": "none"}),
+            DynamicConfigValue(id_val="custom.fillOpacity", value=0),
+            DynamicConfigValue(id_val="custom.lineWidth", value=1),
+            DynamicConfigValue(id_val="custom.lineStyle", value={"fill": "dash", "dash": [8, 8]}),
+        ],
+    )
+    made.with_panel(requests.interval(INTERVAL))
     made.with_panel(
         dashed(
             lines(
-                "Errors",
+                "Server errors",
                 "percentunit",
-                "Of the requests, the share that the server failed (5xx) and the share that it"
-                " refused (4xx).",
-                _over_time(ERROR_RATE),
+                "Of the requests, the share that the server failed (5xx).",
+                _over_time(_errors(5, "server errors")),
             ),
             warn_at(0.01, 0.05),
         )
         .override_by_name("server errors", colour_of("red"))
+        .span(6)
+        .interval(INTERVAL)
+    )
+    made.with_panel(
+        lines(
+            "Client errors",
+            "percentunit",
+            "Of the requests, the share that the server refused (4xx): wrong links, and what"
+            " scanners try. No share of them is too high by itself.",
+            _over_time(_errors(4, "client errors")),
+        )
         .override_by_name("client errors", colour_of("orange"))
-        .interval("10s")
+        .span(6)
+        .interval(INTERVAL)
     )
     made.with_panel(
         lines(
@@ -350,15 +507,15 @@ def _graphs(made: dashboard.Dashboard) -> None:
             "Bps",
             "Bytes a second of the answers, headers not counted.",
             _over_time(VOLUME),
-        ).interval("10s")
+        ).interval(INTERVAL)
     )
     made.with_panel(
         lines(
             "Visitors",
-            "suffix: visitors",
-            "Distinct addresses in each step of the graph.",
+            "count:visitors",
+            "Distinct addresses in each step of the graph, the last of which is not over.",
             _over_time(VISITORS),
-        ).interval("1m")
+        ).interval(INTERVAL)
     )
 
 
@@ -366,11 +523,22 @@ def _tables(made: dashboard.Dashboard) -> None:
     made.with_row(dashboard.Row("What is asked for"))
     made.with_panel(
         listing(
-            "Top paths",
+            "Top pages",
             "short",
-            "The paths asked for most, with the share of server errors.",
-            _table(TOP_PATHS),
+            "The pages asked for most, with the share of server errors. A click shows one only.",
+            _table(TOP_PAGES),
         )
+        .override_by_name("Path", _to_show_only("path"))
+        .override_by_name("Server errors", COLOURED_ERRORS)
+    )
+    made.with_panel(
+        listing(
+            "Top assets",
+            "short",
+            "What pages are made of, and files: paths with a type that is none of a page's.",
+            _table(TOP_ASSETS),
+        )
+        .override_by_name("Path", _to_show_only("path"))
         .override_by_name("Server errors", COLOURED_ERRORS)
         .override_by_name("Bytes", unit_of("decbytes"))
     )
@@ -380,7 +548,7 @@ def _tables(made: dashboard.Dashboard) -> None:
             "decbytes",
             "The paths that cost most bytes.",
             _table(HEAVY_PATHS),
-        )
+        ).override_by_name("Path", _to_show_only("path"))
     )
     made.with_panel(
         listing(
@@ -388,26 +556,25 @@ def _tables(made: dashboard.Dashboard) -> None:
             "short",
             "Paths that were answered with 404: broken links, and what scanners try.",
             _table(MISSING),
-        ).override_by_name("Last", unit_of("dateTimeFromNow"))
-    )
-    made.with_panel(
-        listing(
-            "Referrers",
-            "short",
-            "The sites that requests came from: search, social, internal (the own) or other.",
-            _table(REFERRERS),
         )
+        .override_by_name("Path", _to_show_only("path"))
+        .override_by_name("Last", [*unit_of("dateTimeFromNow"), *width(150)])
     )
     made.with_panel(
         listing(
             "Slowest paths",
             "s",
             "The paths that take longest, from the first byte of a request to the last of the"
-            " answer. Without figures where the log's format has no such time.",
+            " answer, where the log's format has that time.",
             _table(SLOW_PATHS),
         )
+        .override_by_name("Path", _to_show_only("path"))
         .override_by_name("Requests", unit_of("short"))
+        .override_by_name("Upstream", empty_cells("-"))
         .span(16)
+        .no_value(
+            "No request has a time: the usual formats do not log it, docs/formats.md says how"
+        )
     )
     made.with_panel(
         shares(
@@ -427,7 +594,10 @@ def _people(made: dashboard.Dashboard) -> None:
             "short",
             "Where the addresses are; unknown are those of no country, such as private networks.",
             _table(COUNTRIES),
-        ).override_by_name("Bytes", unit_of("decbytes"))
+        )
+        .override_by_name("Country", _to_show_only("country"))
+        .override_by_name("Bytes", unit_of("decbytes"))
+        .span(8)
     )
     made.with_panel(
         listing(
@@ -436,6 +606,18 @@ def _people(made: dashboard.Dashboard) -> None:
             "Crawlers, scripts and scanners by name, as far as the user agent says.",
             _table(BOTS),
         )
+        .override_by_name("Bot or program", _to_show_only("bot"))
+        .span(8)
+    )
+    made.with_panel(
+        listing(
+            "Referrers",
+            "short",
+            "The other sites that requests came from: search, social or other. The site's own hosts"
+            " are left out: SITE_HOSTS, the host asked, or, where neither is known, the host that"
+            " most lines name.",
+            _table(REFERRERS),
+        ).span(8)
     )
     for title, description, statement in (
         ("Bots and people", "Requests by who sent them, as far as the user agent says.", WHO),
@@ -458,7 +640,7 @@ def _people(made: dashboard.Dashboard) -> None:
 
 
 def _choice(
-    name: str, label: str, description: str, statement: str, every: str
+    name: str, label: str, description: str, statement: LiteralString, every: str
 ) -> dashboard.QueryVariable:
     """Return a variable; All is the column `every` itself, so that it holds with no stream yet."""
     return (
@@ -466,7 +648,7 @@ def _choice(
         .label(label)
         .description(description)
         .datasource(MYSQL)
-        .query(statement)
+        .query(bounded(statement))
         .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         .multi(True)
         .include_all(True)
@@ -475,12 +657,16 @@ def _choice(
     )
 
 
+def _text(name: str, label: str, description: str) -> dashboard.TextBoxVariable:
+    """Return a variable that is a text; empty is every one."""
+    return dashboard.TextBoxVariable(name).label(label).description(description).default_value("")
+
+
 def build() -> dashboard.Dashboard:
     """Return the board."""
     made = (
-        board("Traffic", "datastream-traffic", "What is my site doing?")
+        board("Traffic", UID, "What is my site doing?", ["5m", "15m", "1h"])
         .time("now-1h", "now")
-        .refresh("30s")
         .with_variable(
             _choice("source", "Source", "The name a log is known by.", SOURCES, "source")
         )
@@ -495,6 +681,19 @@ def build() -> dashboard.Dashboard:
             .multi(True)
             .include_all(True)
             .current(VariableOption(text="All", value="$__all"))
+        )
+        .with_variable(_text("path", "Path", "One path, as Top pages shows it. Empty: every path."))
+        .with_variable(
+            _text("country", "Country", "Two letters, or unknown. Empty: every country.")
+        )
+        .with_variable(_text("bot", "Bot", "As Bots and programs names it. Empty: all clients."))
+        .with_variable(
+            dashboard.QueryVariable("step")
+            .description("The shortest step of a graph: one that has enough requests.")
+            .hide(VariableHide.HIDE_VARIABLE)
+            .datasource(MYSQL)
+            .query(bounded(_filled(STEP)))
+            .refresh(VariableRefresh.ON_TIME_RANGE_CHANGED)
         )
     )
     for part in (_summary, _graphs, _tables, _people):

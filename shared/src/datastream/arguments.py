@@ -6,15 +6,24 @@ import argparse
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from datastream import __version__
+from datastream import SCHEMA_VERSION, __version__
+from datastream.parsing import PARSER_VERSION
 
 #: The largest integer that the tables, the checkpoint and an AMQP header hold.
 LARGEST = 2**63 - 1
 
+#: What --version says after the command's name.
+VERSION = f"{__version__}, parser {PARSER_VERSION}, schema {SCHEMA_VERSION}"
+
+#: A code, or several that mean the same, and what it means, where --help lists them.
+_EXIT_CODE = re.compile(r"(\d+(?:(?:, | or )\d+)*) (.+?)(?:; (?=\d)|$)")
+
 #: What --help of a service says of its settings.
-SETTINGS = "Settings come from the environment and .env: see .env.example."
+SETTINGS = """\
+Settings come from the environment, .env and the file of DATASTREAM_CONFIG: see .env.example."""
 #: The same, with a consumer's exit codes.
 CONSUMER = f"""\
 {SETTINGS}
@@ -31,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**options)
         if self.add_help:
             command = self.prog.partition(" ")[0]
-            self.add_argument("--version", action="version", version=f"{command} {__version__}")
+            self.add_argument("--version", action="version", version=f"{command} {VERSION}")
 
 
 def parser_of(command: str, description: str, epilog: str | None = None) -> argparse.ArgumentParser:
@@ -44,6 +53,32 @@ def parser_of(command: str, description: str, epilog: str | None = None) -> argp
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def exit_codes(epilog: str) -> list[tuple[str, str]]:
+    """Return the exit codes in the text after a command's --help, each with what it means."""
+    _, _, listed = epilog.partition("exit codes: ")
+    return _EXIT_CODE.findall(" ".join(listed.split()))
+
+
+def with_exit_code(words: object, code: int, epilog: str) -> str:
+    """Return a failure's words and a line with its exit code and what that means.
+
+    For commands that `make` runs, which ends with a code of its own.
+    """
+    meaning = dict(exit_codes(epilog)).get(str(code))
+    return f"{words}\nexit code {code}{f': {meaning}' if meaning else ''}\n"
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Declare --config, for commands that read the producer's settings."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="the TOML file with settings and logs (default: DATASTREAM_CONFIG of the environment "
+        "or .env, if any)",
     )
 
 
@@ -71,7 +106,19 @@ def moment(text: str) -> datetime:
 
 
 def stream_number(text: str) -> int:
-    """Return the stream that 16 hexadecimal digits name."""
-    if not re.fullmatch("[0-9a-fA-F]{16}", text):
-        raise argparse.ArgumentTypeError(f"not a stream of 16 hexadecimal digits: {text}")
-    return int(text, 16)
+    """Return the stream of an id in decimal digits, as SQL shows it, or in hexadecimal ones.
+
+    Hexadecimal are 16 digits, as messages show it, and what begins with 0x. Raises
+    ArgumentTypeError for all else, and for 16 digits that may be either.
+    """
+    if re.fullmatch("[1-9][0-9]{15}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text} may be decimal or hexadecimal: write 0{text} (decimal) or 0x{text}"
+        )
+    if re.fullmatch("(0[xX])?[0-9a-fA-F]{16}|0[xX][0-9a-fA-F]{1,15}", text):
+        return int(text, 16)
+    if re.fullmatch("[0-9]{1,20}", text) and int(text) < 2**64:
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f"not a stream: {text!r}; write its id as SQL shows it, or its 16 hexadecimal digits"
+    )

@@ -6,12 +6,15 @@ Only passwords in files are read again: those may be replaced at any time.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from datastream import env_file
+from datastream import config_file, env_file, known
+from datastream.config_file import ConfigFile, LogTable
 from datastream.errors import Unavailable
 from datastream.tls import TlsSettings, Unusable
 
@@ -57,8 +60,28 @@ def _text_in(path: Path) -> str:
     return path.read_text(encoding="utf-8").rstrip("\r\n")
 
 
+def _config_file(path: Path) -> config_file.ConfigFile:
+    try:
+        return config_file.parse(path.read_bytes().decode(), known.SETTINGS)
+    except (OSError, UnicodeDecodeError, config_file.Malformed) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+
+
 def _unreadable(setting: str, error: Exception) -> str:
     return f"{setting} names a file that cannot be read: {error}"
+
+
+def refuse_misspelt(where: str, meant: Mapping[str, str]) -> None:
+    """Raise ConfigError where names are near settings."""
+    if meant:
+        faults = (f"{name} (did you mean {near}?)" for name, near in sorted(meant.items()))
+        raise ConfigError(f"{where} no setting is called {', '.join(faults)}")
+
+
+@cache
+def _warn(words: str) -> None:
+    """Say it, once for this process: settings are read before a service's log begins."""
+    sys.stderr.write(f"datastream: {words}\n")
 
 
 class Environment:
@@ -69,23 +92,45 @@ class Environment:
     `asked` collects the names that were looked up: the documentation is tested against it.
     """
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(
+        self, values: Mapping[str, str], config: Path | None = None, logs: Sequence[LogTable] = ()
+    ) -> None:
         self._values = values
         self.asked: set[str] = set()
+        #: The file that DATASTREAM_CONFIG names, and the logs that it has.
+        self.config = config
+        self.logs = logs
 
     @classmethod
-    def load(cls, path: Path | None = None) -> Environment:
-        """Return the settings of the process environment, and of a file for those not set there.
+    def load(cls, path: Path | None = None, config: Path | None = None) -> Environment:
+        """Return the settings of the process environment, and of files for those not set there.
 
-        The file is `path`, else the one that ENV_FILE names, else `.env`; it may be missing.
-        Raises ConfigError when it cannot be read.
+        The first file is `path`, else the one that ENV_FILE names, else `.env`; it may be missing.
+        The other is `config`, else the one that DATASTREAM_CONFIG names, else there is none.
+        Raises ConfigError when one cannot be read, where the two differ, and where a name is no
+        setting but nearly one. Other names in the first file are warned of, once.
         """
         path = path or Path(os.environ.get("ENV_FILE") or ".env")
         try:
             text = path.read_bytes().decode() if path.is_file() else ""
-            return cls(env_file.parse(text, os.environ) | os.environ)
+            in_file = env_file.parse(text, os.environ)
         except (OSError, UnicodeDecodeError, env_file.Malformed) as error:
             raise ConfigError(f"{path} cannot be read: {error}") from error
+        refuse_misspelt(f"in {path}", known.meant_in_file(in_file))
+        named = config or os.environ.get("DATASTREAM_CONFIG", in_file.get("DATASTREAM_CONFIG"))
+        config = Path(named) if named else None
+        found = _config_file(config) if config else ConfigFile({})
+        settings = {name: value for name, value in in_file.items() if value}
+        for name, value in found.settings.items():
+            # Which of two names of a source is meant, for instance, nobody should guess.
+            if settings.get(name, value) != value and name not in os.environ:
+                raise ConfigError(f"{name} is in {path} and, otherwise, in {config}: keep one")
+        settings |= found.settings | os.environ
+        refuse_misspelt("in the environment", known.meant_in_environment(os.environ, settings))
+        unknown = sorted(name for name in in_file if not known.is_known(name))
+        if unknown:
+            _warn(f"{path} has {', '.join(unknown)}: no setting is called so, and nothing reads it")
+        return cls(settings, config, found.logs)
 
     def find(self, name: str) -> str | None:
         """Return the text of a setting, from its variable or its file, or None.
@@ -123,7 +168,9 @@ class Environment:
         if value is not None:
             return value
         if default is None:
-            raise ConfigError(f"{name} is not set; set it in the environment or in .env")
+            raise ConfigError(
+                f"{name} is not set; set it in the environment or in {self.config or '.env'}"
+            )
         return default
 
     def number(self, name: str, default: int, lowest: int, highest: int) -> int:
@@ -146,11 +193,12 @@ class Environment:
         return self._convert(name, text, lambda word: words[word.lower()], "yes or no")
 
     def choice(self, name: str, default: str, choices: tuple[str, ...]) -> str:
-        """Return one of the choices. Raises ConfigError on any other word."""
+        """Return one of the choices, named in any case. Raises ConfigError on any other word."""
         text = self.text(name, default)
-        if text not in choices:
-            raise ConfigError(f"{name} is {text!r}; it must be one of {', '.join(choices)}")
-        return text
+        for one in choices:
+            if one.lower() == text.lower():
+                return one
+        raise ConfigError(f"{name} is {text!r}; it must be one of {', '.join(choices)}")
 
     @staticmethod
     def _convert(name: str, text: str, convert: Callable[[str], T], expected: str) -> T:
@@ -158,6 +206,18 @@ class Environment:
             return convert(text)
         except (ValueError, KeyError) as error:
             raise ConfigError(f"{name} is {text!r}; it must be {expected}") from error
+
+
+def read_source(env: Environment) -> str:
+    """Return SOURCE. Raises ConfigError, which says what it is."""
+    source = env.find("SOURCE")
+    if source is None:
+        raise ConfigError(
+            "SOURCE is not set; give the log a permanent name in .env, such as this machine's:"
+            " SOURCE=web1. A log with rows keeps the one they have (SELECT DISTINCT source FROM"
+            " log_stream), or it is stored again"
+        )
+    return source
 
 
 def _account(env: Environment, service: str, dependency: str) -> tuple[str, Secret]:
@@ -224,7 +284,7 @@ class RabbitSettings:
 
     @classmethod
     def read(cls, env: Environment, service: str) -> RabbitSettings:
-        """Return the settings for a service (`PRODUCER`, `LAKE`, `CLEAN`, `OPERATOR`)."""
+        """Return the settings for a service (`PRODUCER`, `LAKE`, `CLEAN`, `OPERATOR`, `ADMIN`)."""
         user, password = _account(env, service, "RABBIT")
         tls = _tls(env, "RABBIT")
         return cls(
@@ -250,13 +310,14 @@ class MysqlSettings:
 
     @classmethod
     def read(cls, env: Environment, service: str) -> MysqlSettings:
-        """Return the settings for a service (`LAKE`, `CLEAN`, `MIGRATOR`).
+        """Return the settings for a service (`LAKE`, `CLEAN`, `OPERATOR`, `MIGRATOR`, `ADMIN`).
 
-        The migrator, which makes tables, is root when it has no account of its own and
-        MYSQL_ROOT_PASSWORD is set.
+        The migrator, which makes tables, and the administrator, who makes accounts, are root when
+        they have no account of their own and MYSQL_ROOT_PASSWORD is set.
         """
-        root_password = env.secret("MYSQL_ROOT_PASSWORD") if service == "MIGRATOR" else None
-        if root_password is not None and env.find("MIGRATOR_MYSQL_USER") is None:
+        may_be_root = service in ("MIGRATOR", "ADMIN")
+        root_password = env.secret("MYSQL_ROOT_PASSWORD") if may_be_root else None
+        if root_password is not None and env.find(f"{service}_MYSQL_USER") is None:
             user, password = "root", root_password
         else:
             user, password = _account(env, service, "MYSQL")

@@ -35,7 +35,7 @@ Prepared = TypeVar("Prepared")
 class Message:
     """A message as it came, or as it goes to the dead-letter queue."""
 
-    headers: Mapping[str, Any]
+    headers: Mapping[str, object]
     body: bytes
 
 
@@ -263,7 +263,7 @@ class _Crashes:
             self._storing += len(outcome.crashes)
         _check(self._storing)
 
-    def _tell(self, step: str, crash: Exception, headers: Mapping[str, Any]) -> None:
+    def _tell(self, step: str, crash: Exception, headers: Mapping[str, object]) -> None:
         self._observer.crashed()
         logger.error(
             "Slice crashed the program when it was %s; the lines that did are set aside",

@@ -3,7 +3,8 @@
 The grammar is that of Compose's packages dotenv and template
 (https://github.com/compose-spec/compose-go), with two differences. A variable that is not set is an
 error, where Compose warns and inserts nothing: usually the dollar sign was meant. And a value that
-begins with `log_format` is a directive of nginx.conf, as it stands there.
+begins with `log_format` is a directive of nginx.conf, as it stands there; so is one with names of
+prefixes before that.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _VARIABLE = re.compile(
 _DIRECTIVE = re.compile(
     r"""
     ^ ([ \t]* (?:export[ \t]+)? [A-Za-z_][A-Za-z0-9_]* [ \t]* =) [ \t]*
-    ( log_format[ \t]
+    ( (?: (?!log_format) [a-z0-9_]+[ \t]+ )*+ log_format[ \t]
       (?: (?<=[\s;]) (?P<quote>["'])
             (?: \\. | (?!(?P=quote))[^\\] )* (?: (?P=quote) | (?P<open>\Z) )
         | (?<=[\s;]) \#[^\n]*$
@@ -51,6 +52,16 @@ _DIRECTIVE = re.compile(
     re.VERBOSE | re.MULTILINE | re.DOTALL,
 )
 
+#: The beginning of such a value, where it stands without quotes: it did not end.
+_OPEN_DIRECTIVE = re.compile(r"(?:[a-z0-9_]+[ \t]+)*log_format[ \t]")
+#: A setting below a directive, which a semicolon further down made a part of it.
+_SETTING_WITHIN = re.compile(r"\n[ \t]*(?:export[ \t]+)?[A-Z][A-Z0-9_]*=")
+
+#: What hides a value: of its name, or an account in an address.
+_SECRET = re.compile(r"PASS|PWD|KEY|SECRET|TOKEN|://[^/\s]*@", re.IGNORECASE)
+#: Characters of a line that are shown.
+_SHOWN = 80
+
 #: What to write where no variable is meant.
 _INSTEAD = "a dollar sign is written $$, or stands in '...'"
 
@@ -58,7 +69,10 @@ _Lookup = Callable[[str], str | None]
 
 
 class Malformed(Exception):
-    """The text is no `.env` file; the message is one line, with a line number and no value."""
+    """The text is no `.env` file; the message names the line, its number and the reason.
+
+    It is one line, and does not show what may be a secret.
+    """
 
 
 def parse(text: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -66,27 +80,48 @@ def parse(text: str, environment: Mapping[str, str]) -> dict[str, str]:
 
     A name without a value is left out: the environment has it. Raises Malformed.
     """
-    text = _DIRECTIVE.sub(
-        # Where a quote in it does not end, neither does ours: that is what is said then.
-        lambda found: found[1] + _in_quotes(found[2], "" if found["open"] is not None else '"'),
-        text.removeprefix("\ufeff"),
-    )
+    written = text.removeprefix("\ufeff").split("\n")
+    text = _DIRECTIVE.sub(_quoted, text.removeprefix("\ufeff"))
     settings: dict[str, str] = {}
 
     def look_up(name: str) -> str | None:
         return environment.get(name, settings.get(name))
 
+    name, began, ended = "", 0, 0
     at = _end(_BETWEEN, text, 0)
     while at < len(text):
+        before = name
         try:
             name, has_value, after = _name(text, at)
             if has_value:
                 settings[name], after = _value(text, after, look_up)
         except ValueError as error:
-            line = text.count("\n", 0, at) + 1
-            raise Malformed(f"line {line}: {error}") from None
+            number = text.count("\n", 0, at) + 1
+            shown = _shown(written[number - 1])
+            if _SECRET.search(before) and began < text.rfind("\n", 0, at) <= ended:
+                shown = "…"  # the line after a secret, or its last one: this may be the rest of it
+            raise Malformed(f"line {number}: {error}: {shown}") from None
+        began, ended = at, after
         at = _end(_BETWEEN, text, after)
     return settings
+
+
+def _shown(line: str) -> str:
+    """Return a line as a message may show it: without a value that may be a secret."""
+    text = line.strip()
+    if _SECRET.search(text):
+        found = re.match(r"(?:export\s+)?[\w.-]*", text)
+        return f"{found[0] if found else ''}…"
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _quoted(found: re.Match[str]) -> str:
+    """Return a directive of nginx.conf in Compose's quotes, or as it is where it does not end."""
+    if found["open"] is not None:
+        # Where a quote in it does not end, neither does ours: that is what is said then.
+        return found[1] + _in_quotes(found[2], "")
+    return found[0] if _SETTING_WITHIN.search(found[2]) else found[1] + _in_quotes(found[2], '"')
 
 
 def _in_quotes(directive: str, end: str) -> str:
@@ -121,6 +156,10 @@ def _value(text: str, at: int, look_up: _Lookup) -> tuple[str, int]:
         raise ValueError("a quote that begins there does not end")
     value: str = found["text"]
     if not is_quoted:
+        if _OPEN_DIRECTIVE.match(value):
+            raise ValueError(
+                "the log_format directive does not end: a semicolon ends its last line"
+            )
         value = _substitute(value.split(" #")[0].rstrip(), look_up)
     elif text[at] == '"':
         value = _substitute(_ESCAPE.sub(_unescaped, value), look_up)

@@ -32,7 +32,7 @@ _BETWEEN = "\x1f"
 #: How the values of one column become SQL literals: one of the four functions below.
 Column = Callable[[Sequence[Any]], Iterable[str]]
 #: The name of a column, how it becomes SQL, and its values in some rows.
-_Values = tuple[str, Column, tuple[Any, ...]]
+_Values = tuple[str, Column, tuple[object, ...]]
 
 
 def numbers(column: Sequence[float | None]) -> list[str]:
@@ -71,7 +71,7 @@ def json_texts(column: Sequence[object | None]) -> list[str]:
 
 
 #: How the values of a column become SQL, by the type that its row's class declares.
-_BY_TYPE: Mapping[type, Column] = MappingProxyType(
+_BY_TYPE: Mapping[object, Column] = MappingProxyType(
     {
         int: numbers,
         bool: numbers,
@@ -92,7 +92,7 @@ def columns_of(row: type[tuple[object, ...]]) -> dict[str, Column]:
     return {name: _BY_TYPE[_type_of(hint)] for name, hint in get_type_hints(row).items()}
 
 
-def _type_of(hint: Any) -> Any:  # noqa: ANN401 - an annotation
+def _type_of(hint: object) -> object:
     given = [part for part in get_args(hint) if part is not NoneType]
     if NoneType in get_args(hint) and len(given) == 1:
         hint = given[0]

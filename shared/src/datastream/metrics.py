@@ -42,6 +42,7 @@ STORE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 RETRY_REASONS = {
     "rabbitmq": (
         "connection",
+        "protocol",
         "tls",
         "password",
         "refused",
@@ -54,7 +55,16 @@ RETRY_REASONS = {
         "held",
     ),
     "management": ("connection", "password", "refused"),
-    "mysql": ("connection", "tls", "password", "timeout", "lock", "statement", "sql_mode"),
+    "mysql": (
+        "connection",
+        "protocol",
+        "tls",
+        "password",
+        "timeout",
+        "lock",
+        "statement",
+        "sql_mode",
+    ),
 }
 #: The reasons of a dependency that answers and refuses: a retry, and an absence only when it goes
 #: on for this many seconds.
@@ -153,6 +163,10 @@ class Tailer(Protocol):
     def open_files(self) -> int:
         """How many files are open."""
 
+    @property
+    def passed_over(self) -> int:
+        """How many logs are not read, because it is not clear how."""
+
 
 class ProducerMetrics(ServiceMetrics):
     """What the producer counts."""
@@ -194,6 +208,11 @@ class ProducerMetrics(ServiceMetrics):
         self._open_files = Gauge(
             "datastream_open_files", "Log files open for reading.", registry=registry
         )
+        self._passed_over = Gauge(
+            "datastream_logs_passed_over",
+            "Logs that are not read: their format cannot be told, or two tables match them.",
+            registry=registry,
+        )
         self._checkpoint_at = Gauge(
             "datastream_checkpoint_timestamp_seconds",
             "When the checkpoint was last written, as a Unix time.",
@@ -210,6 +229,7 @@ class ProducerMetrics(ServiceMetrics):
         self._behind_bytes.set_function(lambda: tailer.behind_bytes)
         self._behind_seconds.set_function(lambda: tailer.behind_seconds)
         self._open_files.set_function(lambda: tailer.open_files)
+        self._passed_over.set_function(lambda: tailer.passed_over)
 
     def tailing(self, *, is_tailing: bool) -> None:
         """Note whether any log can be read."""
@@ -263,6 +283,13 @@ class ConsumerMetrics(ServiceMetrics):
             "datastream_lines_rejected_total",
             "Lines kept in rejected_log instead of parsed, by reason.",
             ["reason"],
+            registry=registry,
+        )
+        self._misfits: Mapping[tuple[str, str, str], float] = {}
+        self._rejected_ratio = Gauge(
+            "datastream_stream_rejected_ratio",
+            "Share of the lines of a stream that were rejected, only while its lines do not fit.",
+            ["stream", "source", "path"],
             registry=registry,
         )
         self._dead_letters = Counter(
@@ -334,6 +361,14 @@ class ConsumerMetrics(ServiceMetrics):
         now = time.time()
         for read_at in read_at_ms:
             self._latency.observe(max(0.0, now - read_at / 1000))
+
+    def misfitting(self, shares: Mapping[tuple[str, str, str], float]) -> None:
+        """Show the share of rejects by stream, source and path for these, and for no others."""
+        for labels, share in shares.items():
+            self._rejected_ratio.labels(*labels).set(share)
+        for labels in self._misfits.keys() - shares.keys():
+            self._rejected_ratio.remove(*labels)
+        self._misfits = shares
 
     def dead_lettered(self, reason: str) -> None:
         """Count a message put on the dead-letter queue."""

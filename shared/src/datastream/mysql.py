@@ -6,14 +6,18 @@ and later and with MariaDB 10.11 and later.
 
 from __future__ import annotations
 
+import ssl
+import struct
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, LiteralString
 
 import pymysql
+from pymysql import connections
 from pymysql.constants import CR, ER, SERVER_STATUS
 
+from datastream import greetings
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
 from datastream.inserts import Insert, Statement, numbers, texts
@@ -41,9 +45,14 @@ LOCK_ERRORS = frozenset({1205, 1213})
 #: Bytes; no server can be set to take a longer statement.
 GREATEST_PACKET = 1024**3
 
-_GRANTS = "check the grants of the account"
+#: What gives an account its rights.
+MAKE_ACCOUNTS = (
+    "`datastream accounts --print --mysql | sudo mysql` on the database's host"
+    " (in containers `make migrate`)"
+)
+_GRANTS = f"check the grants of the account, or give it its rights: {MAKE_ACCOUNTS}"
 _MIGRATE = "the schema is older than the code: run the migrations"
-_LOGIN = "check MYSQL_USER and MYSQL_PASSWORD"
+_LOGIN = f"check MYSQL_USER and MYSQL_PASSWORD, or make the account: {MAKE_ACCOUNTS}"
 _DISK = "make room on the server's disk"
 _READ_ONLY = "let it take writes again, or let MYSQL_HOST name the server that does"
 _EXPIRED = "give the account a new password (ALTER USER … IDENTIFIED BY …), here and there"
@@ -61,8 +70,8 @@ HINTS = {
     1040: "raise its max_connections, or end other sessions",
     1041: "give the server more memory",
     1044: _GRANTS,
-    1045: f"{_LOGIN}, and MYSQL_TLS_CERT if the account requires one",
-    1049: "create the database of MYSQL_DATABASE, or correct the name",
+    1045: f"{_LOGIN}; and check MYSQL_TLS_CERT if the account requires one",
+    1049: f"correct MYSQL_DATABASE, or create the database: {MAKE_ACCOUNTS}",
     1054: _MIGRATE,
     1071: "set its innodb_page_size to 16k: its pages hold no key of this length",
     1101: "set its sql_mode as it comes: the column may not have this default",
@@ -131,14 +140,31 @@ def explained(error: pymysql.MySQLError) -> str:
     return str(error)
 
 
-def connect(settings: MysqlSettings, **options: Any) -> Any:
+class Connection(connections.Connection):
+    """The driver's, without the system's CAs where nothing is verified.
+
+    The driver loads them for each connection, which takes longer than all the rest of opening one.
+    """
+
+    def _create_ssl_ctx(self, sslp: object) -> ssl.SSLContext:
+        """Return the context of the TLS settings; without them, of TLS if the server offers it."""
+        if isinstance(sslp, ssl.SSLContext):
+            return sslp
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def connect(settings: MysqlSettings, read_timeout: float | None = None, **options: Any) -> Any:
     """Return a new connection of the driver, opened with its `options`.
 
-    Raises Unavailable where the password's file cannot be read or TLS is on and fails, and what
-    the driver raises for anything else.
+    Once the server has let us in, a statement may take `read_timeout` seconds; None: any time.
+    Raises Unavailable where the password's file cannot be read, TLS is on and fails, or another
+    program answers, and what the driver raises for anything else.
     """
     try:
-        return pymysql.connect(
+        connection: Any = Connection(
             host=settings.host,
             port=settings.port,
             user=settings.user,
@@ -148,6 +174,9 @@ def connect(settings: MysqlSettings, **options: Any) -> Any:
             # With a context the driver insists on TLS. Without one it takes what the server offers
             # and verifies nothing; caching_sha2_password relies on that.
             ssl=None if settings.tls is None else settings.tls.context(),
+            connect_timeout=CONNECT_TIMEOUT,
+            # Until the server has greeted us and let us in, which it may never do.
+            read_timeout=CONNECT_TIMEOUT,
             **options,
         )
     except Unusable as error:
@@ -158,11 +187,28 @@ def connect(settings: MysqlSettings, **options: Any) -> Any:
         raise _no_session(
             settings, "it takes the password over TLS alone, and offers none: see MYSQL_TLS", "tls"
         ) from error
+    except (IndexError, struct.error) as error:  # the driver's too, at a greeting that is none
+        raise _stranger(settings) or _no_session(
+            settings, "that is not MySQL's port: check MYSQL_HOST and MYSQL_PORT", "protocol"
+        ) from error
     except pymysql.MySQLError as error:
-        failure = _tls_failure(error, settings)
+        failure = (_is_no_greeting(error) and _stranger(settings)) or _tls_failure(error, settings)
         if failure is None:
             raise
         raise failure from error
+    # The driver has one setting for both, and no way to change it later on.
+    connection._read_timeout = read_timeout  # noqa: SLF001
+    return connection
+
+
+def _is_no_greeting(error: pymysql.MySQLError) -> bool:
+    """Whether the server may have said nothing until it or we hung up, or something else."""
+    return isinstance(error, pymysql.InternalError) or error.args[:1] == (CR.CR_SERVER_LOST,)
+
+
+def _stranger(settings: MysqlSettings) -> Unavailable | None:
+    words = greetings.stranger("MYSQL", settings.host, settings.port)
+    return _no_session(settings, words, "protocol") if words else None
 
 
 def _tls_failure(error: pymysql.MySQLError, settings: MysqlSettings) -> Unavailable | None:
@@ -247,8 +293,7 @@ class Session:
             settings,
             sql_mode=SQL_MODE,
             init_command="SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-            connect_timeout=CONNECT_TIMEOUT,
-            # Until the server has greeted us and let us in, which it may never do.
+            # For what follows; then for a batch.
             read_timeout=CONNECT_TIMEOUT,
             write_timeout=READ_TIMEOUT,
             program_name=self._name,
@@ -263,7 +308,6 @@ class Session:
             )
             cursor.execute("SELECT @@max_allowed_packet")
             self._most_bytes = cursor.fetchone()[0]
-        # The driver has one setting for both, and no way to change it later on.
         connection._read_timeout = READ_TIMEOUT  # noqa: SLF001
         self._connection = connection
         self._used_at = time.monotonic()

@@ -7,12 +7,15 @@ lists, after `client: ` or in quotes; not the version in `Chrome/120.0.0.0`.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import blake2b, sha256
 from socket import AF_INET, AF_INET6, inet_ntop, inet_pton  # converts, opens nothing
 from typing import TypeAlias
+
+from datastream.parsing.values import unmapped
 
 #: From an address, 4 or 16 bytes, to what is kept instead, 4 or 16 bytes.
 Disguise: TypeAlias = Callable[[bytes], bytes]
@@ -51,21 +54,41 @@ _FRAGMENT = re.compile(rb"[0-9A-Fa-f.:]+\Z")
 #: A value in quotes, an escaped quote, or a query outside of quotes. A client sent a quote that
 #: something follows directly; a quote that does not end is in a line that was cut.
 _VALUE = rb"""
-    " (?P<value> (?: [^"\\]++ | \\. | " (?! [\s,;)\]}>|] | :(?!:) %(at_end)s ) )*+ ) (?P<end> "? )
+    " (?P<value> (?: [^"\\]++ | \\. | " (?! [\s,;)\]}>|] | :(?!:) %(at_end)s ) %(cut)s )*+ )
+    (?P<end> "? )
     | \\["\\]
     | \? (?: [^\s",\\]++ | \\["\\]? | ,(?!\s) )*+
 """
-_VALUES = re.compile(_VALUE % {b"at_end": rb"| \Z"}, re.VERBOSE | re.DOTALL)
-_VALUES_OF_CUT = re.compile(_VALUE % {b"at_end": b""}, re.VERBOSE | re.DOTALL)
+_VALUES = re.compile(_VALUE % {b"at_end": rb"| \Z", b"cut": b""}, re.VERBOSE | re.DOTALL)
+#: A line may be cut within an escape.
+_VALUES_OF_CUT = re.compile(_VALUE % {b"at_end": b"", b"cut": rb"| \\ \Z"}, re.VERBOSE | re.DOTALL)
 #: A query among other words: up to white space, or to a comma that white space follows.
 _QUERY = re.compile(rb"\?(?:[^\s,]++|,(?!\s))*+")
 #: A request's target, or a URL, up to its question mark: at most a method before it.
 _TARGET = re.compile(rb"(?:[^ /]+ )?[^ ]*")
 _VERSION = re.compile(rb" HTTP/[0-9.]{1,8}\Z")
 
+#: A line in a record of Docker's json-file, up to an escape that was cut: escapes hide where the
+#: line's own quotes are.
+_RECORD = re.compile(
+    rb"""
+    (?P<begin> \{"log":") (?P<held> (?: [^"\\]++ | \\u[0-9A-Fa-f]{4} | \\[^u] )*+ ) (?P<end> "?+ )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+#: What follows it there, and not in an object that a log_format writes.
+_AFTER_HELD = b',"stream":"'
+#: What Docker writes as an escape.
+_ESCAPED = re.compile(rb'[\0-\x1f"\\<>&]')
+_ESCAPES = {b'"': rb"\"", b"\\": rb"\\", b"\n": rb"\n", b"\r": rb"\r"}
+
 
 def truncated(client: bytes) -> bytes:
-    """Return the network of an address: the first 24 bits of IPv4, the first 48 of IPv6."""
+    """Return the network of an address: the first 24 bits of IPv4, the first 48 of IPv6.
+
+    As in hashed(), an IPv4 address within IPv6 is that address.
+    """
+    client = unmapped(client)
     if len(client) == 4:
         return client[:3] + bytes(1)
     return client[:6] + bytes(10)
@@ -80,7 +103,7 @@ def hashed(key: str) -> Disguise:
 
     @lru_cache(maxsize=4096)
     def disguise(client: bytes) -> bytes:
-        return _LOCAL + blake2b(client, key=secret, digest_size=15).digest()
+        return _LOCAL + blake2b(unmapped(client), key=secret, digest_size=15).digest()
 
     return disguise
 
@@ -109,7 +132,11 @@ class LineDisguise:
         @lru_cache(maxsize=8192)
         def disguised(text: bytes) -> bytes | None:
             packed = _packed(text)
-            return None if packed is None or address is None else _text(address(packed))
+            if packed is None or address is None:
+                return None
+            kept = _text(address(packed))
+            # Among colons it stays spelled as an address of IPv6.
+            return b"::ffff:" + kept if b":" in text and b"." in kept else kept
 
         self._disguised = disguised
 
@@ -119,9 +146,31 @@ class LineDisguise:
         `is_cut`: the line is the beginning of a longer one. Then what may be a part of an address
         is dropped from its end.
         """
+        record = _RECORD.match(line)
+        if record is None or not _is_of_docker(record):
+            return self._line(line, is_cut=is_cut)
+        is_held_cut = is_cut and not record["end"]
+        rest = b"" if is_held_cut else self._line(line[record.end() :], is_cut=is_cut)
+        held = self._in_json(record["held"], is_cut=is_held_cut)
+        return record["begin"] + held + record["end"] + rest
+
+    def _in_json(self, held: bytes, *, is_cut: bool) -> bytes:
+        """Return what a JSON string holds, disguised as the line that it is."""
+        try:
+            text = json.loads(f'"{held.decode("utf-8", "surrogateescape")}"', strict=False)
+            line = text.encode("utf-8", "surrogateescape")
+        except ValueError:
+            return self._line(held, is_cut=is_cut)
+        return _ESCAPED.sub(_escape, self._line(line, is_cut=is_cut))
+
+    def _line(self, line: bytes, *, is_cut: bool) -> bytes:
         if self._drops_queries and b"?" in line:
             values = _VALUES_OF_CUT if is_cut else _VALUES
             line = values.sub(_without_query, line)
+        return self.addresses(line, is_cut=is_cut)
+
+    def addresses(self, line: bytes, *, is_cut: bool = False) -> bytes:
+        """Return a line with its addresses disguised, and its query strings as they are."""
         if not self._finds_addresses:
             return line
         if is_cut:
@@ -209,7 +258,16 @@ def skeleton(line: bytes) -> bytes:
 
     It is the line without its query strings, with a mark for each address.
     """
-    return _skeleton(line).replace(b"[\0]", b"\0")
+    return _skeleton(line).replace(b"[\0]", b"\0").replace(rb"[\u0000]", rb"\u0000")
+
+
+def _is_of_docker(record: re.Match[bytes]) -> bool:
+    after = record.string[record.end() :][: len(_AFTER_HELD)]
+    return not record["end"] or _AFTER_HELD.startswith(after)
+
+
+def _escape(found: re.Match[bytes]) -> bytes:
+    return _ESCAPES.get(found[0]) or rb"\u%04x" % ord(found[0])
 
 
 def _without_query(found: re.Match[bytes]) -> bytes:

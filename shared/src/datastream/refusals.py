@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+#: What gives an account of the broker its rights; the containers' have them from `make deploy`.
+MAKE_ACCOUNTS = "`datastream accounts --print --rabbitmq | sudo sh` on the broker's host"
+
 #: What to do, by the broker's code and by words of its text. The first that fits counts.
 _WHAT_TO_DO: tuple[tuple[int, str, str], ...] = (
     (404, "", "an operator must run `datastream topology`"),
@@ -18,7 +21,7 @@ _WHAT_TO_DO: tuple[tuple[int, str, str], ...] = (
     (
         530,
         "access to vhost",
-        "it refuses the account this RABBIT_VHOST: check it, or `rabbitmqctl set_permissions`",
+        f"it refuses the account this RABBIT_VHOST: check it, or give it: {MAKE_ACCOUNTS}",
     ),
     (
         403,
@@ -28,9 +31,9 @@ _WHAT_TO_DO: tuple[tuple[int, str, str], ...] = (
     (
         403,
         "topic",
-        "grant the account this routing key: `rabbitmqctl set_topic_permissions`",
+        f"give the account its routing keys: {MAKE_ACCOUNTS}",
     ),
-    (403, "", "grant the account this right: `rabbitmqctl set_permissions`"),
+    (403, "", f"give the account its rights: {MAKE_ACCOUNTS}"),
     (405, "", "another connection holds it as its own: end that one, and datastream goes on"),
     (
         406,
@@ -56,6 +59,11 @@ def told(code: int, text: str) -> str:
         if code == wanted and re.search(words, text):
             return f"{text.rstrip('.')}: {advice}"
     return f"{code} {text}"
+
+
+def is_of_a_right(code: int, text: str) -> bool:
+    """Whether the account lacks a right, rather than that another connection is in the way."""
+    return code == 403 and "exclusive use" not in text
 
 
 def within(words: str) -> tuple[int, str] | None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
 from threading import Event
 from typing import Generic, Protocol, TypeVar
 
@@ -34,14 +35,16 @@ PATIENCE = CONSUMER_TIMEOUT - LAST_ATTEMPT
 PAUSE = 1.0
 
 
-def start(name: str, run: Callable[[Environment], int]) -> int:
+def start(name: str, run: Callable[[Environment], int], config: Path | None = None) -> int:
     """Run a service on the settings of this process and return its exit code.
+
+    `config` goes before DATASTREAM_CONFIG.
 
     A wrong setting gives one line that names it, and exit code 78 (EX_CONFIG). A build that
     crashes on slice after slice gives 70 (EX_SOFTWARE).
     """
     try:
-        return run(Environment.load())
+        return run(Environment.load(config=config))
     except ConfigError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return EX_CONFIG

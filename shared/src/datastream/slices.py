@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from datastream.errors import NotASlice
+from datastream.how_many import how_many
+from datastream.parsing import begins, has_entries
 from datastream.streams import Stream
 
 #: The newest version of the envelope. Consumers read this one and the one before, so that an
@@ -94,10 +96,17 @@ class Slice:
             offset += length + 1
 
     def halves(self) -> tuple[Slice, Slice]:
-        """Return two slices with half of the lines each. Raises ValueError on a single line."""
+        """Return two slices with half of the lines each. Raises ValueError on a single line.
+
+        Entries of an error log stay whole, as long as there is more than one.
+        """
         if self.lines < 2:
             raise ValueError("a single line cannot be halved")
         first = self.lines // 2
+        if has_entries(self.stream.format):
+            lines = self.body.split(b"\n")
+            places = [at for at in range(1, self.lines) if begins(lines[at])]
+            first = min(places, key=lambda at: abs(at - self.lines // 2), default=first)
         parts = self.body.split(b"\n", first)
         head, tail = b"\n".join(parts[:-1]), parts[-1]
         lengths = self.lengths
@@ -156,7 +165,9 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
         raise NotASlice(f"the body holds more than {MOST_BYTES} bytes")
     found = body.count(b"\n") + 1
     if found != numbers["lines"]:
-        raise NotASlice(f"the body holds {found} lines, the headers say {numbers['lines']}")
+        raise NotASlice(
+            f"the body holds {how_many(found, 'line')}, the headers say {numbers['lines']}"
+        )
     if flags & INCOMPLETE and found != 1:
         raise NotASlice("a line that may go on is not alone in its slice")
     slice_ = Slice(
@@ -183,7 +194,8 @@ def _lengths(headers: Mapping[str, object], lines: int) -> tuple[int, ...] | Non
         raise NotASlice("the header lengths is not numbers with a space between them")
     lengths = tuple(map(int, text.split(" ")))
     if len(lengths) != lines:
-        raise NotASlice(f"the header lengths has {len(lengths)} numbers for {lines} lines")
+        numbers = how_many(len(lengths), "number")
+        raise NotASlice(f"the header lengths has {numbers} for {how_many(lines, 'line')}")
     return lengths
 
 

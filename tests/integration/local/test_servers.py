@@ -27,6 +27,7 @@ from datastream_playground.local.packages import Programs, find
 from datastream_playground.local.ports import free_port
 from datastream_playground.local.processes import marked
 from datastream_playground.local.servers import both
+from datastream_playground.local.sizes import LARGE, SMALL, Size
 from deployment import eventually
 
 # Runs both servers on the folder given, says so, and is never stopped in good order.
@@ -159,6 +160,26 @@ def test_the_life_of_a_database(tmp_path: Path, programs: Programs) -> None:
         assert database.port == port
         assert rows(database) == (("a line",),)
     assert marked(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("size", "megabytes", "schedulers"), [(SMALL, 16, ["1"]), (LARGE, 256, [])]
+)
+def test_a_server_is_as_large_as_its_size(
+    size: Size, megabytes: int, schedulers: list[str], tmp_path: Path, programs: Programs
+) -> None:
+    """The database caches so many rows, and so many of the broker's schedulers have memory."""
+    with (
+        Database(tmp_path / "database", programs, size) as database,
+        database.connect() as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT @@innodb_buffer_pool_size DIV 1048576")
+        assert cursor.fetchall() == ((megabytes,),)
+    flags = Broker(tmp_path, programs, size).environment()["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+
+    assert re.findall(r"\+S (\d+)", flags) == schedulers
+    assert Broker(tmp_path, programs).size is Database(tmp_path, programs).size is SMALL
 
 
 def account(database: Database) -> pymysql.connections.Connection:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.corpus import sample, write
-from datastream.parsing import NAMES, Unparseable, parser_for
+from bench.corpus import SAMPLED, sample, write
+from datastream.parsing import ERROR, Unparseable, parser_for
 
 LINES = 2_000
 
@@ -22,13 +22,13 @@ def parses(form: str, line: bytes) -> bool:
     return True
 
 
-@pytest.mark.parametrize("form", NAMES)
+@pytest.mark.parametrize("form", [*SAMPLED, ERROR])
 def test_lines_fit_their_format(form: str) -> None:
     """Each line of a sample without junk does."""
     assert all(parses(form, line) for line in islice(sample(form, junk=False), LINES))
 
 
-@pytest.mark.parametrize("form", NAMES)
+@pytest.mark.parametrize("form", [*SAMPLED, ERROR])
 def test_some_lines_are_junk(form: str) -> None:
     """A log has lines that are rejected, as real ones have, and they are few."""
     rejected = sum(not parses(form, line) for line in islice(sample(form), LINES))
@@ -36,7 +36,7 @@ def test_some_lines_are_junk(form: str) -> None:
     assert 0 < rejected < LINES / 50
 
 
-@pytest.mark.parametrize("form", NAMES)
+@pytest.mark.parametrize("form", [*SAMPLED, ERROR])
 def test_a_log_is_the_same_bytes_every_time(form: str, tmp_path: Path) -> None:
     """A part of it that is written alone is, too."""
     whole = write(tmp_path / "whole.log", LINES, form=form)

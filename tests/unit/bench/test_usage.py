@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from bench.usage import Meter
+from bench.usage import Memory, Meter, memory, memory_in
 
 
 def test_a_name_with_spaces_and_parentheses_is_no_field() -> None:
@@ -23,6 +23,26 @@ def test_the_peaks_of_all_processes_of_a_part_add_up() -> None:
 
     assert meter.peak_mb() == {"it": 4.096}
     assert meter.largest_mb("it") == 3.072
+
+
+def test_the_memory_of_processes_adds_up() -> None:
+    """Resident, proportional and the peak are each read from where the kernel says them."""
+    rollup = "00-ff ---p 00000000 00:00 0 [rollup]\nRss: 2000 kB\nPss: 1500 kB\nPss_Anon: 7 kB\n"
+    status = "VmPeak:\t 9000 kB\nVmHWM:\t 3000 kB\nVmRSS:\t 1999 kB\n"
+
+    found = memory_in(rollup, status)
+
+    assert found == Memory(2.048, 1.536, 3.072)
+    assert found + found == Memory(4.096, 3.072, 6.144)
+
+
+def test_a_process_that_has_ended_has_no_memory() -> None:
+    """It may end between two looks."""
+    own = memory([os.getpid()])
+    nobodys = 2**22 + 1
+
+    assert 0 < own.pss <= own.rss <= own.peak
+    assert memory([nobodys]) == Memory()
 
 
 def _stat(*times: int) -> str:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datastream.arguments import LARGEST, whole_number
+from datastream.arguments import LARGEST, stream_number, whole_number
 
 
 @given(st.integers(-(2**70), 2**70), st.integers(0, 3))
@@ -60,3 +60,29 @@ def test_a_number_that_no_command_can_use(command: tuple[str, ...]) -> None:
     assert done.returncode == 2
     assert f"argument {arguments[-2]}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@given(st.integers(10**16, 2**64 - 1))
+def test_a_stream_is_taken_as_sql_shows_it_and_in_hexadecimal(stream: int) -> None:
+    """In digits of either kind, with or without what tells them apart."""
+    hexadecimal = f"{stream:016x}"
+
+    assert stream_number(str(stream)) == stream_number(f"0x{hexadecimal.upper()}") == stream
+    if not hexadecimal.isdecimal():
+        assert stream_number(hexadecimal) == stream
+
+
+def test_a_stream_that_may_be_two_is_refused() -> None:
+    """With what to write instead."""
+    with pytest.raises(argparse.ArgumentTypeError, match=r"write 0\d{16} .decimal. or 0x\d"):
+        stream_number("1234567890123456")
+
+    assert stream_number("01234567890123456") == 1234567890123456
+    assert stream_number("0x1234567890123456") == 0x1234567890123456
+
+
+@pytest.mark.parametrize("text", ["", "xyz", "-1", "1_0", str(2**64), "0x", "0" * 21, "deadbeef"])
+def test_what_is_no_stream_has_words(text: str) -> None:
+    """Neither a number nor too large a one."""
+    with pytest.raises(argparse.ArgumentTypeError, match="not a stream"):
+        stream_number(text)

@@ -13,6 +13,7 @@ from datastream.config import (
     RabbitSettings,
     Secret,
     ServiceSettings,
+    read_source,
 )
 from datastream.errors import Unavailable
 
@@ -71,6 +72,12 @@ def test_what_is_missing_is_named() -> None:
     for values in ({}, {"X": ""}):
         with pytest.raises(ConfigError, match="X is not set"):
             Environment(values).text("X")
+
+
+def test_a_log_without_a_name() -> None:
+    """What it is, and what it must be where there are rows already."""
+    with pytest.raises(ConfigError, match=r"SOURCE is not set; .*permanent name .*SELECT DISTINCT"):
+        read_source(Environment({"SOURCE": ""}))
 
 
 @pytest.mark.parametrize("value", ["", "x", "1.5", "0", "65536", "-1"])
@@ -177,6 +184,11 @@ def test_a_password_whose_file_is_lost_at_the_start(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match="LAKE_MYSQL_PASSWORD_FILE names a file that cannot"):
         MysqlSettings.read(Environment(ACCOUNTS | env), "LAKE")
+
+
+def test_a_choice_is_named_in_any_case() -> None:
+    """LOG_LEVEL may be in the environment for other programs, most of which write it small."""
+    assert ServiceSettings.read(Environment({"LOG_LEVEL": "debug"}), 9101).log_level == "DEBUG"
 
 
 def test_a_word_that_is_none_of_the_choices() -> None:

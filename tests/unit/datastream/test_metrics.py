@@ -31,6 +31,7 @@ from datastream.metrics import (
     ServiceMetrics,
 )
 from datastream.parsing import REJECT_REASONS
+from deployment import PATIENCE
 
 
 def sample(counts: ServiceMetrics, name: str, **labels: str) -> float | None:
@@ -73,7 +74,7 @@ def test_a_head_is_a_get_without_its_page() -> None:
         for path in ("/metrics", "/healthz", "/readyz", "/nothing"):
             answers = []
             for method in ("GET", "HEAD"):
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
                 connection.request(method, path)
                 response = connection.getresponse()
                 page = response.read()
@@ -189,6 +190,7 @@ def test_how_far_behind_is_asked_at_each_scrape() -> None:
         behind_bytes = 10
         behind_seconds = 1.5
         open_files = 2
+        passed_over = 3
 
     counts, tailer = ProducerMetrics(), Tailer()
     counts.watch(tailer)
@@ -199,6 +201,7 @@ def test_how_far_behind_is_asked_at_each_scrape() -> None:
     assert sample(counts, "datastream_behind_bytes") == 20
     assert sample(counts, "datastream_behind_seconds") == 1.5
     assert sample(counts, "datastream_open_files") == 2
+    assert sample(counts, "datastream_logs_passed_over") == 3
 
 
 def test_a_consumer_counts_what_a_batch_came_to() -> None:
@@ -263,7 +266,9 @@ def test_the_first_of_each_reason_is_an_increase() -> None:
     counts = ConsumerMetrics("clean_log", "rejected_log")
     rejected = "datastream_lines_rejected_total"
 
-    assert [sample(counts, rejected, reason=reason) for reason in REJECT_REASONS] == [0] * 6
+    assert [sample(counts, rejected, reason=reason) for reason in REJECT_REASONS] == [0] * len(
+        REJECT_REASONS
+    )
     assert sample(ConsumerMetrics("raw_log"), rejected, reason="format") is None
     for dependency, reasons in RETRY_REASONS.items():
         its: ServiceMetrics = DoctorMetrics() if dependency == "management" else counts

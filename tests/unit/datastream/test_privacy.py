@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datastream import privacy
-from datastream.privacy import LineDisguise, but_hashes, hashed, skeleton, truncated
+from datastream.parsing.values import unmapped
+from datastream.privacy import Disguise, LineDisguise, but_hashes, hashed, skeleton, truncated
+from parsed import access_parser
 from steps import Steps
 
 HASHED = hashed("a key")
@@ -39,7 +42,7 @@ def shown(address: str) -> bytes:
     [
         ("192.0.2.77", "192.0.2.0"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
-        ("::ffff:192.0.2.77", "::"),
+        ("::ffff:192.0.2.77", "192.0.2.0"),
     ],
 )
 def test_a_truncated_address_is_its_network(client: str, kept: str) -> None:
@@ -78,7 +81,9 @@ def test_a_hashed_address_is_the_same_each_time_and_no_visitor_s() -> None:
         (b"host:192.0.2.77\txff:2001:db8:1:2::7", b"host:192.0.2.0\txff:2001:db8:1::"),
         (rb"for=\x22192.0.2.77\x22 %20192.0.2.77", rb"for=\x22192.0.2.0\x22 %20192.0.2.0"),
         (rb"\x222001:db8:1:2::7\x22", rb"\x222001:db8:1::\x22"),
-        (b"::ffff:192.0.2.77 x", b":: x"),
+        (b"::ffff:192.0.2.77 x", b"::ffff:192.0.2.0 x"),
+        (b"::FFFF:c000:24d [::ffff:192.0.2.77]:80", b"::ffff:192.0.2.0 [::ffff:192.0.2.0]:80"),
+        (b"::ffff:192.0.2.77:8080", b"::ffff:192.0.2.0:8080"),
         (b"http://192.0.2.77/whois/198.51.100.7", b"http://192.0.2.0/whois/198.51.100.0"),
         (b"\xff192.0.2.77\0 ip_192.0.2.77", b"\xff192.0.2.0\0 ip_192.0.2.0"),
         (b"192.0.2.77.example.com", b"192.0.2.0.example.com"),
@@ -141,8 +146,41 @@ def test_query_strings_are_dropped(line: bytes, kept: bytes) -> None:
     assert QUERIES(line) == kept
 
 
+def in_docker(line: bytes) -> bytes:
+    """Return a line in a record of Docker's json-file."""
+    text = json.dumps(f"{line.decode('latin-1')}\n")
+    return b'{"log":%b,"stream":"stdout","time":"2026-11-29T17:40:03.1Z"}' % text.encode()
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        (
+            rb'2001:db8::7 - - "GET /x?a=b c HTTP/1.1" 200 5 "https://example.org/?q=\x22" "UA"',
+            rb'fd0 - - "GET /x HTTP/1.1" 200 5 "https://example.org/" "UA"',
+        ),
+        (rb'{"ip":"192.0.2.77","u":"/x?\"1\" 2","a":""}', rb'{"ip":"fd0","u":"/x","a":""}'),
+        (b'198.51.100.7 "/a?b" "UA <x>"', b'fd0 "/a" "UA <x>"'),
+    ],
+)
+def test_a_line_in_a_record_of_docker(line: bytes, kept: bytes) -> None:
+    """It is disguised as the line that it is; the record stays one."""
+    disguise = LineDisguise(lambda _client: b"\xfd" + bytes(15), drops_queries=True)
+    record = in_docker(line)
+    found = json.loads(disguise(record))
+
+    assert found.pop("log") == f"{kept.replace(b'fd0', b'fd00::').decode()}\n"
+    assert record.endswith(json.dumps(found, separators=(",", ":")).removeprefix("{").encode())
+    own = b'{"log":"GET /x?a b HTTP/1.1","n":1}'
+    assert BOTH(own) == b'{"log":"GET /x HTTP/1.1","n":1}'
+    untouched = b'{"log":"a \\u003cb\\u003e \\\\x22 \\"c\\"\\u0009\\r\\n","stream":"stdout"}'
+    assert BOTH(untouched) == untouched
+    for end in range(len(record)):
+        assert QUERIES(record).startswith(QUERIES(record[:end], is_cut=True))
+
+
 @settings(deadline=None)
-@given(LINES)
+@given(LINES | LINES.map(in_docker))
 @example(b"\\2001:db8::1")
 @example(b"192.0.2.77[")
 @example(rb"\x22192.0.2.77:2001:db8::1")
@@ -177,7 +215,7 @@ def test_no_address_is_left(address: object, around: str) -> None:
 
 
 @settings(deadline=None)
-@given(LINES, st.integers(0, 200))
+@given(LINES | LINES.map(in_docker), st.integers(0, 200))
 def test_the_beginning_of_a_line_is_the_beginning_of_what_is_kept(line: bytes, end: int) -> None:
     """So that the whole line may replace its beginning."""
     assert QUERIES(line).startswith(QUERIES(line[:end], is_cut=True))
@@ -194,7 +232,9 @@ def test_half_an_address_is_not_kept(fragment: bytes) -> None:
 @pytest.mark.parametrize(
     "repeated", [*PARTS, b"1.", b"1:", b"f:", b"::1", b'"a', b"?,", b"1.1.1.1:"]
 )
-@pytest.mark.parametrize("name", ["_IPV4", "_RUN", "_VALUES", "_VALUES_OF_CUT", "_QUERY"])
+@pytest.mark.parametrize(
+    "name", ["_IPV4", "_RUN", "_VALUES", "_VALUES_OF_CUT", "_QUERY", "_RECORD"]
+)
 def test_a_hostile_line_takes_steps_in_proportion(name: str, repeated: bytes) -> None:
     """Each pattern is tried from every place where the one before ended: counted, not timed."""
     pattern = getattr(privacy, name)
@@ -210,3 +250,40 @@ def test_a_hostile_line_takes_steps_in_proportion(name: str, repeated: bytes) ->
 
     one, two, four = (steps(20 * times) for times in (1, 2, 4))
     assert four - two <= 2.5 * (two - one) + 100
+
+
+#: How a client may be written, around its address.
+SPELLED = ("%s", "[%s]", "[%s]:51234", '"%s"', '"[%s]:51234"')
+
+
+@settings(deadline=None)
+@given(
+    st.ip_addresses(),
+    st.sampled_from(SPELLED),
+    st.booleans(),
+    st.sampled_from([truncated, HASHED]),
+)
+@example(ip_address("203.0.113.9"), "%s", True, truncated)
+def test_a_disguised_line_s_client_is_the_disguised_client(
+    address: IPv4Address | IPv6Address, spelled: str, is_mapped: bool, disguise: Disguise
+) -> None:
+    """Whichever of the two is done first, and however the address is spelled."""
+    text = f"::ffff:{address}" if is_mapped and isinstance(address, IPv4Address) else str(address)
+    rest = b' - - [10/Oct/2026:13:55:36 +0200] "GET / HTTP/1.1" 200 512'
+    line = spelled.replace("%s", text).encode() + rest
+    parse = access_parser("common")
+    client = parse(line).client
+
+    assert client is not None
+    assert client == unmapped(address.packed)
+    assert parse(LineDisguise(disguise, drops_queries=False)(line)).client == disguise(client)
+
+
+def test_the_hash_of_an_address_within_ipv6_is_that_of_the_address() -> None:
+    """So all visitors of a server that listens to both are told apart, and each is one."""
+    mapped, alone = ip_address("::ffff:192.0.2.77").packed, ip_address("192.0.2.77").packed
+
+    assert HASHED(mapped) == HASHED(alone)
+    assert but_hashes(HASHED)(mapped) == HASHED(alone)
+    assert truncated(mapped) == truncated(alone)
+    assert HASHES(b"::ffff:192.0.2.77 - -") == shown("192.0.2.77") + b" - -"

@@ -113,12 +113,12 @@ def test_a_service_that_ends_gives_its_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It runs on the settings of its process, `.env` of the working directory included."""
-    (tmp_path / ".env").write_text("A_NAME=a value\n")
+    (tmp_path / ".env").write_text("SITE_HOSTS=a value\n")
     monkeypatch.chdir(tmp_path)
     seen = []
 
     def run(env: Environment) -> int:
-        seen.append(env.text("A_NAME"))
+        seen.append(env.text("SITE_HOSTS"))
         return 3
 
     assert start("producer", run) == 3

@@ -9,16 +9,20 @@ import sys
 import pytest
 
 from datastream.shutdown import stop_on_signals
+from deployment import PATIENCE
 
 BOTH = (signal.SIGTERM, signal.SIGINT)
 
+# Those that are sent a signal after a word wait for it a moment at a time: it may come between the
+# interpreter's last look for one and the wait, which it does not end then.
 STOPPED = """
 import sys, time
 from datastream import shutdown
 shutdown.GRACE = float(sys.argv[1])
 with shutdown.stop_on_signals() as stop:
     print("running", flush=True)
-    stop.wait()
+    while not stop.wait(0.05):
+        pass
     print("stopping", flush=True)
     time.sleep(float(sys.argv[2]))
 print("done", flush=True)
@@ -37,12 +41,12 @@ def stopped(grace: float, takes: float, signals: int) -> tuple[int, str]:
             output += process.stdout.readline()
         # Not communicate(), which knows nothing of what readline() has read ahead.
         output += process.stdout.read()
-        return process.wait(timeout=30), output
+        return process.wait(timeout=PATIENCE), output
 
 
 def test_the_first_signal_asks() -> None:
     """What is in hand is finished."""
-    assert stopped(grace=20, takes=0, signals=1) == (0, "running\nstopping\ndone\n")
+    assert stopped(grace=PATIENCE, takes=0, signals=1) == (0, "running\nstopping\ndone\n")
 
 
 @pytest.mark.parametrize("number", BOTH)
@@ -54,7 +58,8 @@ from datastream import shutdown
 shutdown.GRACE = 0.1
 with shutdown.stop_on_signals(has_end=True) as stop:
     print("running", flush=True)
-    stop.wait()
+    while not stop.wait(0.05):
+        pass
     if sys.argv[1] == "hangs":
         threading.Event().wait()
 sys.exit(stop.code)
@@ -65,7 +70,7 @@ sys.exit(stop.code)
             assert process.stdout is not None
             process.stdout.readline()
             process.send_signal(number)
-            codes.append(process.wait(timeout=30))
+            codes.append(process.wait(timeout=PATIENCE))
 
     assert codes == [128 + number] * 2
 
@@ -80,19 +85,22 @@ with shutdown.stop_on_signals() as stop:
         signal.raise_signal({int(signal.SIGTERM)})
     stop.wait()
 """
-    done = subprocess.run([sys.executable, "-c", code], timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", code], timeout=PATIENCE, check=False)
 
     assert done.returncode == 0
 
 
 def test_the_second_signal_is_not_swallowed() -> None:
     """It ends the process as it would any other."""
-    assert stopped(grace=20, takes=20, signals=2) == (-signal.SIGTERM, "running\nstopping\n")
+    assert stopped(grace=PATIENCE, takes=PATIENCE, signals=2) == (
+        -signal.SIGTERM,
+        "running\nstopping\n",
+    )
 
 
 def test_what_hangs_is_left_behind() -> None:
     """After the grace the process leaves with 0: nothing is lost by that."""
-    assert stopped(grace=0.1, takes=20, signals=1) == (0, "running\nstopping\n")
+    assert stopped(grace=0.1, takes=PATIENCE, signals=1) == (0, "running\nstopping\n")
 
 
 @pytest.mark.parametrize("number", BOTH)
@@ -102,7 +110,7 @@ def test_a_signal_sets_the_event_and_gives_way(number: signal.Signals) -> None:
     with stop_on_signals() as stop:
         asked_early = stop.is_set()
         signal.raise_signal(number)
-        asked, handlers = stop.wait(30), [signal.getsignal(one) for one in BOTH]
+        asked, handlers = stop.wait(PATIENCE), [signal.getsignal(one) for one in BOTH]
 
     assert not asked_early
     assert asked

@@ -61,6 +61,22 @@ def test_halves_are_the_whole(lines: list[bytes]) -> None:
     assert decode(second.headers(), second.body) == second
 
 
+ENTRY = b"2026/11/29 17:57:46 [error] 31#31: x"
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([ENTRY, b"", b"goes on"]), min_size=2))
+def test_halves_of_an_error_log_keep_entries_whole(lines: list[bytes]) -> None:
+    """As long as there are several; each half has a line at least."""
+    whole = replace(slice_of(lines, position=7), stream=replace(STREAM, format="error +02:00"))
+    first, second = whole.halves()
+
+    assert [*first.numbered(), *second.numbered()] == list(whole.numbered())
+    assert second.body.startswith(ENTRY) or ENTRY not in lines[1:]
+    if ENTRY not in lines[1:]:
+        assert abs(first.lines - second.lines) <= 1
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
-import pymysql
 import pytest
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -245,13 +245,24 @@ def test_a_server_that_hangs_up_without_a_word(authority: Authority) -> None:
     )
 
 
+def test_the_system_s_cas_are_not_loaded_where_nothing_is_verified(authority: Authority) -> None:
+    """The context of TLS settings is taken as it is; without them the server may offer TLS."""
+    plain: Any = mysql.Connection(defer_connect=True)
+    secured = TlsSettings("MYSQL", ca=authority.file).context()
+
+    assert plain.ctx.cert_store_stats()["x509_ca"] == 0
+    assert (plain.ctx.check_hostname, plain.ctx.verify_mode) == (False, ssl.CERT_NONE)
+    verifying: Any = mysql.Connection(ssl=secured, defer_connect=True)
+    assert verifying.ctx is secured
+
+
 def test_a_server_that_takes_the_password_over_tls_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """And offers none: the driver has another way for which no image has the package."""
 
     def connect(**_settings: object) -> None:
         raise RuntimeError("'cryptography' package is required")
 
-    monkeypatch.setattr(pymysql, "connect", connect)
+    monkeypatch.setattr(mysql, "Connection", connect)
     settings = MysqlSettings("db", 3306, "logs", "lake", Secret("secret"))
 
     with pytest.raises(

@@ -28,11 +28,13 @@ PANELS = [
 PROMQL = [pytest.param(text, id=where) for where, text in expressions.promql()]
 SQL = [pytest.param(text, id=where) for where, text in expressions.sql()]
 
-#: What Prometheus adds to every series, and what each histogram's buckets have.
-EVERYWHERE = {"job", "instance", "le"}
+#: What Prometheus adds to every series of ours, and what each histogram's buckets have.
+EVERYWHERE = {"job", "instance", "replica", "le"}
 SELECTOR = re.compile(r"\b([a-z][a-z0-9_]*(?::[a-z0-9_]+)*)(?:\{([^}]*)\})?(?![\w(:])")
 LABEL = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 GROUPING = re.compile(r"\b(?:by|without|on|ignoring)\s*\(([^)]*)\)")
+#: What label_replace and label_join make.
+MADE = re.compile(r",\s*\"(\w+)\",\s*\"")
 WORD = re.compile(r"\b(?:([a-z])\.)?`?([a-z][a-z0-9_]*)`?\b(?!\s*\()")
 CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*)\) ENGINE", re.DOTALL)
 ALTERED = re.compile(r"^ALTER TABLE (\w+)(.*)", re.DOTALL | re.MULTILINE)
@@ -88,9 +90,8 @@ def test_a_panel_says_what_it_shows(panel: dict[str, Any]) -> None:
     assert panel["title"]
     assert len(panel["description"]) > 20
     assert defaults["unit"]
-    if panel["type"] != "alertlist":
-        assert defaults["thresholds"]["steps"]
-        assert panel["links"]
+    assert defaults["thresholds"]["steps"]
+    assert panel["links"]
 
 
 def test_every_panel_of_the_traffic_is_on_the_page() -> None:
@@ -158,7 +159,8 @@ def test_only_metrics_and_labels_that_exist_are_named(expression: str) -> None:
         grouped = {
             label for group in GROUPING.findall(expression) for label in re.findall(r"\w+", group)
         }
-        assert grouped <= set(chain(*(known[name] for name, _ in used))) | EVERYWHERE
+        made = set(MADE.findall(expression))
+        assert grouped - made <= set(chain(*(known[name] for name, _ in used))) | EVERYWHERE
 
 
 def test_queues_are_named_as_they_are() -> None:
@@ -216,3 +218,21 @@ def test_the_provisioning_names_what_the_boards_use() -> None:
     assert mysql["secureJsonData"]["password"].startswith("$__file{")
     assert mysql["jsonData"]["timezone"] == "+00:00"
     assert providers[0]["options"]["path"] == "/var/lib/grafana/dashboards"
+
+
+def test_metrics_of_others_are_on_the_page_with_their_units() -> None:
+    """docs/metrics.md says of each what it counts in, and milliseconds are shown as no seconds."""
+    page = (ROOT / "docs" / "metrics.md").read_text().partition("\n## Of others")[2]
+    units = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page, re.MULTILINE))
+    others = re.compile(r"(?<![\w:])(?:up|(?:process|rabbitmq|erlang|mysql)_\w+)(?![\w:])")
+    used = set(chain(*(others.findall(text) for _, text in expressions.promql())))
+    ratio = re.compile(r"rate\((\w+)\[1m\]\)\s*/\s*rate\((\w+)\[1m\]\)")
+    milliseconds = {name for name, unit in units.items() if unit == "milliseconds"}
+
+    assert used == set(units)
+    assert {
+        name
+        for _, text in expressions.promql()
+        for name in milliseconds
+        if name in text and name not in chain(*ratio.findall(text))
+    } == set()

@@ -9,7 +9,7 @@ import pytest
 import render_commands
 
 import datastream_operator.__main__
-from datastream import __version__
+from datastream.arguments import VERSION
 from datastream_playground.commands import COMMANDS as PLAYGROUND
 
 
@@ -57,4 +57,4 @@ def test_every_command_says_its_version(command: str, capsys: pytest.CaptureFixt
         commands()[command].parse_args(["--version"])
 
     assert ended.value.code == 0
-    assert capsys.readouterr().out == f"datastream {__version__}\n"
+    assert capsys.readouterr().out == f"datastream {VERSION}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 from datastream_playground.local.ports import LOOPBACK
+from deployment import PATIENCE
 from faults.proxy import Proxy
 
 #: Enough for a thread that wakes too early to be caught at it.
@@ -25,7 +26,7 @@ def test_what_was_held_never_gets_through() -> None:
                 with accepted:
                     assert accepted.recv(100) == b"INSERT"
                     client.sendall(b"COMMIT")
-                    assert held.wait(10)
+                    assert held.wait(PATIENCE)
                     proxy.cut()
                     assert received(accepted) == b""
 

@@ -9,7 +9,7 @@ import pytest
 
 from faults.sabotage import ROOT, SABOTAGES, Change
 
-PAGE = ROOT / "docs" / "guarantees.md"
+PAGE = ROOT / "tests" / "faults" / "README.md"
 #: The rows of two columns, which are those of the sabotage.
 ROW = re.compile(r"^\| ([^|]+) \| `([^`|]+)` \|$", re.MULTILINE)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from datastream_operator.accounts.rights import DATABASE, Grants
 from datastream_operator.containers import database
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def as_the_drivers(cursor: Cursor) -> pymysql.cursors.Cursor:
     return cast("pymysql.cursors.Cursor", cursor)
 
 
-def as_the_server_tells(grants: database.Grants) -> list[tuple[str, str | None, str]]:
+def as_the_server_tells(grants: Grants) -> list[tuple[str, str | None, str]]:
     """Return a row for each privilege, and for each column of it."""
     rows: list[tuple[str, str | None, str]] = [("USAGE", None, "*.*")]
     for text, where in grants:
@@ -53,10 +54,10 @@ def as_the_server_tells(grants: database.Grants) -> list[tuple[str, str | None, 
     return rows
 
 
-@pytest.mark.parametrize("account", database.ACCOUNTS)
+@pytest.mark.parametrize("account", DATABASE)
 def test_an_account_keeps_what_it_is_granted(account: str) -> None:
     """With exactly its grants there is nothing to take back."""
-    grants = database.ACCOUNTS[account]
+    grants = DATABASE[account]
     cursor = Cursor(as_the_server_tells(grants))
 
     database.narrow(as_the_drivers(cursor), "datastream", account, grants)
@@ -68,7 +69,7 @@ def test_what_is_beyond_is_taken_back() -> None:
     """A privilege, and the right to a column."""
     cursor = Cursor([("DELETE", None, "raw_log"), ("UPDATE", "line", "raw_log")])
 
-    database.narrow(as_the_drivers(cursor), "datastream", "lake", database.ACCOUNTS["lake"])
+    database.narrow(as_the_drivers(cursor), "datastream", "lake", DATABASE["lake"])
 
     assert sorted(cursor.revoked) == [
         "REVOKE DELETE ON `datastream`.`raw_log` FROM %s@'%%'",

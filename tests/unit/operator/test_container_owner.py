@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from datastream.config import ConfigError, Environment
-from datastream_operator.containers import owner
+from datastream_operator.containers import broker, owner
 from datastream_operator.containers.database import TAKEN
 
 PAIR = {"MYSQL_USER": "alice", "MYSQL_PASSWORD": "secret"}
@@ -32,3 +32,11 @@ def test_what_cannot_be_is_refused_in_words(settings: dict[str, str], words: str
     """A name of the deployment's own, and half a pair."""
     with pytest.raises(ConfigError, match=words):
         owner.read(Environment(settings), "MYSQL", TAKEN)
+
+
+def test_a_misspelt_setting_stops_a_deployment() -> None:
+    """No container would see it: each is given settings by their names."""
+    env = Environment({"MYSQL_DATABASE": "logs", "WRITTEN_SETTINGS": "SOURCE PRIVACY_ADRESSES "})
+
+    with pytest.raises(ConfigError, match=r"in \.env .*did you mean PRIVACY_ADDRESSES\?"):
+        broker.run(env)

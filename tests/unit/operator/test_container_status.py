@@ -16,20 +16,20 @@ from datastream_operator.containers import status
 from datastream_operator.screen import QUEUES, Process, Processes, Queue
 
 DEMO = """\
-producer running 0 healthy
-lake_consumer running 0 healthy
-clean_consumer running 0 healthy
-clean_consumer running 0 healthy
-clean_consumer running 0 healthy
-clean_consumer running 0 healthy
-rabbitmq running 0 healthy
-mysql running 0 healthy
-migrate exited 0
-prometheus running 0 healthy
-mysqld_exporter running 0
-grafana running 0 starting
-nginx running 0
-traffic running 0
+producer c01 Up 2 minutes (healthy)
+lake_consumer c02 Up 2 minutes (healthy)
+clean_consumer c03 Up 2 minutes (healthy)
+clean_consumer c04 Up About a minute (healthy)
+clean_consumer c05 Up 2 minutes (healthy)
+clean_consumer c06 Up Less than a second (healthy)
+rabbitmq c07 Up 2 minutes (healthy)
+mysql c08 Up 2 minutes (healthy)
+migrate c09 Exited (0) 2 minutes ago
+prometheus c10 Up 2 minutes (healthy)
+mysqld_exporter c11 Up 2 minutes
+grafana c12 Up 5 seconds (health: starting)
+nginx c13 Up 2 minutes
+traffic c14 Up 2 minutes
 """
 
 
@@ -146,6 +146,20 @@ def test_a_replica_that_differs_is_named_with_what_it_says() -> None:
     assert screen.not_ready(after) == ["  192.0.2.6: waiting for MySQL"]
 
 
+def test_streams_that_do_not_fit_are_named() -> None:
+    """The worst first, and of many the number."""
+    samples = {
+        (screen.MISFIT, frozenset({("path", f"/{n}.log"), ("stream", f"{n}"), ("source", "a")})): n
+        for n in (0.2, 1.0, 0.5)
+    }
+
+    assert screen.misfits({"clean_consumer": {"192.0.2.6": Process("ready", samples)}}) == [
+        "100 % rejected: FORMAT does not fit /1.0.log, stream 1.0",
+        "50 % rejected: FORMAT does not fit /0.5.log, stream 0.5",
+        "and 1 more whose FORMAT does not fit",
+    ]
+
+
 def test_what_waits_in_the_queues_is_shown() -> None:
     """Slices, those in hand, bytes, consumers."""
     text = shown(
@@ -164,8 +178,12 @@ def test_what_waits_in_the_queues_is_shown() -> None:
 def test_what_does_not_run_is_said_in_words() -> None:
     """A service without a container, one that ended, one that starts anew, a failed migration."""
     known = (
-        "lake_consumer exited 137\nclean_consumer restarting 1\nmigrate exited 69\n"
-        "rabbitmq exited 0\n"
+        "lake_consumer c1 Exited (137) 2 minutes ago\n"
+        "clean_consumer c2 Restarting (1) 1 second ago\n"
+        "migrate c3 Exited (69) 3 seconds ago\n"
+        "rabbitmq c4 Exited (0) 2 hours ago\n"
+        "mysql c5 Created\n"
+        "prometheus c6 Up 2 minutes (Paused)\n"
     )
     unanswered: dict[str, dict[str, Process]] = {name: {} for name in status.PORTS}
 
@@ -176,6 +194,25 @@ def test_what_does_not_run_is_said_in_words() -> None:
     assert re.search(r"clean_consumer +restarting", text)
     assert re.search(r"migrate +exited \(69\)", text)
     assert re.search(r"rabbitmq +exited \(0\)", text)
+    assert re.search(r"mysql +created", text)
+    assert re.search(r"prometheus +Paused", text)
+
+
+@pytest.mark.parametrize(
+    ("known", "last", "away"),
+    [
+        (DEMO.replace("health: starting", "healthy"), "ready", ""),
+        (DEMO, "ready", "grafana"),
+        (DEMO, "waiting for MySQL", "clean_consumer, grafana"),
+        (DEMO.replace("mysql c08 Up", "mysql c08 Exited (1)"), "ready", "grafana, mysql"),
+    ],
+)
+def test_what_is_not_ready_is_said_with_what_to_do(known: str, last: str, away: str) -> None:
+    """And not a word where all is well."""
+    advice = status.what_to_do(status.states(status.containers(known), replicas(last=last)))
+
+    assert advice[:1] == ([f"Not ready: {away}"] if away else [])
+    assert ("make logs" in " ".join(advice)) == bool(away)
 
 
 def test_a_replica_has_the_name_that_docker_gave_it(
@@ -203,7 +240,7 @@ def test_a_replica_has_the_name_that_docker_gave_it(
     monkeypatch.setattr(screen, "samples_at", lambda _url: {})
     monkeypatch.setattr(status, "INTERVAL", 0.0)
 
-    status.run(Environment({}))
+    assert status.run(Environment({})) == status.NOT_READY
 
     shown = capsys.readouterr().out.splitlines()
     assert [line.rstrip() for line in shown if "waiting" in line] == [

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.utils import formatdate
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -15,8 +16,9 @@ from datastream.config import Environment, RabbitSettings
 from datastream.errors import Unavailable
 from datastream.metrics import DoctorMetrics
 from datastream.tls import TlsSettings
+from datastream_operator.accounts.rights import Right
 from datastream_operator.doctor import broker, command, database, encryption, host
-from datastream_operator.doctor.grants import Right, beyond, held, missing
+from datastream_operator.doctor.grants import beyond, held, missing
 from datastream_operator.doctor.management import Management
 from datastream_operator.doctor.report import LOW_DISK, Check, Report, State
 from datastream_operator.doctor.settings import Settings
@@ -26,8 +28,8 @@ OK, ATTENTION, BROKEN, SKIPPED = State.OK, State.ATTENTION, State.BROKEN, State.
 # What the servers answer to SHOW GRANTS, of an account with exactly the lake consumer's rights.
 MARIADB = [
     "GRANT USAGE ON *.* TO `lake`@`%` IDENTIFIED BY PASSWORD '*894549142A2819BC7952'",
-    "GRANT SELECT, INSERT, UPDATE (`stream_id`) ON `my_logs`.`log_stream` TO `lake`@`%`",
-    "GRANT SELECT, INSERT, UPDATE (`line_offset`) ON `my_logs`.`raw_log` TO `lake`@`%`",
+    "GRANT SELECT, INSERT, UPDATE ON `my_logs`.`log_stream` TO `lake`@`%`",
+    "GRANT SELECT, INSERT, UPDATE ON `my_logs`.`raw_log` TO `lake`@`%`",
     "GRANT EXECUTE ON PROCEDURE `my_logs`.`complete_line` TO `lake`@`%`",
 ]
 MYSQL = [
@@ -41,13 +43,27 @@ OWNER = "GRANT ALL PRIVILEGES ON `my\\_logs`.* TO `owner`@`%`"
 EVERY_SERVICE = ["OPERATOR", "MIGRATOR", "LAKE", "CLEAN"]
 
 
-@pytest.mark.parametrize("lines", [MARIADB, MYSQL], ids=["MariaDB", "MySQL"])
-def test_an_account_with_what_it_needs(lines: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("lines", "is_mariadb"), [(MARIADB, True), (MYSQL, False)], ids=["MariaDB", "MySQL"]
+)
+def test_an_account_with_what_it_needs(lines: list[str], is_mariadb: bool) -> None:
     """Nothing is missing and nothing is too much; each line less is a right less."""
-    assert missing(["LAKE"], "my_logs", held(lines)) == []
-    assert beyond(["LAKE"], "my_logs", held(lines)) == []
-    without = [right.told("my_logs") for right in missing(["LAKE"], "my_logs", held(lines[:-1]))]
+    lake = partial(missing, ["LAKE"], "my_logs", is_mariadb=is_mariadb)
+
+    assert lake(held(lines)) == []
+    assert beyond(["LAKE"], "my_logs", held(lines), is_mariadb=is_mariadb) == []
+    without = [right.told("my_logs") for right in lake(held(lines[:-1]))]
     assert without == ["EXECUTE on PROCEDURE complete_line"]
+
+
+def test_mariadb_needs_the_right_to_update_the_whole_row() -> None:
+    """What is enough for MySQL is not for MariaDB; what is enough there is too much for MySQL."""
+    lacking = missing(["LAKE"], "my_logs", held(MYSQL), is_mariadb=True)
+    too_much = beyond(["LAKE"], "my_logs", held(MARIADB), is_mariadb=False)
+
+    wanted = ["UPDATE on log_stream", "UPDATE on raw_log"]
+    assert [right.told("my_logs") for right in lacking] == wanted
+    assert [right.told("my_logs") for right in too_much] == wanted
 
 
 @pytest.mark.parametrize(
@@ -64,14 +80,14 @@ def test_an_account_with_what_it_needs(lines: list[str]) -> None:
 )
 def test_a_wider_right_is_enough(line: str) -> None:
     """A whole schema, by its name or a pattern, or the whole server."""
-    assert missing(EVERY_SERVICE, "my_logs", held([line])) == []
+    assert missing(EVERY_SERVICE, "my_logs", held([line]), is_mariadb=True) == []
 
 
 def test_the_right_to_another_schema_is_not_enough() -> None:
     """Though its name is alike, as a pattern without a backslash would have it."""
     others = held(["GRANT ALL PRIVILEGES ON `my\\_logs`.* TO `owner`@`%`"])
 
-    assert missing(["LAKE"], "my-logs", others)
+    assert missing(["LAKE"], "my-logs", others, is_mariadb=False)
 
 
 @pytest.mark.parametrize(
@@ -89,22 +105,25 @@ def test_the_right_to_another_schema_is_not_enough() -> None:
 )
 def test_what_a_service_does_not_need(line: str, told: list[str]) -> None:
     """It is told where it reaches to."""
-    found = [right.told("my_logs") for right in beyond(["LAKE"], "my_logs", held([*MYSQL, line]))]
+    has = held([*MYSQL, line])
+    found = [r.told("my_logs") for r in beyond(["LAKE"], "my_logs", has, is_mariadb=False)]
 
     assert set(told) <= set(found)
 
 
 def test_an_account_of_several_services_has_the_schema_for_its_own() -> None:
     """One account for everything is a choice; what reaches beyond the schema is told."""
-    assert beyond(EVERY_SERVICE, "my_logs", held([OWNER])) == []
-    assert beyond(["LAKE", "CLEAN"], "my_logs", held([OWNER])) == []
-    assert beyond(EVERY_SERVICE, "my_logs", held(["GRANT FILE ON *.* TO `owner`@`%`"]))
+    too_much = partial(beyond, schema="my_logs", is_mariadb=False)
+
+    assert too_much(EVERY_SERVICE, has=held([OWNER])) == []
+    assert too_much(["LAKE", "CLEAN"], has=held([OWNER])) == []
+    assert too_much(EVERY_SERVICE, has=held(["GRANT FILE ON *.* TO `owner`@`%`"]))
 
 
 @pytest.mark.parametrize(
     ("right", "statement"),
     [
-        (Right("SELECT", "my_logs", "*"), "GRANT SELECT ON `my_logs`.* TO `a`@`%`"),
+        (Right("SELECT", "my_logs", "*"), "GRANT SELECT ON `my\\_logs`.* TO `a`@`%`"),
         (
             Right("UPDATE", "my_logs", "user_agent", "system"),
             "GRANT UPDATE (`system`) ON `my_logs`.`user_agent` TO `a`@`%`",
@@ -271,7 +290,7 @@ def test_without_a_setting_there_is_no_checkpoint_here(
 
 def test_an_account_that_is_let_in_and_then_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its fault is told; what no account was asked any more is not looked at."""
-    answers: list[list[tuple[str, ...]]] = [[("lake@%",)], [(line,) for line in MYSQL]]
+    answers: list[list[tuple[str, ...]]] = [[("lake@%", "8.4.0")], [(line,) for line in MYSQL]]
 
     class Lost:
         """A session whose first transaction succeeds, and no other."""

@@ -178,7 +178,10 @@ def test_only_known_reasons_exist() -> None:
     [
         ("203.0.113.7", bytes([203, 0, 113, 7])),
         ("2001:db8::7", bytes.fromhex("20010db8000000000000000000000007")),
-        ("::ffff:203.0.113.7", bytes.fromhex("00000000000000000000ffffcb007107")),
+        ("::ffff:203.0.113.7", bytes([203, 0, 113, 7])),
+        ("203.0.113.7:51234", bytes([203, 0, 113, 7])),
+        ("[2001:db8::7]:443", bytes.fromhex("20010db8000000000000000000000007")),
+        ('"203.0.113.7"', bytes([203, 0, 113, 7])),
     ],
 )
 def test_an_address_is_packed(client: str, packed: bytes) -> None:
@@ -189,7 +192,40 @@ def test_an_address_is_packed(client: str, packed: bytes) -> None:
     assert event.extra is None
 
 
-@pytest.mark.parametrize("client", ["unix:", "crawler.example.net", "-", "203.0.113.7:80", "é"])
+@pytest.mark.parametrize(
+    ("form", "line"),
+    [
+        ("common", ' - - [{}] "GET / HTTP/1.1" 200 512'),
+        ("common", ' - ana [{}] "GET / HTTP/1.1" 200 512'),
+        ("main", ' - - [{}] "GET / HTTP/1.1" 200 512 "-" "-" "-"'),
+        ("vhost_combined", 'example.com:443  - - [{}] "GET / HTTP/1.1" 200 512 "-" "-"'),
+        ("$remote_addr [$time_local] $status", " [{}] 200"),
+        ('"$remote_addr" "$time_local"', '"" "{}"'),
+        ("$remote_addr\t$time_local", "\t{}"),
+        ("$time_local|$remote_addr|$host", "{}||example.com"),
+    ],
+)
+def test_an_empty_client_is_null(form: str, line: str) -> None:
+    """Gunicorn writes it on a unix socket; the other fields are where they should be."""
+    found = access_format(form)
+    text = line.format("10/Oct/2000:13:55:36 -0700").encode()
+    event = found.parse(text)
+
+    assert event == found.careful(text)
+    assert (event.client, event.session, (event.extra or {}).get("client")) == (None, None, None)
+    assert event.user in (None, "ana")
+
+
+@pytest.mark.parametrize("form", ["common", "main", "$remote_addr $host [$time_local]"])
+def test_a_padded_line_is_none_of_an_empty_client(form: str) -> None:
+    """Its address would be taken for the session or the host."""
+    for blanks in (" ", "  "):
+        line = f'{blanks}192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET / HTTP/1.1" 200 512'
+        with pytest.raises(Unparseable):
+            access_format(form).parse(line.encode())
+
+
+@pytest.mark.parametrize("client", ["unix:", "crawler.example.net", "-", "203.0.113.7:x", "é"])
 def test_a_client_that_is_no_address_is_kept_as_text(client: str) -> None:
     """The column is NULL and nothing is lost."""
     event = parse_common(client=client)

@@ -9,14 +9,33 @@ from hypothesis import strategies as st
 
 from datastream.parsing import LIMITS, Event, FormatError, Unparseable
 from datastream.parsing.access_log import AccessFormat
-from datastream.parsing.variables import KINDS
+from datastream.parsing.variables import COLUMNS, KINDS
 from parsed import access_format
 
-VARIABLES = st.sampled_from([*KINDS, "http_user_agent", "http_referer", "http_x", "my_map"])
-LITERALS = st.text(st.sampled_from(' "|;,:-[]=/.\t{}1x'), min_size=1, max_size=4)
+VARIABLES = st.sampled_from(
+    [*KINDS, *COLUMNS["client"], "http_user_agent", "http_referer", "http_x", "my_map"]
+)
+TRUSTED = st.sampled_from(
+    ["", " set_real_ip_from 192.0.2.0/24; set_real_ip_from ::/0; set_real_ip_from unix:;"]
+)
+LITERALS = st.one_of(
+    st.sampled_from([" ", "\t", "  ", "|", ";", " - ", ", ", ": ", " : ", '" "', '"', "] "]),
+    st.text(st.sampled_from(' "|;,:-[]=/.\t{}1x'), min_size=1, max_size=4),
+)
+JOINED = st.builds(
+    lambda host, uri, after: f"${{{host}}}${{{uri}}}{after}",
+    st.sampled_from(["host", "http_host", "server_port"])
+    | st.sampled_from(["host", "http_host", "server_addr"]).map("{}}}:${{server_port".format),
+    st.sampled_from(["request_uri", "uri", "uri}${is_args}${args"]),
+    LITERALS,
+)
 VALUES = st.one_of(
     st.sampled_from(["-", "", "200", "0.001", "0.001, 0.002 : 0.003", "192.0.2.7", "2001:db8::7"]),
+    st.sampled_from(["192.0.2.5:80", "192.0.2.5:80, unix:/x : backend", "192.0.2.1, 192.0.2.2"]),
+    st.sampled_from(["[2001:db8::7]:443", '"192.0.2.7"', "203.0.113.9:80, ::ffff:192.0.2.7, "]),
     st.sampled_from(["GET /a?b HTTP/1.1", "GET http://h/x HTTP/1.0", "Mozilla/5.0 (X11; Linux)"]),
+    st.sampled_from(["/a", "/a?b=c", "www.example.com", "8080", "www.example.com/a", "a b"]),
+    st.sampled_from(["/a-", "--", "/a/http://b:80/c", "/a:/b", "h:80/a:/b", "::1:80/a:/b"]),
     st.sampled_from(["10/Oct/2000:13:55:36 -0700", "2000-10-10T13:55:36-07:00", "971211336.250"]),
     st.text(st.sampled_from(' "|;,:-[]=/.\\tx1é\0'), max_size=8),
     st.text(max_size=8),
@@ -31,9 +50,10 @@ def formats(draw: st.DrawFn) -> AccessFormat:
     names.insert(draw(st.integers(0, len(names))), draw(st.sampled_from(["msec", "time_local"])))
     text = draw(st.just("") | LITERALS)
     for name in names:
+        text += draw(st.just("") | st.just("") | JOINED)
         text += f"${{{name}}}{draw(LITERALS)}"
     text = text.replace("\\", "").replace("'", "")
-    return access_format(f"log_format x escape={escape} '{text}';")
+    return access_format(f"log_format x escape={escape} '{text}';{draw(TRUSTED)}")
 
 
 def outcome(form: AccessFormat, line: bytes, *, carefully: bool) -> object:

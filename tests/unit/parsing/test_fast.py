@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 import nginx
 from datastream.parsing import EXTRA_LIMIT, LIMITS, PRESETS, Event, Unparseable
 from datastream.parsing.access_log import AccessFormat
-from datastream.parsing.log_format import directives, log_format
+from datastream.parsing.log_format import log_format
+from datastream.parsing.nginx_conf import directives
 from datastream.parsing.variables import COLUMNS, Kind, kind_of
 from datastream_playground import sample
 from parsed import access_format
@@ -18,6 +21,17 @@ FORMATS = {
     **{name: name for name in PRESETS},
     **nginx.formats(),
     "trusted": "main set_real_ip_from 192.0.2.0/24;",
+    "no remote_addr": (
+        "log_format x '$http_x_forwarded_for - $remote_user [$time_local] \"$http_x_real_ip\"';"
+    ),
+    "its last entry": (
+        "log_format x '$proxy_protocol_port|$proxy_add_x_forwarded_for|$realip_remote_addr|$msec';"
+        " set_real_ip_from 192.0.2.0/24; set_real_ip_from unix:;"
+    ),
+    "another header": (
+        "log_format x '$proxy_protocol_addr $msec \"$http_cf_connecting_ip\"';"
+        " set_real_ip_from 0.0.0.0/0;"
+    ),
     "path and query": '$msec $request_method $scheme "$host" "$uri" "$args"',
 }
 
@@ -30,16 +44,32 @@ VALUES = {
     Kind.TIME_LOCAL: ["10/Oct/2000:13:55:36 -0700", "31/Feb/2000:13:55:36 -0700"],
     Kind.TIME_ISO: ["2000-10-10T13:55:36-07:00"],
     Kind.TIME_SECONDS: ["971211336.250"],
-    Kind.INTEGER: ["200", "0", "18446744073709551615", "-5", "1_0"],
+    Kind.TIME_SPACED: ["2000-10-10 13:55:36 -0700"],
+    Kind.TIME_NO_ZONE: ["10/Oct/2000:13:55:36", "10/Oct/2000:13:55:36.123"],
+    Kind.TIME_C: ["Tue Oct 10 13:55:36 2000"],
+    Kind.INTEGER: ["200", "0", "18446744073709551615", "-5", "+5", "1_0", "1e3"],
     Kind.DECIMAL: ["0.001", "12.5", "1", ".5"],
-    Kind.CHAIN: ["192.0.2.9, 198.51.100.3", "x"],
+    Kind.CHAIN: ["192.0.2.9, 198.51.100.3", "x", "203.0.113.9:80, [2001:db8::7]:1,192.0.2.1, "],
     Kind.TEXTS: ["192.0.2.5:80", "192.0.2.5:80, [2001:db8::7]:80 : unix:/x"],
     Kind.INTEGERS: ["200", "502, 200 : 404", "-, 200"],
     Kind.DECIMALS: ["0.001", "0.001, 0.002 : -", "12345678.000"],
-    Kind.WORD: ["192.0.2.7", "2001:db8::7", "unix:", "www.example.com", "", "https", "HTTP/1.1"],
+    Kind.CAPTURES: ["{a|b#7C} {} ", ' "a" ""', ""],
+    Kind.WORD: [
+        *("192.0.2.7", "2001:db8::7", "unix:", "www.example.com", "", "https", "HTTP/1.1"),
+        *("192.0.2.7:51234", "[2001:db8::7]:443", "::ffff:192.0.2.7", '"192.0.2.7"'),
+    ],
     Kind.REST: ['"-" 0.042 "www.example.com"', "0.042", ""],
-    Kind.TEXT: ["Mozilla/5.0 (X11; Linux)", "/a?b=c", "ana", "ana lopez", "a@b.example", ""],
+    Kind.TEXT: [
+        *("Mozilla/5.0 (X11; Linux)", "/a?b=c", "ana", "ana lopez", "a@b.example", ""),
+        *("203.0.113.9", "203.0.113.9, 192.0.2.1"),
+    ],
 }
+#: Of each kind, four times in seven a likely value. Made once: that takes longer than a draw.
+DRAWN = {
+    kind: st.one_of(*[st.sampled_from(likely)] * 4, st.just("-"), TEXT, MESS)
+    for kind, likely in VALUES.items()
+}
+ENDS = st.sampled_from(["", "", "\r", " "])
 
 
 def outcome(form: AccessFormat, line: bytes, *, carefully: bool) -> object:
@@ -57,10 +87,8 @@ def test_both_say_the_same(name: str, data: st.DataObject) -> None:
     form = access_format(FORMATS[name])
     line = form.template.before
     for part in form.template.parts:
-        likely = st.sampled_from(VALUES[kind_of(part.variable)])
-        value = data.draw(st.one_of(likely, likely, likely, likely, st.just("-"), TEXT, MESS))
-        line += value + part.after
-    encoded = (line + data.draw(st.sampled_from(["", "", "\r", " "]))).encode()
+        line += data.draw(DRAWN[kind_of(part.variable)]) + part.after
+    encoded = (line + data.draw(ENDS)).encode()
 
     assert outcome(form, encoded, carefully=False) == outcome(form, encoded, carefully=True)
 
@@ -150,7 +178,7 @@ class Usual(AccessFormat):
 
     def __init__(self, text: str) -> None:
         directive = text if text.startswith("log_format ") else f"log_format x '{text}';"
-        super().__init__(log_format(next(directives(directive))), directive)
+        super().__init__(log_format(next(directives(directive)).words), directive)
         self.source = directive
 
     def careful(self, line: bytes) -> Event:
@@ -297,6 +325,23 @@ def test_a_usual_line_needs_no_careful_parser(text: str, line: str) -> None:
         (f"{NONE}'$msec \"$args\"|';", '971211336.250 "a"|"b"|'),
         (f"{NONE}'$msec|$http_referer|$status';", "971211336.250||200"),
         (f"{NONE}'$remote_user [$msec]';", "a b [971211336.250]"),
+        ("$http_x_forwarded_for:$http_x $msec", "192.0.2.9:: 971211336.250"),
+        ("$upstream_addr:$http_x $msec", "192.0.2.5:80:: 971211336.250"),
+        ("$upstream_addr:$time_iso8601", "-:2000-10-10T13:55:36-07:00"),
+        ("$msec $time_iso8601 $status", '971211336.250 " 200'),
+        ("$msec $request_uri/$http_x", "971211336.250 //"),
+        ("$msec $request_uri:$http_x", "971211336.250 http://a/b:c"),
+        ("$msec ${request_uri}h$http_x", "971211336.250 http://a/bhc"),
+        ("$msec $request_uri?$http_x", "971211336.250 /a?b?c"),
+        ("$msec $server_protocol $http_x", "971211336.250 HTTP/1.1  x"),
+        ("$msec $status $server_protocol $http_x", "971211336.250 200 -  x"),
+        (f"{JSON}'$msec $server_protocol $http_x';", "971211336.250 HTTP/1.1  x"),
+        ("$msec ${host}0$server_port ", "971211336.250 00 "),
+        (
+            "$http_x $msec $time_iso8601 $http_x_forwarded_for;$host ",
+            "a 971211336.250 -x 192.0.2.9;a;b ",
+        ),
+        ("$msec\r$http_x", "971211336.250\r"),
     ],
 )
 def test_both_say_the_same_of_an_odd_line(text: str, line: str) -> None:
@@ -314,3 +359,34 @@ def test_both_say_the_same_of_a_sample(name: sample.Format) -> None:
     form = access_format(name)
     for line, _ in sample.generate(3000, name, seed=5):
         assert outcome(form, line, carefully=False) == outcome(form, line, carefully=True), line
+
+
+#: What may stand between two variables: some values hold it, some begin with it or end so.
+SEPARATORS = [*"\t\r |;,:-/_.%?]#=1x", "  ", ", ", ": ", " : ", '" "']
+#: Variables of which each says in its own way where its values end.
+JUDGED = [
+    *("server_protocol", "http_x_forwarded_for", "upstream_addr", "upstream_status", "request_uri"),
+    *("request", "host", "status", "server_port", "request_time", "http_x", "time_iso8601"),
+]
+
+
+@pytest.mark.parametrize("usual", SEPARATORS)
+@given(draw=st.randoms(use_true_random=True))
+def test_both_say_the_same_where_what_follows_may_be_in_the_value(usual: str, draw: Random) -> None:
+    """Of values that hold what stands between them, in formats of two of them and a time."""
+    names = draw.sample(JUDGED, 2)
+    names.insert(draw.randrange(3), draw.choice(["time_local", "time_iso8601", "msec"]))
+    between = [draw.choice([usual, usual, *SEPARATORS]) for _ in names[1:]]
+    between.append(draw.choice(["", " ", usual]))
+    text = "".join(f"${{{name}}}{after}" for name, after in zip(names, between, strict=True))
+    form = access_format(f"log_format x escape={draw.choice(['default', 'json'])} '{text}';")
+    for _ in range(8):
+        line = form.template.before
+        for part in form.template.parts:
+            values = VALUES[kind_of(part.variable)]
+            pieces = [*values, *between, "-", "/", "http://h:1/x"]
+            line += draw.choice([*values[:2], "".join(draw.choices(pieces, k=2))]) + part.after
+        encoded = (line + draw.choice(["", "\r"])).encode()
+        carefully = outcome(form, encoded, carefully=True)
+
+        assert outcome(form, encoded, carefully=False) == carefully, (text, encoded)

@@ -9,6 +9,8 @@ import pytest
 from datastream.parsing import EXTRA_LIMIT, LIMITS, Event, Unparseable
 from datastream.parsing.fields import Fields
 from datastream.parsing.proxies import TrustedProxies
+from datastream.parsing.variables import COLUMNS
+from parsed import access_parser
 
 REQUEST = ("method", "url", "scheme", "host", "path", "query", "http_version")
 
@@ -135,7 +137,62 @@ def test_the_client_behind_a_trusted_proxy() -> None:
     assert (none.client, none.extra) == (bytes([198, 51, 100, 1]), None)
     assert unasked.client == bytes([198, 51, 100, 1])
     assert event_behind(trusted, remote_addr="198.51.100.1").client == bytes([198, 51, 100, 1])
-    assert event_behind(trusted, http_x_forwarded_for=chain).client is None
+    assert event_behind(trusted, http_x_forwarded_for=chain).client == bytes([192, 0, 2, 7])
+
+
+def test_a_list_s_client_is_its_last_entry_and_the_list_is_kept() -> None:
+    """What the nearest proxy saw, or who that said it was where it is trusted."""
+    trusted = TrustedProxies([ip_network("198.51.100.0/24")])
+    chain = "192.0.2.7, 203.0.113.9:51234, 198.51.100.1,"
+    kept = {"http_x_forwarded_for": ["192.0.2.7", "203.0.113.9:51234", "198.51.100.1", ""]}
+    nearest = event_of(http_x_forwarded_for=chain)
+    behind = event_behind(trusted, http_x_forwarded_for=chain)
+
+    assert (nearest.client, nearest.extra) == (bytes([198, 51, 100, 1]), kept)
+    assert (behind.client, behind.extra) == (bytes([203, 0, 113, 9]), kept)
+    assert event_of(http_x_forwarded_for="192.0.2.7, unknown").client is None
+    assert extra_of(http_x_forwarded_for="unknown") == {"http_x_forwarded_for": ["unknown"]}
+    fields = Fields(["msec", "http_x_forwarded_for"], None)
+    assert fields.columns_of("http_x_forwarded_for") == ("client", "extra.http_x_forwarded_for")
+
+
+@pytest.mark.parametrize("missing", range(len(COLUMNS["client"])))
+def test_the_best_variable_that_there_is_says_who_the_client_was(missing: int) -> None:
+    """The others are kept."""
+    names = COLUMNS["client"][missing:]
+    texts = {name: f"192.0.2.{at}" for at, name in enumerate(names)}
+    event = event_of(**dict(reversed(texts.items())))
+    chains = {name: [text] for name, text in texts.items() if "forwarded" in name}
+    others = {name: text for name, text in texts.items() if name != names[0]}
+
+    assert event.client == bytes([192, 0, 2, 0])
+    assert (event.extra or {}) == others | chains
+
+
+@pytest.mark.parametrize("name", COLUMNS["client"])
+def test_a_client_that_is_not_there(name: str) -> None:
+    """Only that of a connection has a dash; what is empty says nothing."""
+    assert event_of(**{name: None})[1] is None
+    assert event_of(**{name: ""})[1] is None
+    assert extra_of(**{name: ""}) is None
+    absent = access_parser(f'"${name}" $msec')(b'"-" 971211336.250')
+    assert absent.client is None
+    assert absent.extra == ({"client": "-"} if name == "remote_addr" else None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["proxy_protocol_addr", "http_cf_connecting_ip", "http_true_client_ip", "http_x_real_ip"],
+)
+def test_a_trusted_proxy_passes_the_client_on_in_another_way(name: str) -> None:
+    """Where the format has no list, as with nginx's `real_ip_header`."""
+    trusted = TrustedProxies([ip_network("198.51.100.0/24")])
+    event = event_behind(trusted, **{name: "192.0.2.7"}, remote_addr="198.51.100.1")
+    other = event_behind(trusted, **{name: "192.0.2.7"}, remote_addr="203.0.113.1")
+
+    assert event.client == bytes([192, 0, 2, 7])
+    assert event.extra == {"remote_addr": "198.51.100.1", name: "192.0.2.7"}
+    assert (other.client, other.extra) == (bytes([203, 0, 113, 1]), {name: "192.0.2.7"})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from datastream.parsing.log_format import Word, template
 
 def compiled(text: str) -> JsonTemplate | None:
     """Return the text of a format as a JSON object."""
-    return json_template(template(Word(text, tuple(range(len(text) + 1))), text))
+    return json_template(template([Word(text, tuple(range(len(text) + 1)))], text))
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ NOTHING = dict.fromkeys(VARIABLES.split())
         ('{"t":1700000000.1230,"s":404}', {"msec": "1700000000.1230", "status": "404"}),
         ('{"s":1e3}', {"status": "1e3"}),
         ('{"t":1,"again":2}', {"msec": "1"}),
-        ('{"again":2}', {}),
-        ('{"t":null,"again":2}', {}),
+        ('{"again":2}', {"msec": "2"}),
+        ('{"t":null,"again":2}', {"msec": "2"}),
         ('{"s":null}', {}),
         ('{"s":true}', {"status": "true"}),
         ('{"s":""}', {"status": ""}),
@@ -102,3 +102,44 @@ def test_a_line_that_is_no_object_has_no_values(line: str) -> None:
 
     assert form is not None
     assert form.values(line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ('{"s":[502, 200],"a":["192.0.2.9:80","x"]}', ("502, 200", "192.0.2.9:80, x")),
+        ('{"s":["502, 200"],"a":["x"]}', ("502, 200", "x")),
+        ('{"a":[],"s":[]}', ("", "")),
+        ('{"a":[null, "x"],"s":[null]}', ("-", "-, x")),
+        ('{"a":"x","s":7}', (None, None)),
+    ],
+)
+def test_a_list_of_one_variable_holds_all_its_items(
+    line: str, values: tuple[str | None, ...]
+) -> None:
+    """For each server there is one."""
+    form = compiled('{"s":[$upstream_status],"a":["$upstream_addr"]}')
+
+    assert form is not None
+    found = form.values(line)
+    assert found is not None
+    assert tuple(found.values()) == values
+
+
+def test_several_variables_in_one_text_are_of_their_kinds() -> None:
+    """A list behind a text is found whole."""
+    form = compiled('{"m":"$http_host $upstream_addr $upstream_status $request_time"}')
+
+    assert form is not None
+    assert form.values('{"m":"a b 192.0.2.9:80, 192.0.2.10:80 502, OK 0.001"}') == {
+        "http_host": "a",
+        "upstream_addr": "b",
+        "upstream_status": "192.0.2.9:80, 192.0.2.10:80 502, OK",
+        "request_time": "0.001",
+    }
+    assert form.values('{"m":"a b 192.0.2.9:80, 192.0.2.10:80 502, 200 0.001"}') == {
+        "http_host": "a b",
+        "upstream_addr": "192.0.2.9:80, 192.0.2.10:80",
+        "upstream_status": "502, 200",
+        "request_time": "0.001",
+    }

@@ -19,6 +19,7 @@ from datastream.parsing.values import (
     iso_time,
     number,
     packed_address,
+    unmapped,
     utc_time,
 )
 
@@ -174,8 +175,26 @@ def test_the_cache_of_times_is_bounded() -> None:
 @given(address=st.ip_addresses())
 def test_every_address_is_packed(address: IPv4Address | IPv6Address) -> None:
     """Its usual text gives its bytes."""
-    assert packed_address(str(address)) == address.packed
-    assert packed_address(str(address).upper()) == address.packed
+    packed = unmapped(address.packed)
+
+    assert packed_address(str(address)) == packed
+    assert packed_address(str(address).upper()) == packed
+
+
+@settings(deadline=None)
+@given(address=st.ip_addresses(), port=st.integers(0, 65535), quote=st.sampled_from(["", '"']))
+def test_an_address_in_any_spelling_is_that_address(
+    address: IPv4Address | IPv6Address, port: int, quote: str
+) -> None:
+    """In brackets, with a port, in quotes; an IPv4 address also within IPv6."""
+    text = str(address)
+    spelled = [f"[{text}]:{port}", f"[{text}]", text]
+    if isinstance(address, IPv4Address):
+        high, low = (address.packed[at : at + 2].hex() for at in (0, 2))
+        spelled += [f"{text}:{port}", f"::ffff:{text}", f"[::ffff:{text}]:{port}"]
+        spelled += [f"::FFFF:{high}:{low}", f"0:0:0:0:0:ffff:{text}"]
+
+    assert {packed_address(f"{quote}{one}{quote}") for one in spelled} == {unmapped(address.packed)}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +212,21 @@ def test_every_address_is_packed(address: IPv4Address | IPv6Address) -> None:
         "0x7f.0.0.1",
         "2130706433",
         "\u0661.2.3.4",
-        "[::1]",
+        "[::1",
+        "::1]",
+        "[]",
+        "[]:80",
+        ":80",
+        "203.0.113.7:",
+        "203.0.113.7:65536",
+        "203.0.113.7:x",
+        "203.0.113.7:" + "9" * 5000,
+        "[::1]x",
+        "[::1]:",
+        '"',
+        '""',
+        '"203.0.113.7',
+        '""203.0.113.7""',
         "::1\0",
         "::1%lo",
         "1::2::3",

@@ -24,10 +24,16 @@ FORMATS = {
     "free texts": "$msec $http_cookie;$status|$http_x $host:$server_port,$upstream_addr;$args x",
     "free texts, none": "log_format x escape=none '$args;$status|$http_x $upstream_addr $msec';",
     "free and lists": '$http_cookie $upstream_addr "$request" $upstream_status $http_x $msec',
+    "free and chains": "$http_x, $upstream_addr; $http_x_forwarded_for $upstream_status $msec",
+    "bare requests": "$http_x $request $http_host $upstream_addr: $request $msec",
+    "joined": "$msec|$http_x|$host$request_uri $scheme://$http_host:$server_port$uri$is_args$args",
     "free and times": "$http_cookie $time_local|$http_x $time_iso8601",
 }
 #: How long the shortest of the lines is that are compared, in characters, about.
 UNIT = 50
+#: The same where a list is tried again and again: it takes up to 32 items each time, and from there
+#: on the steps are in proportion.
+UNIT_OF_LISTS = 120
 
 
 OTHER_PARTS = ("a", "1", " ", '"', "\\", r"\"", "[", "]", ", ", " : ", "-", "x ")
@@ -43,7 +49,10 @@ def _patterns(name: str) -> Iterator[str]:
     form = access_format(FORMATS[name])
     for is_strict in (True, False):
         for has_escapes in (False, True) if form.escape != "none" else (False,):
-            yield line_pattern(form.template, Rules(form.escape, is_strict, has_escapes))
+            rules = Rules(form.escape, is_strict, has_escapes)
+            yield line_pattern(form.template, rules)
+            if is_strict and re.search(r"\$(request|\w+_forwarded_for)[^\w\"]", FORMATS[name]):
+                yield line_pattern(form.template, rules._replace(trusts_clients=False))
     for rules in raw_tries(has_escapes=True) if form.escape != "none" else ():
         yield line_pattern(form.template, rules)
     yield fast(form.template, form.escape, form.fields).pattern
@@ -80,7 +89,8 @@ def check(name: str, start: str, repeated: str, end: str) -> None:
     Of lines of one, two and four lengths the last one takes twice as many more than the second as
     that one took more than the first. Were it the square of the length, it would be four times.
     """
-    few = max(UNIT // len(repeated), 4)
+    unit = UNIT_OF_LISTS if name == "free and chains" else UNIT
+    few = max(unit // len(repeated), 4)
     for pattern in patterns(name):
         one, two, four = (
             steps(pattern, start + repeated * few * times + end) for times in (1, 2, 4)

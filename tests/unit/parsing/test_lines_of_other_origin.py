@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from datastream.parsing import PRESETS, Event, Unparseable, detect
+from datastream.parsing.servers import BUNDLES, SERVERS
 from parsed import access_format, access_parser
 
 #: What stands in a line that has nothing odd.
@@ -41,8 +42,10 @@ USUAL = {
     "rest": '"-" 0.042 "www.example.com"',
 }
 COMBINED = PRESETS["combined"]
+#: The presets of Apache and of nginx alone; test_other_servers.py has those of others.
+OWN = [name for name in PRESETS if name not in {**SERVERS, **BUNDLES}]
 FORMATS = {
-    **PRESETS,
+    **{name: PRESETS[name] for name in OWN},
     "main and times": PRESETS["main"] + " $request_time $upstream_response_time",
     "main and names": PRESETS["main"] + ' "$host" rt=$request_time urt="$upstream_response_time"',
     "combined and host": f"{COMBINED} $host",
@@ -116,13 +119,13 @@ ODD = [
     Odd("remote_addr", "198.51.100.255", {"client": bytes([198, 51, 100, 255])}),
     Odd("remote_addr", "2001:db8::7", {"client": V6}),
     Odd("remote_addr", "2001:DB8:0:0:0:0:0:7", {"client": V6}),
-    Odd("remote_addr", "::ffff:192.0.2.7", {"client": bytes(10) + b"\xff\xff\xc0\x00\x02\x07"}),
+    Odd("remote_addr", "::ffff:192.0.2.7", {"client": bytes([192, 0, 2, 7])}),
     Odd("remote_addr", "fe80::1%eth0", no_address("fe80::1%eth0")),
     Odd("remote_addr", "unix:", no_address("unix:")),
     Odd("remote_addr", "dial-7.example.net", no_address("dial-7.example.net")),
     Odd("remote_addr", "under_score.example.net", no_address("under_score.example.net")),
-    Odd("remote_addr", "192.0.2.7:51234", no_address("192.0.2.7:51234")),
-    Odd("remote_addr", "[2001:db8::7]:51234", no_address("[2001:db8::7]:51234")),
+    Odd("remote_addr", "192.0.2.7:51234", {"client": bytes([192, 0, 2, 7])}),
+    Odd("remote_addr", "[2001:db8::7]:51234", {"client": V6}),
     Odd("remote_addr", "-", no_address("-")),
     Odd("session", "ana", {"session": "ana"}),
     Odd("session", "Xy12AbCd34EfGh5", {"session": "Xy12AbCd34EfGh5"}),
@@ -432,9 +435,16 @@ def test_raw_quotes_in_json(escape: str) -> None:
         parse(line.replace('"status"', '"new":"x","status"').encode())
 
 
-@pytest.mark.parametrize("name", PRESETS)
+#: Where words of another format would stand.
+SHIFTING = (
+    *("session", "remote_user", "status", "body_bytes_sent", "request_time", "http_referer"),
+    "http_x_forwarded_for",
+)
+
+
+@pytest.mark.parametrize("name", OWN)
 def test_the_format_of_such_lines_is_found(name: str) -> None:
-    """Whatever stands in the fields."""
+    """Whatever stands in the fields; only what makes no sense in its place does not count."""
     odd = [
         written(name, **{value.variable: value.logged}).encode()
         for value in ODD
@@ -442,4 +452,6 @@ def test_the_format_of_such_lines_is_found(name: str) -> None:
     ]
     found = detect(odd)
 
-    assert (found.name, found.fit) == (name, len(odd))
+    senseless = [value for value in ODD if value.variable in SHIFTING]
+    assert (found.name, found.is_sure) == (name, True)
+    assert len(odd) - len(senseless) <= found.fit <= len(odd)

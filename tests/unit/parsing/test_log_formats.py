@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,25 +15,11 @@ from datastream.parsing import (
     Unparseable,
     canonical,
     compiled,
-    in_configuration,
     marked,
     parser_for,
 )
+from datastream.parsing.nginx_conf import directives
 from parsed import access_format, access_parser
-
-NGINX_CONF = """
-user www-data;
-# log_format commented '$out';
-http {
-    init_by_lua_block { local it = "what's this" -- isn't it }
-    log_format  main  '$remote_addr - $remote_user [$time_local] "$request" '
-                      '$status $body_bytes_sent "$http_referer" '   # a comment; with 'quotes'
-                      '"$http_user_agent" "$http_x_forwarded_for"';
-    log_format json escape=json '{"time":"$time_iso8601","status":$status}';
-    log_format odd '[$time_local] $host$request_uri';
-    server { location / { return 200 "log_format no '$no';"; } }
-}
-"""
 
 
 def refused(text: str) -> FormatError:
@@ -44,15 +33,19 @@ def refused(text: str) -> FormatError:
     ("text", "message", "before_the_caret"),
     [
         (
-            "log_format x '[$time_local] $host$request_uri';",
-            "nothing stands between $host and $request_uri",
-            "log_format x '[$time_local] $host",
+            "log_format x '[$time_local] $request_time$pipe';",
+            "nothing stands between $request_time and $pipe",
+            "log_format x '[$time_local] $request_time",
         ),
         ("log_format x '${msec}${status}';", "nothing stands between", "log_format x '${msec}"),
         ("log_format x '$msec' '$status';", "nothing stands between", "log_format x '$msec' '"),
         ("$msec $$status", "this $ begins no variable", "$msec "),
         ("log_format x '$msec $';", "this $ begins no variable", "log_format x '$msec "),
         ("log_format x '$msec ${status';", "this $ begins no variable", "log_format x '$msec "),
+        ("log_format x '$msec ${sta' 'tus}';", "this $ begins no variable", "log_format x '$msec "),
+        ("log_format x '$msec $' 'status';", "this $ begins no variable", "log_format x '$msec "),
+        ("log_format x '$msec ${}';", "this $ begins no variable", "log_format x '$msec "),
+        ("log_format x '$msec ${a-b}';", "this $ begins no variable", "log_format x '$msec "),
         ("log_format x '$remote_addr", "this quote has no end", "log_format x "),
         ("log_format x '$msec'", "there is none", "log_format x '$msec'"),
         ("log_format x escape=xml '$msec';", "escape= is one of", "log_format x escape="),
@@ -99,9 +92,9 @@ def test_a_misspelt_name_is_told_with_the_one_that_is_near(text: str, meant: str
 
 def test_the_place_is_shown_in_its_line() -> None:
     """Of a directive in several lines the one with the place, and of a long line what is near."""
-    error = refused("log_format x '$msec '\n    '$host$uri' '" + "x" * 200 + "';")
+    error = refused("log_format x '$msec '\n    '$host$status' '" + "x" * 200 + "';")
 
-    assert error.marked.splitlines()[1].strip().startswith("'$host$uri'")
+    assert error.marked.splitlines()[1].strip().startswith("'$host$status'")
     assert error.marked.splitlines()[1].endswith("…")
 
 
@@ -143,7 +136,12 @@ def test_a_directive_is_read_as_nginx_reads_it() -> None:
     "text",
     [
         *PRESETS,
-        *(f"log_format x '{text}';" for text in PRESETS.values()),
+        *(
+            text if text.startswith("log_format ") else f"log_format x '{text}';"
+            for text in PRESETS.values()
+        ),
+        "cherrypy Europe/Paris",
+        "daphne +02:00 set_real_ip_from 192.0.2.0/24;",
         "error",
         "error +02:00",
         "combined set_real_ip_from 192.0.2.0/24; set_real_ip_from ::1;",
@@ -164,6 +162,90 @@ def test_the_canonical_text_is_the_same_format(text: str) -> None:
     assert first.destinations() == second.destinations()
 
 
+#: Texts between variables; with no quotes around it, an argument may hold the plain ones only.
+PLAIN = st.text(st.sampled_from("_aZ09-:|="), min_size=1, max_size=4)
+ANY = st.text(st.sampled_from("_aZ09- \t\n;{}'\"\\#é"), min_size=1, max_size=4)
+NAMES = st.sampled_from(["msec", "status", "request_time", "http_x_real_ip", "remote_addr"])
+
+
+@st.composite
+def split_directives(draw: st.DrawFn) -> tuple[str, str, list[tuple[str, str]]]:
+    """Draw a log_format in several arguments: it, the text before its first variable, its parts."""
+    quote = draw(st.sampled_from(["'", '"', ""]))
+    texts = ANY if quote else PLAIN
+    names = ["msec", *draw(st.lists(NAMES, max_size=5))]
+    before, parts = draw(st.just("") | texts), [(name, draw(texts)) for name in names]
+    arguments = [before]
+    for name, after in parts:
+        spelled = "".join(draw(st.sampled_from([char, char.upper()])) for char in name)
+        ends_here = draw(st.booleans())  # the argument, and so the name
+        goes_on = re.match("[A-Za-z0-9_]", after) is not None
+        if (goes_on and not ends_here) or draw(st.booleans()):
+            spelled = f"{{{spelled}}}"
+        if draw(st.booleans()):
+            arguments.append("")
+        arguments[-1] += f"${spelled}"
+        if ends_here:
+            arguments += [""] * draw(st.integers(1, 3))
+        arguments[-1] += after
+    if quote:
+        arguments = [re.sub(rf"[\\{quote}]", r"\\\g<0>", text) for text in arguments]
+    return f"log_format x {' '.join(f'{quote}{text}{quote}' for text in arguments)};", before, parts
+
+
+@given(split_directives())
+def test_the_name_of_a_variable_ends_where_its_argument_does(
+    drawn: tuple[str, str, list[tuple[str, str]]],
+) -> None:
+    """However a format is split and spelled; its canonical text is one argument, read the same."""
+    directive, before, parts = drawn
+    once = canonical(directive)
+
+    for text in (directive, once):
+        found = access_format(text).template
+        assert (found.before, [part[:2] for part in found.parts]) == (before, parts)
+    assert canonical(once) == once
+    assert len(next(directives(once)).words) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("log_format x '$msec rt=$Request_Time' 'uct=$upstream_connect_time';",
+         "log_format x '$msec rt=${request_time}uct=$upstream_connect_time';"),
+        ("log_format x escape=none '$msec' 'a';", "log_format x escape=none '${msec}a';"),
+        ("log_format x $msec '' _1;", "log_format x '${msec}_1';"),
+        ("log_format x '$MSEC' ' ' '${Status}';", "log_format x '$msec ${status}';"),
+        ("$MSEC $HTTP_Referer", "log_format custom '$msec $http_referer';"),
+        ("log_format 'my own' '$msec';", "log_format 'my own' '$msec';"),
+        ("log_format \"it's;\" '$msec';", "log_format 'it\\'s;' '$msec';"),
+        ("log_format '' '$msec';", "log_format '' '$msec';"),
+    ],
+)  # fmt: skip
+def test_what_is_written_is_read_again(text: str, written: str) -> None:
+    """Braces stand only where the name would go on; names of variables are in lower case."""
+    assert canonical(text) == written
+    assert canonical(written) == written
+
+
+@pytest.mark.parametrize("escape", ["default", "json", "none"])
+def test_names_of_variables_are_case_insensitive(escape: str) -> None:
+    """As for nginx: the columns are filled, the types are kept, and `extra` has lower case."""
+    usual = "$remote_addr|$status|$http_x_forwarded_for|$my_map|${http_referer}|[$time_local]"
+    shouted = usual.upper()
+    line = b"192.0.2.7|200|203.0.113.9, 198.51.100.1|x|/r|[10/Oct/2000:13:55:36 -0700]"
+    one, other = (
+        access_parser(f"log_format x escape={escape} '{text}';")(line) for text in (usual, shouted)
+    )
+
+    assert one == other
+    assert (one.client, one.status, one.referrer) == (b"\xc0\0\2\7", 200, "/r")
+    assert one.extra == {
+        "http_x_forwarded_for": ["203.0.113.9", "198.51.100.1"],
+        "my_map": "x",
+    }
+
+
 @given(st.text(max_size=60))
 def test_any_text_is_a_format_or_refused(text: str) -> None:
     """Nothing but FormatError is raised, and what is a format has a canonical text."""
@@ -173,20 +255,6 @@ def test_any_text_is_a_format_or_refused(text: str) -> None:
         except FormatError:
             continue
         assert canonical(once) == once
-
-
-def test_a_format_is_found_in_a_configuration() -> None:
-    """By its name, in whatever block; `combined` needs no directive."""
-    main = in_configuration(NGINX_CONF, "main")
-
-    assert main == f"log_format main '{PRESETS['main']}';"
-    assert in_configuration(NGINX_CONF, "json").startswith("log_format json escape=json '{")
-    assert in_configuration(NGINX_CONF, "combined") == "combined"
-    with pytest.raises(FormatError, match="no log_format x is in it; there are main, json, odd"):
-        in_configuration(NGINX_CONF, "x")
-    with pytest.raises(FormatError, match="nothing stands between") as caught:
-        in_configuration(NGINX_CONF, "odd")
-    assert "$host$request_uri" in caught.value.marked
 
 
 def test_a_format_is_compiled_once() -> None:
@@ -438,3 +506,146 @@ def test_a_missing_number_leaves_no_json_and_yet_parses() -> None:
     event = parse(b'{"t":1700000000.123,"u":,"s":404}')
 
     assert (event.status, event.extra) == (404, None)
+
+
+@pytest.mark.parametrize("host", ["host", "http_host", "server_name"])
+@pytest.mark.parametrize(
+    "uri", ["request_uri", "uri$is_args$args", "document_uri$is_args$query_string"]
+)
+def test_a_url_of_variables_without_anything_between(host: str, uri: str) -> None:
+    """The host ends where the URI begins, and `$uri$is_args$args` is read as `$request_uri`."""
+    form = access_format(f'$msec "$request_method $scheme://${host}:$server_port${uri}"')
+    event = form.parse(b'971211336.250 "GET https://www.Example.com:443/a/b?c=d"')
+
+    assert event == form.careful(b'971211336.250 "GET https://www.Example.com:443/a/b?c=d"')
+    assert (event.method, event.scheme, event.host) == ("GET", "https", "www.example.com")
+    assert (event.url, event.path, event.query) == ("/a/b?c=d", "/a/b", "c=d")
+
+
+@pytest.mark.parametrize("mark", ["|", ";", ",", "\t", "/", "=", ")", ":", "_", "-"])
+@pytest.mark.parametrize("referrer", ["http://a/b:8/c", "b:80/c", "b:\\x22"])
+def test_a_colon_behind_the_port_is_not_before_it(mark: str, referrer: str) -> None:
+    """What ends the port is not in the host."""
+    form = access_format(f"$msec {mark}$host:${{server_port}}{mark}$http_referer {mark}$status")
+    line = f"971211336.250 {mark}www.example.com:443{mark}{referrer} {mark}200".encode()
+    event = form.parse(line)
+
+    assert event == form.careful(line)
+    assert (event.host, event.extra, event.status) == ("www.example.com", {"server_port": 443}, 200)
+    assert event.referrer == referrer.replace("\\x22", '"')
+
+
+def test_a_carriage_return_is_of_no_url() -> None:
+    """Where the URI ends the line, and where the format says that one does."""
+    line = b"971211336.250 /a\r"
+
+    assert access_format("$msec $request_uri").parse(line).url == "/a"
+    assert access_format("$msec $request_uri\r").careful(line).url == "/a"
+
+
+@pytest.mark.parametrize("kind", ["time_no_zone", "time_spaced", "time_c"])
+@pytest.mark.parametrize("after", ["-", "/", ":", "+", ".", "|"])
+def test_both_read_what_follows_a_time_of_others(kind: str, after: str) -> None:
+    """Where it may be in the time, the fast parser leaves the line."""
+    times = {
+        "time_no_zone": "10/Oct/2000:13:55:36",
+        "time_spaced": "2000-10-10 13:55:36 -0700",
+        "time_c": "Tue Oct 10 13:55:36 2000",
+    }
+    form = access_format(f'"${kind}{after}$http_x=')
+    line = f'"{times[kind]}{after}a='.encode()
+
+    assert outcome(form.parse, line) == outcome(form.careful, line)
+
+
+def test_an_empty_time_beside_the_one_of_the_row() -> None:
+    """It is not kept."""
+    form = access_format('[$time_iso8601] "$msec"')
+    line = b'[] "971211336.250"'
+
+    assert form.parse(line) == form.careful(line)
+    assert form.parse(line).extra is None
+
+
+def outcome(parse: Callable[[bytes], object], line: bytes) -> object:
+    """Return the event of a line, or why it is rejected."""
+    try:
+        return parse(line)
+    except Unparseable as reject:
+        return reject.reason
+
+
+@pytest.mark.parametrize("host", ["host", "http_host", "server_name"])
+@pytest.mark.parametrize("name", ["www.example.com", "[2001:db8::7]"])
+@pytest.mark.parametrize("path", ["/a/http://b/c", "/a:/b", "/a:80/b", "/a\\x22:/b"])
+def test_a_colon_in_the_path_is_not_before_the_port(host: str, name: str, path: str) -> None:
+    """The port stands before the first slash."""
+    form = access_format(f"$msec $scheme://${host}:$server_port$request_uri $status")
+    line = f"971211336.250 https://{name}:443{path} 200".encode()
+    event = form.parse(line)
+
+    assert event == form.careful(line)
+    assert (event.host, event.url) == (name.strip("[]"), path.replace("\\x22", '"'))
+    assert (event.extra or {})["server_port"] == 443
+
+
+@pytest.mark.parametrize("escape", ["default", "json", "none"])
+@pytest.mark.parametrize(
+    ("path", "args", "url"),
+    [
+        ("/a", None, "/a"),
+        ("/a-", None, "/a-"),
+        ("/", None, "/"),
+        ("/a-", "-", "/a-?-"),
+        ("/a", "b=c-", "/a?b=c-"),
+        (None, None, None),
+    ],
+)
+@pytest.mark.parametrize("other", ["", '"$request" '])
+@pytest.mark.parametrize("host", ["", "www.example.com", "-"])
+def test_the_dash_of_absent_arguments_is_no_part_of_the_path(
+    host: str, other: str, url: str | None, path: str | None, args: str | None, escape: str
+) -> None:
+    """Without arguments nginx writes nothing for `$is_args` and a dash for `$args`."""
+    absent = "-" if escape == "default" else ""
+    name = "$scheme://$http_host" if host else ""
+    form = access_format(
+        f"log_format x escape={escape} '$msec {other}{name}$uri$is_args$args $status';"
+    )
+    line = '971211336.250 "- -" ' if other else "971211336.250 "
+    line += f"http://{absent if host == '-' else host}" if host else ""
+    line += absent if path is None else path
+    line += absent if args is None else f"?{args}"
+    event = form.parse(f"{line} 200".encode())
+
+    assert event == form.careful(f"{line} 200".encode())
+    assert ((event.extra or {}).get("request_uri") if other else event.url) == url
+    assert event.status == 200
+
+
+@pytest.mark.parametrize("line", ["http://-- 400", "http://- 400"])
+def test_a_request_of_which_neither_host_nor_uri_is_known(line: str) -> None:
+    """Its URL is two dashes, or one where the host's variable is empty instead."""
+    form = access_format("$msec $scheme://$http_host$request_uri $status")
+    event = form.parse(f"971211336.250 {line}".encode())
+
+    assert (event.scheme, event.host, event.url, event.status) == ("http", None, None, 400)
+
+
+@pytest.mark.parametrize(
+    "text", ["$status$pipe", "$request_uri$host", "$http_a$uri", "$uri$args", "$is_args$args"]
+)
+def test_other_variables_without_anything_between_are_refused(text: str) -> None:
+    """With a way to read the lines that are there: one name for both."""
+    first, second = text[1:].split("$")
+    error = refused(f"$msec {text}")
+
+    assert f"${first}_and_{second}" in str(error)
+    assert access_format(f"$msec ${first}_and_{second}").parse(b"971211336.250 ab").extra == {
+        f"{first}_and_{second}": "ab"
+    }
+
+
+def test_no_directive_stands_after_error() -> None:
+    """The message does not ask whether error was meant."""
+    assert "only a time zone" in str(refused("error set_real_ip_from 192.0.2.0/24;"))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from datastream.config import Environment
+from datastream.config import ConfigError, Environment
 from datastream_operator.lines import Unreadable
 from datastream_playground import sample
 from datastream_playground.demo.subject import own_log, sample_log, source_name
@@ -103,15 +104,26 @@ def test_the_format_is_the_one_that_the_lines_fit(
     assert "Most lines fit no format" not in said(console)
 
 
-def test_lines_of_no_known_format_are_warned_of(tmp_path: Path, console: Console) -> None:
-    """They are taken all the same; it is said what to set."""
+def test_a_prefix_is_part_of_the_format(tmp_path: Path, console: Console) -> None:
+    """It is found with it."""
+    log = tmp_path / "access.log"
+    lines = [b"web-1  | " + line for line, _ in sample.generate(300, "combined", seed=2)]
+    log.write_bytes(b"\n".join(lines) + b"\n")
+
+    subject = own_log(log, "web", None, console, may_be_missing=False)
+
+    assert subject.format == "compose combined"
+
+
+def test_lines_of_no_known_format_are_refused(tmp_path: Path, console: Console) -> None:
+    """It is said what to set, before anything is started."""
     log = tmp_path / "access.log"
     log.write_text("no\nlog\nat all\n")
 
-    own_log(log, "web", None, console, may_be_missing=False)
-
-    assert "fits none of the first 3 lines" in said(console)
-    assert "FORMAT=" in said(console)
+    with pytest.raises(ConfigError, match=r"no format that has a name fits .*access\.log\. FORMAT"):
+        own_log(log, "web", None, console, may_be_missing=False)
+    # Where more lines may come these are too few to tell.
+    assert own_log(log, "web", None, console, may_be_missing=True).format == "auto"
 
 
 def test_a_format_that_was_asked_for_is_taken(tmp_path: Path, console: Console) -> None:
@@ -129,15 +141,49 @@ def test_a_log_that_is_missing_is_an_error_or_waited_for(tmp_path: Path, console
 
     with pytest.raises(Unreadable, match="No such file"):
         own_log(log, "web", None, console, may_be_missing=False)
-    assert own_log(log, "web", None, console, may_be_missing=True).format == "combined"
+    assert own_log(log, "web", None, console, may_be_missing=True).format == "auto"
     assert "is waited for" in said(console)
 
 
-def test_a_pattern_is_refused(tmp_path: Path, console: Console) -> None:
-    """Even where a missing log is waited for: a pattern is never one file."""
-    for may_be_missing in (False, True):
-        with pytest.raises(Unreadable, match="one file is taken here, no pattern"):
-            own_log(tmp_path / "*.log", "web", None, console, may_be_missing=may_be_missing)
+def test_lines_that_no_format_can_read_are_a_matter_of_settings(
+    tmp_path: Path, console: Console
+) -> None:
+    """As they are for `check` and the producer: the log can be read."""
+    log = tmp_path / "uvicorn.log"
+    log.write_text('INFO:     192.0.2.7:51234 - "GET / HTTP/1.1" 200 OK\n' * 20)
+
+    with pytest.raises(ConfigError, match="uvicorn writes no time"):
+        own_log(log, "web1", None, console, may_be_missing=False)
+
+
+def test_a_pattern_stands_for_several_logs(tmp_path: Path, console: Console) -> None:
+    """Those that are there when it is looked at, the oldest of a log first; none is missing."""
+    pattern = tmp_path / "access.log*"
+    with pytest.raises(Unreadable, match="no file matches"):
+        own_log(pattern, "web", None, console, may_be_missing=False)
+    subject = own_log(pattern, "web", "common", console, may_be_missing=True)
+    assert "is waited for" in said(console)
+
+    for age, name in ((9, "access.log.1"), (1, "access.log")):
+        (tmp_path / name).write_text("x\n")
+        os.utime(tmp_path / name, (1_800_000_000 - age,) * 2)
+
+    assert [file.name for file in subject.files()] == ["access.log.1", "access.log"]
+
+
+def test_logs_of_two_formats_are_named(tmp_path: Path, console: Console) -> None:
+    """A demo reads all in one, and would reject every line of the other log."""
+    sample.write(tmp_path / "access.log", 300, "combined", seed=2)
+    sample.write(tmp_path / "shop.log", 30, "combined", seed=3)
+    error = b"2000/10/10 13:55:36 [error] 7#7: *1 open() failed, client: 192.0.2.7\n"
+    (tmp_path / "error.log").write_bytes(error * 20)
+    words = rf"{tmp_path}/access\.log is in combined, {tmp_path}/error\.log is in error"
+
+    with pytest.raises(ConfigError, match=words):
+        own_log(tmp_path / "*.log", "web", None, console, may_be_missing=True)
+    assert own_log(tmp_path / "[as]*.log", "web", None, console, may_be_missing=False).format == (
+        "combined"
+    )
 
 
 def test_a_symbolic_link_keeps_its_name(tmp_path: Path, console: Console) -> None:

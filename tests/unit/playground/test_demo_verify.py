@@ -19,7 +19,7 @@ from datastream.slices import UNTERMINATED
 from datastream_operator.lines import Extent, measure, numbered_lines
 from datastream_operator.verify.stored import Rows
 from datastream_playground import sample
-from datastream_playground.demo.tables import CLEAN_ROW, LogTables, RowCounts
+from datastream_playground.demo.tables import CLEAN_ROW, LogTables, RowCounts, Tables
 from datastream_playground.demo.verify import Findings, verify
 
 LINES = 400
@@ -58,6 +58,9 @@ class _Tables:
         ]
         found = {name: [row for row in rows if row > offset] for name, rows in tables}
         return [(min(rows), name) for name, rows in found.items() if rows]
+
+    def misfit(self, _end: int) -> None:
+        return None
 
     def rejects(self) -> dict[int, str]:
         return self.rejected_rows
@@ -107,7 +110,8 @@ def findings(log: Path, tables: _Tables, extent: Extent | None = None) -> Findin
 
 def compared(log: Path, tables: _Tables, extent: Extent, *, is_sample: bool) -> Findings:
     """Compare the tables with a log."""
-    return verify(cast(LogTables, tables), log, extent, is_sample=is_sample)
+    by_file = Tables({log: cast(LogTables, tables)})
+    return verify(by_file, {log: extent}, is_sample=is_sample)
 
 
 def test_a_row_is_asked_for_field_by_field() -> None:

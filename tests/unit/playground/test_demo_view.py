@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from datastream_operator.screen import PUBLISHED, QUEUES, STORED, Process, Processes, Queue
+from datastream_operator.screen import MISFIT, PUBLISHED, QUEUES, STORED, Process, Processes, Queue
 from datastream_playground.demo.subject import Subject
 from datastream_playground.demo.view import View, drawn
 
 SERVICES = ("producer", "lake_consumer", "clean_consumer-1", "clean_consumer-2")
+HINT = "tables: make sql; queues: http://127.0.0.1:15672"
 SUBJECT = Subject(Path("/var/log/nginx/access.log"), "combined", "web", is_sample=False)
 
 
@@ -55,7 +57,7 @@ FULL = View(
 def text_of(view: View, width: int, before: View = BEFORE) -> str:
     """Return what is drawn on a terminal of some width."""
     console = Console(file=io.StringIO(), width=width, markup=False)
-    console.print(drawn(view, before, SUBJECT))
+    console.print(drawn(view, before, SUBJECT, HINT))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -67,6 +69,24 @@ def test_a_full_view_fits_a_small_terminal(width: int) -> None:
 
     assert len(lines) <= 23
     assert max(map(len, lines)) <= width
+
+
+def test_a_log_that_does_not_fit_is_told() -> None:
+    """From the consumers' own metrics and the last rejects; and the view still fits."""
+    found = processes(WAITING, 12_345_678, 12_300_000, **REASONS)
+    labels = frozenset({("path", "/var/log/a.log"), ("stream", "0a"), ("source", "web")})
+    both = {
+        name: Process(WAITING, {**one.samples, (MISFIT, labels): share})
+        for (name, one), share in zip(found["clean_consumer"].items(), (0.5, 0.97), strict=True)
+    }
+
+    rejects = [("format", b'{"status":200}')] * 5
+    view = replace(FULL, processes={**found, "clean_consumer": both}, last_rejects=rejects)
+
+    text = text_of(view, 80)
+
+    assert "97 % rejected: FORMAT is combined, the lines look like JSON\n" in text
+    assert len(text.splitlines()) <= 24
 
 
 def test_a_reject_cannot_command_the_terminal() -> None:
@@ -84,6 +104,7 @@ def test_everything_is_in_the_view() -> None:
     for words in ("12,345,678", "123,456", "12.3 GB, 3,600 s", "10,000"):
         assert words in text
     assert "/var/log/nginx/access.log  (combined; Ctrl-C ends)" in text
+    assert HINT in text
     for name in SERVICES:
         assert f"{name}: {WAITING}" in text
     for name in QUEUES:
@@ -94,7 +115,7 @@ def test_what_became_of_the_lines_fits_80_columns() -> None:
     """Parsed and rejected apart, each with its rate; every reason; what came again."""
     rows = text_of(FULL, 80).splitlines()
 
-    assert "parsed 123,456/s: 12,300,000; 1,000,000 lines were in raw_log already" in rows
+    assert "parsed 123,456/s: 12,300,000; already in raw_log: 1,000,000 lines" in rows
     reasons = "format 40,000, empty 5,000, time 600, refused 70, truncated 8"
     assert f"rejected 5/s: {reasons}" in rows
 
@@ -128,3 +149,15 @@ def test_lines_are_counted_by_what_became_of_them() -> None:
 
     assert str(view) == "300 lines published, 300 kept raw, 100 parsed, 12 rejected"
     assert view.rejected == {"time": 10, "empty": 2}
+
+
+def test_a_line_that_goes_on_with_an_entry_of_an_error_log_is_no_reject() -> None:
+    """It has a row in the same table, and its text is in the row of another line."""
+    view = View(processes=processes("ready", 300, 100, time=10, continued=190))
+
+    assert str(view) == "300 lines published, 300 kept raw, 100 parsed, 10 rejected"
+    row = next(
+        line for line in text_of(view, 80).splitlines() if line.split()[:1] == ["clean_consumer"]
+    )
+    assert " 10 " in row
+    assert "190" not in row

@@ -83,6 +83,7 @@ FULL = State(
     logs=frozenset({ENTRY.path, "/b.log"}),
     patterns=frozenset({"/var/log/*.log", "/b.log"}),
     generations={2**64 - 1: 3, 5: 1},
+    format="main",
 )
 
 
@@ -488,6 +489,6 @@ def test_many_places_of_version_1(opener: Opener) -> None:
     first = opener()
     first.save(first.found)
 
-    assert first.found == State(MANY, {ENTRY.path: 7.5})
+    assert first.found == State(MANY, {ENTRY.path: 7.5}, format=None)
     assert opener.again().found == first.found
     assert json.loads(opener.file.read_text())["version"] == 2

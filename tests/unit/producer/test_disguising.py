@@ -80,7 +80,7 @@ def test_the_settings() -> None:
         ({"PRIVACY_ADDRESSES": "hashed"}, "PRIVACY_KEY is not set"),
         ({"PRIVACY_BEFORE": "broker"}, "must be one of clean, lake"),
         ({"FORMAT": "log_format x '$time_local $args';"}, r"FORMAT has \$args"),
-        ({"FORMAT": "log_format x '$time_local $Args';"}, r"FORMAT has \$Args"),
+        ({"FORMAT": "log_format x '$time_local $Args';"}, r"FORMAT has \$args"),
     ):
         with pytest.raises(ConfigError, match=words):
             read(lake | change)

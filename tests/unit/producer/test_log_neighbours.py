@@ -61,6 +61,21 @@ def test_a_log_that_was_packed_by_hand_beside_the_next_one(path: Path) -> None:
     assert followed.restarted(path).read() == [b"2", b"3"]
 
 
+def test_a_packed_file_beside_an_empty_one_of_its_name(path: Path) -> None:
+    """It is not made from that one: it is known by what it holds, and is not read again."""
+    append(path, b"1")
+    followed = Followed(path)
+    followed.read()
+    rotated(path, "7.gz").write_bytes(gzip.compress(path.read_bytes()))
+    rotated(path, "7").touch()
+    path.write_bytes(b"")
+    append(path, b"2")
+
+    again = followed.restarted(path)
+    assert again.read() == [b"2"]
+    assert again.restarted(path).read() == []
+
+
 def test_a_folder_that_can_be_listed_and_not_entered(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,17 @@ def test_a_stop_ends_the_waiting_for_the_broker() -> None:
     assert broker.published == []
 
 
+def test_an_account_that_stays_refused_ends_the_waiting_where_that_is_asked_for() -> None:
+    """Any other outage is waited for, however long it takes."""
+    broker = Broker("connection", "blocked", "refused", "refused")
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), Event(), refused_for=0.0)
+
+    with pytest.raises(Unavailable, match="as told") as raised:
+        publisher.publish("lake.test", slice_of(1))
+
+    assert (raised.value.reason, len(broker.attempts)) == ("refused", 3)
+
+
 class Slices:
     """Hands out slices, and notes what is confirmed."""
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from datastream.config import ConfigError, Environment
+from producer.__main__ import tailer_of
+from producer.checkpoint import Checkpoint, RaiseOnFailure
 from producer.settings import ProducerSettings
 
 
@@ -22,7 +25,7 @@ def test_the_defaults() -> None:
     assert settings.patterns == ["web-server-nginx.log"]
     assert (settings.source.name, settings.source.format, settings.source.once) == (
         "web",
-        "combined",
+        "auto",
         False,
     )
     assert settings.state_dir == Path("state")
@@ -114,3 +117,33 @@ def test_a_source_that_is_no_text() -> None:
     """Bytes of the environment that are not UTF-8 are named like any other wrong value."""
     with pytest.raises(ConfigError, match="SOURCE must be"):
         read(SOURCE="caf\udce9")
+
+
+@pytest.mark.parametrize(
+    ("form", "words"),
+    [
+        ("combined", []),
+        ("error", ["are taken for UTC"]),
+        ("error UTC", []),
+        ("$msec $status", ["the format has no client"]),
+        ("common set_real_ip_from 192.0.2.1;", ["set_real_ip_from changes nothing"]),
+        ("main set_real_ip_from 192.0.2.1;", []),
+        ("compose $msec $http_host $request_uri", ["it cannot always be told", "the format has"]),
+    ],
+)
+def test_what_to_know_of_the_format_is_said_once_at_start(
+    form: str, words: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every row would lack it, and no line is rejected for it."""
+    log = tmp_path / "access.log"
+    log.touch()
+    settings = read([str(log)], FORMAT=form)
+
+    with (
+        closing(Checkpoint(tmp_path, "web", RaiseOnFailure())) as checkpoint,
+        closing(tailer_of(settings, checkpoint)),
+    ):
+        pass
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == len(words)
+    assert all(expected in text for expected, text in zip(words, said, strict=True))

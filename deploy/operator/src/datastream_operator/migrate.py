@@ -18,7 +18,7 @@ from yoyo import read_migrations
 from yoyo.backends.core.mysql import MySQLBackend
 from yoyo.connections import DatabaseURI
 from yoyo.internalmigrations import mark_schema_version, schema_versions, v2
-from yoyo.migrations import default_migration_table
+from yoyo.migrations import MigrationList, default_migration_table
 
 from datastream import mysql
 from datastream.config import Environment, MysqlSettings
@@ -39,8 +39,10 @@ the way, or a newer version has applied more; 2 or 64 the command is wrong; 69 t
 or refuses, or another migration runs; 78 a setting is wrong
 """
 
-#: The migrations of the checkout this command was installed from.
-FOLDER = Path(__file__).resolve().parents[4] / "migrations"
+#: The migrations: beside this file in a wheel; at the root of a checkout, of an image's program and
+#: of /opt/datastream-consumers.
+PACKED = Path(__file__).with_name("migrations")
+FOLDER = PACKED if PACKED.is_dir() else Path(__file__).resolve().parents[4] / "migrations"
 
 LOCK = "datastream migrations"
 #: Seconds to wait for another migration job to end.
@@ -85,7 +87,8 @@ class Made(NamedTuple):
     def by(cls, statement: str) -> Made | None:
         """Return what a migration's text makes, or None when it makes nothing new."""
         found = re.search(
-            r"^CREATE (?:OR REPLACE )?(TABLE|VIEW|PROCEDURE) (?:IF NOT EXISTS )?(\w+)",
+            r"^CREATE (?:OR REPLACE )?(?:ALGORITHM = MERGE )?"
+            r"(TABLE|VIEW|PROCEDURE) (?:IF NOT EXISTS )?(\w+)",
             statement,
             re.MULTILINE,
         )
@@ -190,7 +193,7 @@ def applied(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
     """
     with _locked(settings) as cursor:
         noted = _noted(cursor)
-    return [m.id for m in read_migrations(str(folder)) if m.id in noted]
+    return [m.id for m in read(folder) if m.id in noted]
 
 
 def apply(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
@@ -200,7 +203,7 @@ def apply(settings: MysqlSettings, folder: Path = FOLDER) -> list[str]:
     changed, while another job runs (Locked) or where a table of another program has the name of
     one of ours.
     """
-    migrations = read_migrations(str(folder))
+    migrations = read(folder)
     with _locked(settings) as cursor:
         _refuse_others(cursor, settings.database, migrations)
         with _backend(settings) as backend:
@@ -218,7 +221,7 @@ def roll_back(settings: MysqlSettings, to: int = 0, folder: Path = FOLDER) -> li
     Raises Unavailable when the database is away or refuses, and Refused, before anything is
     changed, while another job runs (Locked) or where a newer version has applied more.
     """
-    migrations = read_migrations(str(folder))
+    migrations = read(folder)
     with _locked(settings) as cursor:
         known = {migration.id for migration in migrations}
         newer = sorted(name for name in _noted(cursor) - known if name > max(known))
@@ -236,6 +239,15 @@ def roll_back(settings: MysqlSettings, to: int = 0, folder: Path = FOLDER) -> li
                         backend.rollback_one(migration)
                     names.append(migration.id)
             return names
+
+
+def read(folder: Path = FOLDER) -> MigrationList:
+    """Return the migrations of a folder. Raises Refused where it has none."""
+    if not any(folder.glob("*.sql")):
+        raise Refused(
+            f"there are no migrations in {folder}: is this installation whole?", EX_FAILED
+        )
+    return read_migrations(str(folder))
 
 
 def _number(name: str) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import LiteralString, NamedTuple
 
 from datastream.mysql import Session
+from datastream.parsing import ENTRY_BYTES
 from datastream.slices import DISGUISED, GREATEST, INCOMPLETE, MOST_BYTES, TRUNCATED, Slice
 from datastream.streams import Stream
 
@@ -27,10 +28,12 @@ LENGTH = """
         LENGTH(raw_log.line)
     )
 """
+#: Whether a line begins an entry of an error log, as far as SQL need tell.
+BEGINS = "raw_log.line LIKE '____/__/__ __:__:__ [%%'"
 LINES = """
-    SELECT line_offset, flags, {length} FROM raw_log
+    SELECT line_offset, flags, {length}, {begins} FROM raw_log
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s ORDER BY line_offset LIMIT %s
-""".replace("{length}", LENGTH)
+""".replace("{length}", LENGTH).replace("{begins}", BEGINS)
 TEXTS = """
     SELECT line_offset, line FROM raw_log
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s ORDER BY line_offset
@@ -44,6 +47,8 @@ class Line(NamedTuple):
     flags: int
     #: Bytes in the log.
     length: int
+    #: It begins an entry of an error log.
+    begins: bool | int = False
 
 
 def lines(
@@ -86,7 +91,10 @@ def chain(session: Session, stream: int, first: int, stop: int = GREATEST) -> It
 
 
 def groups(found: Iterable[Line]) -> Iterator[list[Line]]:
-    """Group lines into slices: consecutive, of bounded size, with equal flags."""
+    """Group lines into slices: consecutive, of bounded size, with equal flags.
+
+    Entries of an error log are not torn.
+    """
     group: list[Line] = []
     size = 0
     for line in found:
@@ -99,12 +107,27 @@ def groups(found: Iterable[Line]) -> Iterator[list[Line]]:
             )
             most = DISGUISED_BYTES if line.flags & DISGUISED else SLICE_BYTES
             if not follows or len(group) == PAGE or size + line.length > most:
-                yield group
-                group, size = [], 0
+                whole = _whole(group, line) if follows else len(group)
+                yield group[:whole]
+                group = group[whole:]
+                size = sum(kept.length + 1 for kept in group)
         group.append(line)
         size += line.length + 1
     if group:
         yield group
+
+
+def _whole(group: list[Line], after: Line) -> int:
+    """Return how many lines of a group to send before the rest and the line after it.
+
+    All of them, unless `after` goes on with an entry that begins among them.
+    """
+    for at in range(len(group) - 1, 0, -1):
+        if after.begins or after.offset - group[at].offset >= ENTRY_BYTES:
+            break
+        if group[at].begins:
+            return at
+    return len(group)
 
 
 def slice_of(session: Session, stored_as: int, stream: Stream, group: list[Line]) -> Slice:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -10,6 +11,8 @@ from datastream.errors import Unavailable
 
 #: Exit codes of sysexits.h: the arguments do not go together; a server is away.
 EX_USAGE, EX_UNAVAILABLE = 64, 69
+#: Of a shell: ended by Ctrl-C; by SIGPIPE.
+INTERRUPTED, NOBODY_READS = 130, 141
 
 
 class Refused(Exception):
@@ -30,6 +33,12 @@ def exit_code_of(run: Callable[[], int | None]) -> int:
         return _said(error, EX_UNAVAILABLE)
     except Refused as error:
         return _said(error, error.code)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # What read the output has ended, as `head` does. Python would write the rest at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOBODY_READS
 
 
 def _said(error: Exception, code: int) -> int:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from datastream.arguments import moment, stream_number
+from datastream.arguments import add_config, moment, stream_number
 from datastream.config import Environment, MysqlSettings, RabbitSettings
 from datastream.errors import Unavailable
 from datastream.format_setting import format_of
+from datastream.how_many import how_many
 from datastream.mysql import Session
 from datastream.parsing import AUTO
 from datastream.rabbitmq import Publisher
@@ -74,6 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="POSITION",
         help="go on where it was cut short (default: the beginning)",
     )
+    add_config(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,14 +92,14 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.begin,
         _format(arguments.format),
     )
-    env = Environment.load()
+    env = Environment.load(config=arguments.config)
     rabbit, mysql = RabbitSettings.read(env, "OPERATOR"), MysqlSettings.read(env, "OPERATOR")
     return _Replay(choice).run(rabbit, mysql, arguments.lines_per_second)
 
 
 def _format(text: str | None) -> str | None:
     """Return the format as slices carry it. Raises ConfigError and Refused."""
-    found = None if text is None else format_of(text, "--format")
+    found = format_of(text, "--format") if text else None
     if found == AUTO:
         raise Refused("--format: stored lines are of a format that you say, not auto", EX_USAGE)
     return found
@@ -127,7 +129,10 @@ class _Replay:
             except Unavailable:
                 self._say_how_to_go_on()
                 raise
-        sys.stdout.write(f"{sender.lines:,} lines of {len(found):,} streams sent to be parsed\n")
+        sys.stdout.write(
+            f"{how_many(sender.lines, 'line')} of {how_many(len(found), 'stream')}"
+            " sent to be parsed\n"
+        )
         return 0
 
     def _send(self, session: Session, sender: Sender, found: list[Part]) -> None:
@@ -167,19 +172,19 @@ STREAMS = """
 LAST = "SELECT MAX(line_offset) FROM raw_log WHERE stream_id = %s"
 
 LINES = """
-    SELECT line_offset, flags, {length} FROM raw_log
+    SELECT line_offset, flags, {length}, {begins} FROM raw_log
     WHERE stream_id = %s AND line_offset BETWEEN %s AND %s AND stored_at >= %s
     ORDER BY line_offset LIMIT %s
-""".replace("{length}", raw.LENGTH)
+""".replace("{length}", raw.LENGTH).replace("{begins}", raw.BEGINS)
 REJECTED_LINES = """
-    SELECT rejected_log.line_offset, raw_log.flags, {length}
+    SELECT rejected_log.line_offset, raw_log.flags, {length}, {begins}
     FROM rejected_log STRAIGHT_JOIN raw_log
         ON raw_log.stream_id = rejected_log.stream_id
         AND raw_log.line_offset = rejected_log.line_offset
     WHERE rejected_log.stream_id = %s AND rejected_log.line_offset BETWEEN %s AND %s
-    AND raw_log.stored_at >= %s
+    AND rejected_log.reason <> 'continued' AND raw_log.stored_at >= %s
     ORDER BY rejected_log.line_offset LIMIT %s
-""".replace("{length}", raw.LENGTH)
+""".replace("{length}", raw.LENGTH).replace("{begins}", raw.BEGINS)
 
 SET_FORMAT = "UPDATE log_stream SET format = %s WHERE stream_id = %s"
 
@@ -302,7 +307,10 @@ class Sender:
         tell_at = time.monotonic() + TELL_AFTER
         while (waiting := self._publisher.depth(CLEAN_QUEUE)) >= MOST_WAITING:
             if time.monotonic() >= tell_at:
-                self._say(f"{CLEAN_QUEUE} holds {waiting:,} slices: waiting until there are fewer")
+                self._say(
+                    f"{CLEAN_QUEUE} holds {how_many(waiting, 'slice')}:"
+                    " waiting until there are fewer"
+                )
                 tell_at = float("inf")
             self._publisher.wait(LOOK_EVERY)
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from datastream.arguments import moment, stream_number, whole_number
+from datastream.arguments import add_config, moment, stream_number, whole_number
 from datastream_operator.refused import EX_UNAVAILABLE, Refused
 
 DESCRIPTION = """\
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the file of that stream is another log, in conflict with it: the next generation",
     )
+    add_config(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -50,10 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
             EX_UNAVAILABLE,
         )
     command = [sys.executable, "-m", "producer", "--rewind"]
+    if arguments.config is not None:
+        command += ["--config", str(arguments.config)]
     if arguments.since is not None:
         command += ["--since", arguments.since.isoformat()]
     if arguments.stream is not None:
-        command += ["--stream", f"{arguments.stream:016x}"]
+        command += ["--stream", f"0x{arguments.stream:016x}"]
     if arguments.position is not None:
         command += ["--position", str(arguments.position)]
     if arguments.as_new_stream:

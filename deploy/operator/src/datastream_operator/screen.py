@@ -15,9 +15,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.table import Table
 from rich.text import Text
 
+from datastream.parsing import CONTINUED
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
-from datastream_operator.text import size
+from datastream_operator.text import printable, size
 
+#: The most streams that are named whose lines do not fit.
+MOST_MISFITS = 2
 #: Seconds an answer may take: a service answers from a thread of its own, even when busy.
 TIMEOUT = 3.0
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -27,6 +30,7 @@ PUBLISHED = "datastream_lines_published_total"
 STORED = "datastream_lines_stored_total"
 DUPLICATE = "datastream_lines_duplicate_total"
 REJECTED = "datastream_lines_rejected_total"
+MISFIT = "datastream_stream_rejected_ratio"
 BEHIND_BYTES = "datastream_behind_bytes"
 BEHIND_SECONDS = "datastream_behind_seconds"
 QUEUES = tuple(
@@ -162,6 +166,33 @@ def not_ready(
     )
 
 
+def rejected_shares(processes: Processes) -> dict[tuple[str, str], float]:
+    """Return path and number of the streams whose lines do not fit, with the share rejected.
+
+    Of several consumers the one that rejects the largest share is told.
+    """
+    shares: dict[tuple[str, str], float] = defaultdict(float)
+    for process in processes.get("clean_consumer", {}).values():
+        for (sample, pairs), share in process.samples.items():
+            if sample == MISFIT:
+                labels = dict(pairs)
+                stream = labels["path"], labels["stream"]
+                shares[stream] = max(shares[stream], share)
+    return shares
+
+
+def misfits(processes: Processes) -> list[str]:
+    """Return a line for each stream whose lines do not fit its format, the worst first."""
+    shares = rejected_shares(processes)
+    ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
+    told = [
+        f"{share * 100:.0f} % rejected: FORMAT does not fit {printable(path)}, stream {stream}"
+        for (path, stream), share in ordered[:MOST_MISFITS]
+    ]
+    others = len(ordered) - len(told)
+    return [*told, *([f"and {others} more whose FORMAT does not fit"] if others else [])]
+
+
 def queues(found: Mapping[str, Queue] | str) -> Table:
     """Return a table with a row for each queue, or one row that says why nothing is known.
 
@@ -220,7 +251,9 @@ def _figures(
     )
     rejected = behind = ""
     if service == "clean_consumer":
-        rejected = f"{total(samples, STORED, table='rejected_log'):,.0f}"
+        reasons = by_label(samples, REJECTED, "reason")
+        reasons.pop(CONTINUED, None)
+        rejected = f"{sum(reasons.values()):,.0f}"
     if service == "producer":
         waited = total(samples, BEHIND_SECONDS)
         decimals = 1 if waited < 10 else 0

@@ -8,6 +8,7 @@ from contextlib import closing
 from functools import partial
 
 from clean_consumer.enrichment import enrichment
+from clean_consumer.misfits import Misfits, watched
 from clean_consumer.rows import parse, reject
 from clean_consumer.settings import EnrichmentSettings
 from clean_consumer.store import Warehouse
@@ -34,13 +35,15 @@ def run(env: Environment) -> int:
     logs.configure(NAME, service.log_level)
     added = enrichment(settings)
     counts = metrics.ConsumerMetrics(*(table.name for table in TABLES))
+    misfits = Misfits(settings.privacy)
     with (
         metrics.serve(counts, service.metrics_host, service.metrics_port),
         stop_on_signals() as stop,
         closing(Session(mysql, NAME)) as session,
+        watched(misfits, counts.misfitting, stop),
     ):
         parsing = Preparation(partial(parse, enrichment=added), partial(reject, reason="crashed"))
-        warehouse = Warehouse(session, added, counts.collided)
+        warehouse = Warehouse(session, added, counts.collided, misfits.count)
         run_consumer(topology.CLEAN_QUEUE, parsing, warehouse, rabbit, counts, stop)
     return 0
 

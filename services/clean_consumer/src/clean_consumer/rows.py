@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import blake2b, sha256
@@ -12,11 +12,17 @@ from clean_consumer.enrichment import NONE, Enrichment
 from clean_consumer.locations import NOWHERE
 from datastream.errors import NotASlice
 from datastream.parsing import (
-    ERROR,
+    CONTINUED,
     PARSER_VERSION,
     ErrorEvent,
+    Event,
     FormatError,
+    Parser,
     Unparseable,
+    ends_with_client,
+    entries,
+    has_entries,
+    is_error_log,
     parser_for,
 )
 from datastream.slices import DISGUISED, TRUNCATED, Slice
@@ -38,7 +44,7 @@ class Parsed:
     @property
     def is_error_log(self) -> bool:
         """Whether its lines belong in error_log rather than clean_log."""
-        return self.slice.stream.format.partition(" ")[0] == ERROR
+        return is_error_log(self.slice.stream.format)
 
 
 def parse(slice_: Slice, enrichment: Enrichment = NONE) -> Parsed:
@@ -46,16 +52,15 @@ def parse(slice_: Slice, enrichment: Enrichment = NONE) -> Parsed:
 
     Raises NotASlice when this version does not know its format: a newer producer's, say.
     """
-    try:
-        parse_line = parser_for(slice_.stream.format)
-    except FormatError as error:
-        raise NotASlice(f"unknown format {slice_.stream.format[:64]!r}: {error}") from None
+    parse_line = _parser_of(slice_)
     enrichment.refresh()
     locate, file_type, columns = enrichment.locate, enrichment.file_type, enrichment.columns
     stream_id, flags = slice_.stream.stream_id, slice_.flags
     private = enrichment.private_again if flags & DISGUISED else enrichment.private
     parsed = Parsed(slice_)
-    for offset, line in slice_.numbered():
+    for offset, line in (
+        _entries(parsed) if has_entries(slice_.stream.format) else slice_.numbered()
+    ):
         try:
             event = parse_line(line)
         except Unparseable as error:
@@ -85,6 +90,33 @@ def parse(slice_: Slice, enrichment: Enrichment = NONE) -> Parsed:
             )
         )
     return parsed
+
+
+def _parser_of(slice_: Slice) -> Parser:
+    """Return the parser of a slice's lines. Raises NotASlice."""
+    form = slice_.stream.format
+    try:
+        parse_line = parser_for(form)
+    except FormatError as error:
+        raise NotASlice(f"unknown format {form[:64]!r}: {error}") from None
+    # What is left of an address that was cut is another one.
+    is_torn = slice_.flags & TRUNCATED and ends_with_client(form)
+    return _refuse if is_torn else parse_line
+
+
+def _refuse(_line: bytes) -> Event | ErrorEvent:
+    raise Unparseable("truncated")
+
+
+def _entries(parsed: Parsed) -> Iterator[tuple[int, bytes]]:
+    """Yield the entries of an error log; the lines after the first of each become rejects."""
+    slice_ = parsed.slice
+    for offset, text, continued in entries(slice_.numbered()):
+        yield offset, text
+        parsed.rejected.extend(
+            RejectedRow(slice_.stream.stream_id, line, PARSER_VERSION, slice_.flags, CONTINUED)
+            for line in continued
+        )
 
 
 def renamed(

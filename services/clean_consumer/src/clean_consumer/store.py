@@ -41,8 +41,13 @@ class Warehouse:
         session: Session,
         enrichment: Enrichment = NONE,
         collided: Callable[[str], None] = lambda _table: None,
+        count: Callable[[Sequence[Parsed]], None] = lambda _batch: None,
     ) -> None:
-        """`collided(table)` is called for each text whose key another text has."""
+        """`collided(table)` is called for each text whose key another text has.
+
+        `count(batch)` is called once a batch is committed.
+        """
+        self._count = count
         self._session = session
         self._enrichment = enrichment
         self._streams = StreamLog(session)
@@ -67,6 +72,7 @@ class Warehouse:
             store_by_halves(self._commit, by_key(part), halves, self._reject)
             for part in _in_turn(batch)
         ]
+        self._count(batch)
         return sum(outcomes, Outcome())
 
     def _commit(self, batch: Sequence[Parsed]) -> Outcome:

@@ -148,7 +148,7 @@ class Checkpoint:
         is_lacking = known.keys() - {entry.stream_id for entry in state.entries}
         return None if is_lacking or len(changed) > AT_ONCE else changed
 
-    def _replace_checkpoint(self, content: dict[str, Any]) -> None:
+    def _replace_checkpoint(self, content: dict[str, object]) -> None:
         with suppress(OSError):  # a convenience for people; not every file system has hard links
             self._previous.unlink(missing_ok=True)
             os.link(self._file, self._previous)
@@ -235,7 +235,7 @@ class Checkpoint:
                 "(no line is stored twice)"
             ) from error
 
-    def _replace(self, file: Path, content: dict[str, Any]) -> None:
+    def _replace(self, file: Path, content: dict[str, object]) -> None:
         """Replace a file atomically and durably. Raises OSError."""
         temporary = file.with_name(f"{file.name}.tmp")
         with temporary.open("w", encoding="utf-8") as opened:
@@ -251,7 +251,7 @@ class Checkpoint:
             os.close(folder)
 
 
-def _content(state: State) -> dict[str, Any]:
+def _content(state: State) -> dict[str, object]:
     """Return a state as JSON."""
     return {
         "places": [_values(entry) for entry in state.entries],
@@ -259,6 +259,9 @@ def _content(state: State) -> dict[str, Any]:
         "logs": sorted(state.logs),
         "patterns": sorted(state.patterns),
         "generations": {str(number): highest for number, highest in state.generations.items()},
+        **({"formats": state.formats} if state.formats else {}),
+        **({"sources": state.sources} if state.sources else {}),
+        **({} if state.format is None else {"format": state.format}),
     }
 
 
@@ -272,10 +275,13 @@ def _state(content: dict[str, Any]) -> State:
         logs=frozenset(map(_text, content["logs"])),
         patterns=frozenset(map(_text, content["patterns"])),
         generations={int(number): int(g) for number, g in content["generations"].items()},
+        formats={path: _text(form) for path, form in content.get("formats", {}).items()},
+        sources={path: _text(name) for path, name in content.get("sources", {}).items()},
+        format=_text(content["format"]) if "format" in content else None,
     )
 
 
-def _values(entry: Entry) -> dict[str, Any]:
+def _values(entry: Entry) -> dict[str, object]:
     """Return an entry as JSON, without the values that are defaults."""
     return {
         f.name: value

@@ -56,7 +56,10 @@ def rotated_files(path: str, rotated_dir: str = "") -> list[str]:
 
 
 def beside(path: str) -> Identity | None:
-    """Return the file that a packed one is made from, if it is still beside it."""
+    """Return the file that a packed one is made from, if it is still beside it.
+
+    An empty one is another: what a packed file is made from stays whole until it is removed.
+    """
     plain, _, suffix = path.rpartition(".")
     if suffix not in PACKED_SUFFIXES:
         return None
@@ -64,7 +67,7 @@ def beside(path: str) -> Identity | None:
         status = os.stat(plain)  # noqa: PTH116 - speed
     except OSError:
         return None
-    return status.st_dev, status.st_ino
+    return (status.st_dev, status.st_ino) if status.st_size else None
 
 
 def files_by_log(files: list[str], logs: Iterable[str]) -> dict[str, list[str]]:

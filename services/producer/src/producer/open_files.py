@@ -97,6 +97,14 @@ class OpenFiles:
         self._read: set[int] = set()
         self._live_was_read = False
 
+    def read_as(self, line_format: str) -> None:
+        """Take the lines for those of a format, which was not known before."""
+        self.source = replace(self.source, format=line_format)
+        self.known.format = line_format
+        for reader in (*self.readers, *self.remainders):
+            if reader.is_known:
+                reader.begin(replace(reader.stream, format=line_format))
+
     # Looking.
 
     def ask_for(self, files: Iterable[str]) -> bool:
@@ -152,6 +160,20 @@ class OpenFiles:
             descriptor, length = live.file.descriptor, version[2]
         until = looker.looked_at + LOOK_EVERY
         return Still(descriptor, length, until, looker.folders, looker.changed)
+
+    def still_as(self, still: Still) -> Still | None:
+        """Return the signs for another second, having compared everything; None if it differs.
+
+        For a log that nothing was done with since still() gave these signs, and whose folders are
+        as they were.
+        """
+        live, now = self.live, time.monotonic()
+        if not self._is_settled or (live is not None and live.is_truncated()):
+            return None
+        if live is not None:
+            live.caught_up_at = now
+        self._looker.looked_at = now
+        return still._replace(until=now + LOOK_EVERY)
 
     @property
     def _is_idle(self) -> bool:
@@ -414,6 +436,11 @@ class OpenFiles:
         self.is_undecided = True  # another file may hold its stream
         if reader is self.live:
             self.live = None
+
+    def let_go(self) -> None:
+        """Close the files that are deleted: the disk keeps them for whom has them open."""
+        for reader in [reader for reader in self.readers if reader.file.is_deleted]:
+            self.drop(reader)
 
     def close(self) -> None:
         """Close every file."""

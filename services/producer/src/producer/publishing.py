@@ -19,6 +19,9 @@ logger = logging.getLogger(__name__)
 #: Seconds between two calls of `meanwhile` during an outage.
 LOOK_EVERY = 0.2
 
+#: Seconds for which --once goes on while the broker refuses the account: one that starts may not
+#: know its accounts yet.
+REFUSED_FOR = 30.0
 #: Failures after which the session stays open: the broker only refused the slice.
 REFUSALS = frozenset({"nack", "returned", "locked"})
 
@@ -42,12 +45,17 @@ class PatientPublisher:
         metrics: ProducerMetrics,
         stop: Event,
         meanwhile: Callable[[], None] = lambda: None,
+        refused_for: float = float("inf"),
     ) -> None:
-        """`meanwhile` is called every LOOK_EVERY seconds between the attempts of an outage."""
+        """`meanwhile` is called every LOOK_EVERY seconds between the attempts of an outage.
+
+        An account that is refused for `refused_for` seconds is not tried any more.
+        """
         self._open_session = open_session
         self._metrics = metrics
         self._stop = stop
         self._meanwhile = meanwhile
+        self._refused_for = refused_for
         self._context = ExitStack()
         self._session: OpenPublisher | None = None
         #: Whether it was logged that there is a session.
@@ -56,14 +64,14 @@ class PatientPublisher:
     def publish(self, routing_key: str, slice_: Slice) -> None:
         """Publish a slice; return once the broker has confirmed it.
 
-        Raises Unavailable only when stopped before that.
+        Raises Unavailable only when stopped before that, or when the account stays refused.
         """
         self._until_it_works(lambda: self._opened().publish(routing_key, slice_))
 
     def wait(self, seconds: float) -> None:
         """Wait, keeping the session alive or opening one.
 
-        Raises Unavailable only when stopped before there is a session.
+        Raises Unavailable only when stopped before there is a session, or as publish() does.
         """
         self._until_it_works(lambda: self._opened().wait(seconds))
 
@@ -96,6 +104,7 @@ class PatientPublisher:
         policy = retrying(
             "RabbitMQ",
             until=self._stop,
+            refused_for=self._refused_for,
             wait=self._back_off,
             observe=lambda reason, lasted: self._metrics.failed("rabbitmq", reason, lasted),
         )

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from datastream.packed import CutShort
+from datastream.parsing import begins, has_entries, whole
 from datastream.slices import TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from producer.files import LogFile, Version
@@ -17,6 +18,8 @@ from producer.state import MARKER_BYTES, PREFIX_BYTES, Entry, fingerprint
 COMPARE_EVERY = 1.0
 #: Bytes of a line over the limit that are skipped before other logs get their turn.
 PASSED_OVER = 16 * 1024**2
+#: Enough of a line to see whether an entry of an error log begins there.
+_BEGINNING_BYTES = 128
 
 
 class Truncated(Exception):
@@ -58,6 +61,8 @@ class StreamReader:
         self._rest_sent = False
         #: The last next() stopped inside such a line to give other logs a turn: there is more.
         self.is_paused = False
+        #: So it did for the rest of an entry, since the last slice.
+        self._has_waited = False
         #: See lose().
         self.is_lost = self.is_stale = False
         #: A packed file ended before its end mark: the rest may still be being written.
@@ -162,8 +167,8 @@ class StreamReader:
     def next(self, *, may_pause: bool = False) -> Slice | None:
         """Return the next slice, or None while there is no whole line.
 
-        With `may_pause` also None, and `is_paused`, after skipping PASSED_OVER bytes of a line.
-        Raises Truncated and OSError.
+        With `may_pause` also None, and `is_paused`, after skipping PASSED_OVER bytes of a line, and
+        once where an entry of an error log is just being written. Raises Truncated and OSError.
         """
         self.is_paused = False
         if self._is_quiet():
@@ -181,6 +186,10 @@ class StreamReader:
             if slice_ is None:
                 raise
             return slice_
+        if may_pause and not self._has_waited and self._is_half_written():
+            self.is_paused = self._has_waited = True
+            return None
+        self._has_waited = False
         return self._cut()
 
     def rest(self) -> Slice | None:
@@ -355,14 +364,29 @@ class StreamReader:
             return self._cut_head() if len(self._pending) > limits.line_bytes else None
         lines = self._pending[:end].split(b"\n", limits.slice_lines)[: limits.slice_lines]
         if end > limits.line_bytes and max(map(len, lines)) > limits.line_bytes:
-            whole = next(i for i, line in enumerate(lines) if len(line) > limits.line_bytes)
-            if whole == 0:
+            intact = next(i for i, line in enumerate(lines) if len(line) > limits.line_bytes)
+            if intact == 0:
                 return self._cut_head()
-            lines = lines[:whole]
+            lines = lines[:intact]
+        if has_entries(self.stream.format):
+            lines = lines[: self._whole_entries(lines)]
         slice_ = self._slice(b"\n".join(lines), len(lines), 0)
         self._drop(len(slice_.body) + 1)
         self._next += len(slice_.body) + 1
         return slice_
+
+    def _whole_entries(self, lines: list[bytes]) -> int:
+        """Return how many of the lines to cut off, so that no entry of an error log is torn."""
+        begin = sum(map(len, lines)) + len(lines)
+        after = self._pending[begin : begin + _BEGINNING_BYTES]
+        return whole(lines, after) if after else len(lines)
+
+    def _is_half_written(self) -> bool:
+        """Say whether an entry of an error log has whole lines and one that is none yet."""
+        end = self._pending.rfind(b"\n") + 1
+        rest = self._pending[end : end + _BEGINNING_BYTES]
+        is_last = rest != b"" and len(self._pending) <= self._limits.slice_bytes
+        return end > 0 and is_last and has_entries(self.stream.format) and not begins(rest)
 
     def _cut_head(self) -> Slice:
         """Cut the head off a line over the limit; its rest is skipped."""

@@ -60,23 +60,33 @@ class Schedule:
             self.disturb()
         self._looked_at = now
         self._busy = {log: until for log, until in self._busy.items() if until > now}
-        try:
-            awake = [
-                log
-                for log, still in self._quiet.items()
-                if still.until <= now
-                or (still.length >= 0 and lseek(still.descriptor, 0, SEEK_END) != still.length)
-            ]
-        except OSError:
-            awake = list(self._quiet)  # a log reports itself why its file cannot be asked
-        for log in awake:
-            del self._quiet[log]
+        for log in self._awake(now):
+            self._quiet.pop(log, None)
         if len(self._busy) + len(self._quiet) == len(logs):
             return list(self._busy)
         for log in logs:
             if log not in self._busy and log not in self._quiet:
                 self._calm(log)
         return [log for log in logs if log not in self._quiet]
+
+    def _awake(self, now: float) -> list[Log]:
+        """Return the quiet logs in which something changed."""
+        try:
+            awake = [
+                log
+                for log, still in self._quiet.items()
+                if still.length >= 0 and lseek(still.descriptor, 0, SEEK_END) != still.length
+            ]
+        except OSError:
+            return list(self._quiet)  # a log reports itself why its file cannot be asked
+        for log, still in self._quiet.items():
+            if still.until <= now:
+                again = log.files.still_as(still)
+                if again is None:
+                    awake.append(log)
+                else:
+                    self._quiet[log] = again
+        return awake
 
     def _calm(self, log: Log) -> None:
         """Make a log a quiet one, if there is nothing to do."""

@@ -13,6 +13,8 @@ from datastream.streams import Stream, stream_id
 #: Bytes at the beginning of a stream, and just before the position, that are fingerprinted.
 PREFIX_BYTES = 1024
 MARKER_BYTES = 256
+#: What no FORMAT meant before it meant `auto`.
+FORMER_FORMAT = "combined"
 
 
 def fingerprint(data: bytes) -> str:
@@ -78,6 +80,12 @@ class State:
     patterns: frozenset[str] = frozenset()
     #: The highest generation ever used, by the stream id of generation 0.
     generations: dict[int, int] = field(default_factory=dict)
+    #: By log: the format that `auto` found, and the source where that is one of its own.
+    formats: dict[str, str] = field(default_factory=dict)
+    sources: dict[str, str] = field(default_factory=dict)
+    #: The format that FORMAT=auto found, which stays; empty: none yet, or FORMAT names one. None:
+    #: the checkpoint was begun by a version to which no FORMAT meant FORMER_FORMAT.
+    format: str | None = ""
 
 
 class Generations:
@@ -109,7 +117,8 @@ class KnownStreams:
     ) -> None:
         self._source = source
         self._log = log
-        self._format = line_format
+        #: That of new streams.
+        self.format = line_format
         self._entries = {entry.stream_id: entry for entry in entries}
         self._generations = generations
 
@@ -166,4 +175,4 @@ class KnownStreams:
 
     def _stream(self, number: int, log: str, generation: int) -> Stream:
         host = socket.gethostname()
-        return Stream(number, self._source, host, log, self._format, generation)
+        return Stream(number, self._source, host, log, self.format, generation)

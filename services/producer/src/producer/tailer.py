@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+from datastream.config import ConfigError
+from datastream.parsing import AUTO, compiled
 from datastream.paths import expand, path_text
 from datastream.slices import Slice
+from producer.detecting import FormatSearch, Pace
 from producer.files import Identity
 from producer.folders import Folders, files_by_log
 from producer.log import Log
 from producer.open_files import OpenFiles
 from producer.reader import StreamReader
 from producer.schedule import Schedule
-from producer.settings import Source
+from producer.settings import Source, refuse_unseen
+from producer.sources import Sources, by_file
 from producer.state import Entry, Generations, State
 
 logger = logging.getLogger(__name__)
@@ -45,10 +49,32 @@ class Tailer:
     confirm() must follow each slice, once it is safe; state() is how far that has come.
     """
 
-    def __init__(self, patterns: Iterable[str], source: Source, state: State) -> None:
-        """Take up the logs where a state says."""
+    def __init__(
+        self,
+        patterns: Iterable[str],
+        source: Source,
+        state: State,
+        own: Mapping[str, Source] | None = None,
+    ) -> None:
+        """Take up the logs where a state says.
+
+        With the format AUTO nothing is read before it is found, but files are opened; then
+        slices() raises ConfigError where it cannot be told. Raises ConfigError for a log that
+        belonged to another source. `own` are the sources of patterns that have each its own: then
+        a log for which either is so, or that two of them match, is passed over.
+        """
         self._patterns = list(patterns)
+        self._search = FormatSearch(
+            self._patterns, once=source.once, may_quote=not source.is_disguised
+        )
         self._source = source
+        self._sources = Sources(source, own or {}, state)
+        #: Logs whose format is not told yet, and those that are not read, each with the reason.
+        self._untold: set[str] = set()
+        self._passed_over: dict[str, str] = {}
+        self._pace = Pace()
+        if source.format != AUTO and not own:
+            self._check(source.format)
         self._found = state
         self._generations = Generations(state.generations)
         self._folders = Folders()
@@ -95,16 +121,47 @@ class Tailer:
         self._folders.begin_round()
         if not self._source.once:
             self._expand()
+        self._find_format()
         logs = self._logs.values()
         for log in list(logs) if self._source.once else self._schedule.due(logs):
             if self._logs.get(log.files.path) is not log:
                 continue  # it was dropped while a slice of another one was published
-            handed = log.next()
+            handed = self._next_of(log)
             if handed is not None or log.files.is_undecided:
                 self._schedule.keep_busy(log)
             if handed is not None:
                 self._handed = (log, handed[0])
                 yield handed[1]
+
+    def _next_of(self, log: Log) -> tuple[StreamReader, Slice] | None:
+        if log.files.source.format == AUTO:
+            log.files.look()  # without a format no line can be sent
+            if log.files.path in self._passed_over:
+                log.files.let_go()
+            return None
+        return log.next()
+
+    def _find_format(self) -> None:
+        """Read all logs by one format, if none is named and it is found now."""
+        if self._source.format != AUTO or self._sources.are_told:
+            return
+        line_format = self._search()
+        if line_format is None:
+            return
+        self._check(line_format)
+        self._source = self._sources.common = replace(self._source, format=line_format)
+        self._found = replace(self._found, format=line_format)
+        for log in self._logs.values():
+            log.files.read_as(line_format)
+            self._schedule.keep_busy(log)
+
+    def _check(self, line_format: str) -> None:
+        """Log what a person should know before lines are read by a format. Raises ConfigError."""
+        if self._source.is_disguised:
+            refuse_unseen(line_format)
+        form = compiled(line_format)
+        for remark in (*form.doubts, *form.remarks):
+            logger.warning("FORMAT: %s", remark)
 
     def confirm(self) -> None:
         """Note that the last slice is safe. Raises ValueError if there was none."""
@@ -164,6 +221,9 @@ class Tailer:
                 else self._found.patterns
             ),
             generations=self._generations.highest,
+            formats=self._sources.formats,
+            sources=self._sources.names,
+            format=self._found.format,
         )
 
     def close(self) -> None:
@@ -184,17 +244,27 @@ class Tailer:
     @property
     def is_tailing(self) -> bool:
         """Whether any log can be read now."""
-        return any(not log.files.trouble for log in list(self._logs.values()))
+        return any(not log.files.trouble for log in self._read_logs())
 
     @property
     def behind_bytes(self) -> int:
         """How many bytes of the logs are not confirmed."""
-        return sum(log.behind_bytes for log in list(self._logs.values()))
+        return sum(log.behind_bytes for log in self._read_logs())
 
     @property
     def behind_seconds(self) -> float:
         """For how long there have been unconfirmed bytes, in the log where that is longest."""
-        return max((log.behind_seconds for log in list(self._logs.values())), default=0.0)
+        return max((log.behind_seconds for log in self._read_logs()), default=0.0)
+
+    @property
+    def passed_over(self) -> int:
+        """How many logs are not read, because it is not clear how."""
+        return len(self._passed_over)
+
+    def _read_logs(self) -> list[Log]:
+        """Return the logs that are read, and those whose format may still be told."""
+        passed_over = self._passed_over
+        return [log for path, log in list(self._logs.items()) if path not in passed_over]
 
     # Which logs there are.
 
@@ -209,18 +279,25 @@ class Tailer:
         logs = self._files_by_log(list(dict.fromkeys(chain.from_iterable(found.values()))))
         new = [path for path in logs if path not in self._logs]
         if new:
-            self._take_up_new(new, logs)
+            self._take_up_new(new, logs, by_file(found))
+        self._tell_formats(logs)
         for path, files in logs.items():
             log = self._logs.get(path)
             if log is not None and log.files.ask_for(files):
                 self._schedule.keep_busy(log)
-        for path in self._logs.keys() - logs.keys():
-            if not self._logs[path].files.readers and not os.path.lexists(path):
-                self._drop(path, self._logs[path])
+        self._drop_gone(logs.keys())
         self._look_at([self._logs[path].files for path in new if path in self._logs])
         if now - self._forgot_at >= FORGET_EVERY:
             self._forgot_at = now
             self._forget()
+
+    def _drop_gone(self, logs: Collection[str]) -> None:
+        """Drop logs that no pattern matches now and of which nothing is left."""
+        for path in self._passed_over.keys() - logs - self._logs.keys():
+            del self._passed_over[path]
+        for path in self._logs.keys() - logs:
+            if not self._logs[path].files.readers and not os.path.lexists(path):
+                self._drop(path, self._logs[path])
 
     def _files_by_log(self, files: list[str]) -> dict[str, list[str]]:
         """Group files by log; anew only if they or the logs are others than the last time."""
@@ -229,7 +306,9 @@ class Tailer:
             self._grouped = files_by_log(*self._grouped_by)
         return self._grouped
 
-    def _take_up_new(self, new: list[str], logs: dict[str, list[str]]) -> None:
+    def _take_up_new(
+        self, new: list[str], logs: dict[str, list[str]], patterns: Mapping[str, list[str]]
+    ) -> None:
         """Take up logs, except those that are the file of another one under another name."""
         entries: dict[str, list[Entry]] = {}
         for entry in self._others:
@@ -253,7 +332,8 @@ class Tailer:
                         extra={"path": path, "log": files[identity]},
                     )
                 continue
-            self._take_up(path, logs[path], entries)
+            matching = {pattern for file in logs[path] for pattern in patterns[file]}
+            self._take_up(path, logs[path], entries, matching)
 
     def _look_at(self, logs: list[OpenFiles]) -> None:
         """Look at new logs until it is decided which files exist now: any other is new."""
@@ -263,24 +343,65 @@ class Tailer:
             for log in logs:
                 log.look()
 
-    def _take_up(self, path: str, files: list[str], entries: dict[str, list[Entry]]) -> None:
-        """Take up a log, of which these files were found."""
+    def _tell_formats(self, logs: dict[str, list[str]]) -> None:
+        """Find out the formats of logs that are read by what their first lines say."""
+        if not self._pace.is_due:
+            return
+        untold = sorted(self._untold & self._logs.keys() - self._passed_over.keys())
+        with self._pace.searching():
+            for path in untold:
+                self._tell_format(path, logs.get(path, [path]), len(untold))
+
+    def _tell_format(self, path: str, files: list[str], among: int) -> None:
+        log = self._logs[path]
+        try:
+            found = self._sources.tell(log.files.name, [path] if path in files else files, among)
+        except ConfigError as error:
+            self._pass_over(path, error)
+            return
+        if found is not None:
+            log.files.read_as(found)
+            self._schedule.keep_busy(log)
+            self._untold.discard(path)
+
+    def _pass_over(self, path: str, error: ConfigError) -> None:
+        """Say once why a log is not read; the others go on, now and after the next start."""
+        if path not in self._passed_over:
+            logger.error("Log is not read", extra={"path": path, "error": str(error)})
+        self._passed_over[path] = str(error)
+
+    def _take_up(
+        self,
+        path: str,
+        files: list[str],
+        entries: dict[str, list[Entry]],
+        patterns: set[str],
+    ) -> None:
+        """Take up a log, of which these files were found by these patterns."""
+        # A rotated file of this log may have been taken for a log of its own.
+        names = dict.fromkeys([path_text(path), *(path_text(file) for file in files)])
+        known = [entry for name in names for entry in entries.get(name, ())]
+        try:
+            source = self._sources.of(path_text(path), patterns, was_read=bool(known))
+        except ConfigError as error:
+            if self._is_first and not self._sources.are_told:
+                raise  # what is wrong is of all logs
+            self._pass_over(path, error)
+            return
+        self._passed_over.pop(path, None)
         is_followed = path in files
         if not is_followed and not self._source.once:
             logger.info(
                 "Only rotated files match: they are read, and what is written to them",
                 extra={"path": path},
             )
-        # A rotated file of this log may have been taken for a log of its own.
-        names = dict.fromkeys([path_text(path), *(path_text(file) for file in files)])
-        known = [entry for name in names for entry in entries.get(name, ())]
         if known:
             taken = {entry.stream_id for entry in known}
             self._others = [entry for entry in self._others if entry.stream_id not in taken]
         log = self._logs[path] = Log(
             OpenFiles(
                 path,
-                self._source,
+                source,
                 known,
                 generations=self._generations,
                 folders=self._folders,
@@ -290,6 +411,8 @@ class Tailer:
             )
         )
         self._schedule.keep_busy(log)
+        if source.format == AUTO and self._sources.are_told:
+            self._untold.add(path)
 
     def _is_new(self, path: str) -> bool:
         """Say whether a log did not exist, with any file, when its pattern was last matched."""
@@ -308,6 +431,8 @@ class Tailer:
         self._others = self._others + log.files.known.entries()
         self._found = replace(self._found, logs=self._found.logs - {log.files.name})
         del self._logs[path]
+        self._untold.discard(path)
+        self._passed_over.pop(path, None)
         self._schedule.drop(log)
 
     def _forget(self) -> None:
@@ -323,8 +448,9 @@ class Tailer:
         left = [entry for entry in self._others if not self._is_gone(entry, folders)]
         if len(left) < len(self._others):
             gone = {entry.path for entry in self._others} - {entry.path for entry in left}
-            names = {log.files.name for log in self._logs.values()}
-            self._found = replace(self._found, logs=self._found.logs - (gone - names))
+            gone -= {log.files.name for log in self._logs.values()}
+            self._sources.forget(gone)
+            self._found = replace(self._found, logs=self._found.logs - gone)
             self._others = left
 
     def _is_gone(self, entry: Entry, folders: dict[str, int]) -> bool:
@@ -351,5 +477,6 @@ class Tailer:
             for path, trouble in log.files.unread.items()
         ]
         troubles += [f"{pattern}: no file matches" for pattern in sorted(self._unmatched)]
+        troubles += self._passed_over.values()
         if troubles:
             raise NoInput("; ".join(troubles))

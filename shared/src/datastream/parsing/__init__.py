@@ -9,8 +9,11 @@ except Unparseable as reject:
 
 from __future__ import annotations
 
+from datastream.parsing.advice import about_rest, unsure
 from datastream.parsing.detect import AUTO, FEWEST_LINES, SAMPLE_LINES, Detected, detect
+from datastream.parsing.entries import ENTRY_BYTES, Entry, begins, entries, whole
 from datastream.parsing.event import (
+    CONTINUED,
     ERROR_LIMITS,
     EXTRA_LIMIT,
     LIMITS,
@@ -28,13 +31,19 @@ from datastream.parsing.formats import (
     Parser,
     canonical,
     compiled,
-    in_configuration,
+    ends_with_client,
+    has_entries,
+    is_error_log,
     parser_for,
+    split_prefixes,
 )
 from datastream.parsing.log_format import FormatError, marked
+from datastream.parsing.prefix import PREFIXES
 
 __all__ = [
     "AUTO",
+    "CONTINUED",
+    "ENTRY_BYTES",
     "ERROR",
     "ERROR_LIMITS",
     "EXTRA_LIMIT",
@@ -42,20 +51,30 @@ __all__ = [
     "LIMITS",
     "NAMES",
     "PARSER_VERSION",
+    "PREFIXES",
     "PRESETS",
     "REJECT_MEANINGS",
     "REJECT_REASONS",
     "SAMPLE_LINES",
     "Detected",
+    "Entry",
     "ErrorEvent",
     "Event",
     "FormatError",
     "Parser",
     "Unparseable",
+    "about_rest",
+    "begins",
     "canonical",
     "compiled",
     "detect",
-    "in_configuration",
+    "ends_with_client",
+    "entries",
+    "has_entries",
+    "is_error_log",
     "marked",
     "parser_for",
+    "split_prefixes",
+    "unsure",
+    "whole",
 ]

@@ -8,18 +8,25 @@ from typing import NamedTuple
 
 #: The version of the rules. It goes up whenever a line would give another event or reason than
 #: before. Rows carry it, so those of an older parser can be found and replaced.
-PARSER_VERSION: int = 3
+PARSER_VERSION: int = 4
+
+#: The reason of a line that is no trouble: its text is in the row of another one.
+CONTINUED = "continued"
 
 #: Why a line has no row in clean_log, and what each reason means. The parsers raise the first
-#: three; the consumer gives the others.
+#: four; the consumer gives the others, and `truncated` to lines that the producer cut.
 REJECT_MEANINGS: Mapping[str, str] = MappingProxyType(
     {
         "empty": "the line holds nothing, or only white space",
         "format": "the line does not have the fields of its format, in their order",
         "time": "the fields are there, but what stands where the time should is none",
-        "truncated": "the line was cut at the size limit, and what is left does not fit the format",
+        "truncated": (
+            "the line was cut at a size limit, and what is left does not fit the format, or ends "
+            "within an address"
+        ),
         "refused": "the line parsed, but the database refused its row",
         "crashed": "the parser crashed at this line: a bug in our code",
+        CONTINUED: "the line goes on with an entry of an error log, whose first line has its row",
     }
 )
 

@@ -16,8 +16,17 @@ from typing import NamedTuple
 from datastream.parsing.event import EXTRA_LIMIT, LIMITS, Event
 from datastream.parsing.fields import Fields
 from datastream.parsing.log_format import Part, Template
-from datastream.parsing.pattern import Rules, openers
-from datastream.parsing.variables import NEVER_ABSENT, NEVER_EMPTY, Kind, kind_of
+from datastream.parsing.pattern import (
+    IN_TIMES,
+    TIME_SHAPES,
+    Rules,
+    barred,
+    between,
+    is_blank_in_doubt,
+    may_be_within,
+    texts,
+)
+from datastream.parsing.variables import NEVER_ABSENT, NEVER_EMPTY, UNITS, Kind, kind_of
 
 
 class Fast(NamedTuple):
@@ -31,10 +40,11 @@ _INTEGER = "[0-9]{1,18}+"
 _STATUS = "[0-9]{3}"
 _STATUSES = ("status", "upstream_status")
 _SECONDS = r"[0-9]{1,6}+\.[0-9]{3}"
-_VERSION = r"HTTP/([0-9]\.[0-9])"
+_NUMBER_OF_VERSION = r"([0-9]\.[0-9])"
+_VERSION = f"HTTP/{_NUMBER_OF_VERSION}"
 _LOCAL_TIME = "[^ ]{20} [+-][0-9]{4}"
 #: A user's name of several words, none of them like the bracket that follows.
-_WORDS = r'-|[^ "]{0,255}+(?: [^ "\[][^ "]{0,255}+)*+'
+_WORDS = r'-|[^ "]{1,255}+(?: [^ "\[][^ "]{0,255}+)*+'
 #: What a request target is split into, each None where it is not there.
 _PARTS = ("scheme", "authority", "path", "query")
 _NUMBERS = {
@@ -44,6 +54,9 @@ _NUMBERS = {
     Kind.DECIMALS: _SECONDS,
     Kind.TIME_SECONDS: r"[0-9]{9,11}+\.[0-9]{3}",
 }
+_LISTS = (Kind.CHAIN, Kind.TEXTS, Kind.INTEGERS, Kind.DECIMALS)
+#: What nginx never writes.
+_OF_OTHERS = (*TIME_SHAPES, Kind.CAPTURES)
 #: A group that matches nothing: the careful parser reads every line.
 _NOTHING = "((?!))"
 #: The most characters of a path and of a query that make up the URL together.
@@ -99,10 +112,19 @@ class _Writer:
         code = self._code
         code.patterns.append(re.escape(self._template.before))
         written: dict[str, str] = {}
-        opening = openers(self._template, Rules(self._escape, is_strict=True, has_escapes=False))
-        for at, (part, opener) in enumerate(zip(self._template.parts, opening, strict=True)):
-            code.patterns.append(self._part(part, opener, f"v{at}") + re.escape(part.after))
-            written.setdefault(part.variable, f"v{at}")
+        rules = Rules(self._escape, is_strict=True, has_escapes=False)
+        held_out = barred(self._template, rules)
+        parts = self._template.parts
+        begins = self._beginnings(rules)
+        for at, (part, not_in) in enumerate(zip(parts, held_out, strict=True)):
+            after = between(parts, at, self._escape)
+            if self._is_number(at + 1):
+                after += _unless_in_number(part.after)
+            if is_blank_in_doubt(part, next(iter(parts[at + 1 :]), None)):
+                after += "(?![ ])"
+            code.patterns.append(begins[at] + self._part(part, not_in, f"v{at}") + after)
+            if written.setdefault(part.variable, f"v{at}") == f"v{at}" and part.is_whole_uri:
+                self._without_absent_args(f"v{at}")
         fields = self._fields
         may_have_extra = fields.others or {"scheme", "host"} & fields.chosen.keys() or fields.chain
         if may_have_extra:
@@ -118,72 +140,112 @@ class _Writer:
             statements="\n        ".join(code.statements),
             columns=", ".join(code.columns.get(column, "None") for column in Event._fields),
         )
-        return Fast("".join(code.patterns) + r"\r?", source)
+        # The careful parser takes one off the line's end, whatever it belongs to.
+        end = "(?!)" if any("\r" in part.after for part in parts) else r"\r?"
+        return Fast("".join(code.patterns) + end, source)
+
+    def _beginnings(self, rules: Rules) -> list[str]:
+        """Return the pattern of how each part must begin; none for the time, which is read."""
+        begins = [text.begins for text in texts(self._template.parts, rules)]
+        variables = [part.variable for part in self._template.parts]
+        begins[variables.index(self._fields.chosen["time"])] = ""
+        return begins
+
+    def _is_number(self, at: int) -> bool:
+        parts = self._template.parts
+        return at < len(parts) and kind_of(parts[at].variable) is Kind.INTEGER
 
     # What a variable looks like.
 
-    def _part(self, part: Part, opener: str, name: str) -> str:
+    def _part(self, part: Part, not_in: str, name: str) -> str:
         """Return the pattern of a variable and bind its group, or groups, to names."""
         kind, column = kind_of(part.variable), self._columns.get(part.variable)
         if kind is Kind.REQUEST:
             self._code.names.append(f"{name}method")
-            target = self._target(part, name)
+            target = self._target(part.after[:1], name)
             self._code.names.append(f"{name}version")
             return f"([A-Z]{{1,{LIMITS['method']}}}+) {target} {_VERSION}"
         if column == "url":
-            return self._target(part, name)
+            after = part.after[:1]
+            is_within = after.isalnum() or after in tuple(":/?")  # of `http://a/?b`
+            return ("(?!)" if is_within else "") + self._target(after or "\r", name)
         self._code.names.append(name)
+        if part.is_before_uri:
+            limit = LIMITS["host"]
+            number = f"{_INTEGER}" if kind is Kind.INTEGER else ""
+            word = rf"[^/ \"{re.escape(not_in)}]{{1,{limit}}}+"
+            return f"({number or word})(?=/)"
         if column == "http_version":
-            return f"(?:{_VERSION}|{self._absent})"
+            version = f"(?:(?:HTTP/)?{_NUMBER_OF_VERSION}|{self._absent})"
+            return _unless_within(part, version)
         if kind in _NUMBERS:
             return self._number(part)
-        if kind is Kind.TIME_LOCAL:
-            after = re.escape(part.after[:1])
-            return f"({_LOCAL_TIME})" if part.after[:1] in (" ", "") else f"([^{after}]{{26}})"
+        if kind is Kind.TIME_LOCAL or kind in _OF_OTHERS:
+            return self._time(part)
         if column == "user" and part.after.startswith(" [") and self._escape != "none":
             return f"({_WORDS})"
-        return f"({self._any(part, opener, column)})"
+        text = f"({self._any(part, not_in, column)}){_is_whole_list(part)}"
+        return _unless_within(part, text) if kind in _LISTS else text
+
+    def _time(self, part: Part) -> str:
+        kind, after = kind_of(part.variable), part.after[:1]
+        if kind is Kind.TIME_LOCAL:
+            return f"({_LOCAL_TIME})" if after in (" ", "") else f"([^{re.escape(after)}]{{26}})"
+        is_plain = kind in TIME_SHAPES and not after.isalnum() and after not in (*IN_TIMES, ".")
+        return f"({TIME_SHAPES[kind]})" if is_plain else _NOTHING
 
     def _number(self, part: Part) -> str:
         kind, after = kind_of(part.variable), part.after[:1]
-        if after.isalnum() or after in ("-", "."):
+        if after.isalnum() or after in ("-", ".", "+"):
             # It ends where what follows it begins, which may be within its digits.
             return _NOTHING
         number = _STATUS if part.variable in _STATUSES else _NUMBERS[kind]
         is_there = part.variable in NEVER_ABSENT or kind is Kind.TIME_SECONDS
         absent = "" if is_there else f"|{self._absent}"
-        return f"({number}{absent})"
+        return f"({number}{absent}){_is_whole_list(part)}"
 
-    def _target(self, part: Part, name: str) -> str:
-        """Return the pattern of a request target: a path, an absolute URL, or `host:port`."""
+    def _target(self, after: str, name: str) -> str:
+        """Return the pattern of a request target: a path, an absolute URL, or `host:port`.
+
+        It holds no `after`, the character that follows it.
+        """
         self._code.names += [name, *(f"{name}{part}" for part in _PARTS)]
-        after = re.escape(part.after[:1].strip(' "'))
+        after = re.escape(after.strip(' "'))
         return (
             rf'((?:([Hh][Tt][Tt][Pp][Ss]?+)://([^/?# "{after}]{{1,{LIMITS["host"]}}}+))?+'
             rf'(/[^? "{after}]*+)(?:\?([^ "{after}]*+))?+'
             rf'|[^/? "{after}]{{1,{LIMITS["host"]}}}+)'
         )
 
-    def _any(self, part: Part, opener: str, column: str | None) -> str:
+    def _any(self, part: Part, not_in: str, column: str | None) -> str:
         limit = LIMITS.get(column or "", EXTRA_LIMIT)
         if column in ("path", "query"):
             limit = _PART_OF_URL
         kind = kind_of(part.variable)
         if kind is Kind.REST and not part.after:
             return rf"[^\r]{{0,{limit}}}+"
-        without = {Kind.WORD: " ", Kind.TEXTS: " ,", Kind.TIME_ISO: " "}.get(kind, "")
+        if kind is Kind.TEXTS:
+            return self._server(part, not_in, limit)
+        is_bare_list = kind is Kind.CHAIN and part.after[:1] != '"'
+        without = " ," if is_bare_list else {Kind.WORD: " ", Kind.TIME_ISO: " "}.get(kind, "")
         if column == "user":
             without += ' "'
-        is_long = part.variable in NEVER_EMPTY or (kind is Kind.TEXTS and self._escape == "default")
-        return self._text(part, opener, limit, without=without, least=int(is_long))
+        least = int(part.variable in NEVER_EMPTY)
+        return self._text(part, not_in, limit, without=without, least=least)
 
-    def _text(self, part: Part, opener: str, limit: int, *, without: str, least: int) -> str:
+    def _server(self, part: Part, not_in: str, limit: int) -> str:
+        """Return the pattern of one server that nginx asked, by its address and port."""
+        before_port = self._text(part, not_in, limit // 2, without=" ,:", least=0)
+        port = self._text(part, not_in, limit // 2, without=" ,", least=0)
+        return f"{before_port}:{port}|{self._absent}"
+
+    def _text(self, part: Part, not_in: str, limit: int, *, without: str, least: int) -> str:
         """Return the pattern of a text up to what follows it, none of whose characters it holds."""
         ends = set(without) | set(part.after[:1] or "\r")
         if kind_of(part.variable) not in (Kind.TEXT, Kind.CHAIN, Kind.REQUEST, Kind.REST):
-            ends |= set(opener[:1])
+            ends |= set(not_in)
             # As in pattern.py: a word before a space may hold a quote.
-            if ends != {" "}:
+            if ends != {" "} or kind_of(part.variable) is not Kind.WORD:
                 ends.add('"')
         elif self._escape != "none":
             ends.add('"')
@@ -195,6 +257,17 @@ class _Writer:
         return "-" if self._escape == "default" else "-|"
 
     # What becomes of it.
+
+    def _without_absent_args(self, name: str) -> None:
+        if self._escape == "default":
+            if self._columns.get("request_uri") == "url":
+                self._code.statements += [
+                    f"if {name}query is None:",
+                    f"    if {name}scheme or not {name}path: return careful(line)",
+                    f"    {name} = {name}path = without_absent_args({name})",
+                ]
+            else:
+                self._code.statements.append(f"{name} = without_absent_args({name})")
 
     def _is_there(self, name: str) -> str:
         """Return the condition that there is a value."""
@@ -208,6 +281,8 @@ class _Writer:
             if column in chosen:
                 name = written[chosen[column]]
                 columns[column] = value.format(name)
+                if column == "request_time" and (unit := UNITS[chosen[column]]) != 1:
+                    columns[column] += f" / {unit}"
                 if chosen[column] not in NEVER_ABSENT:
                     columns[column] += f" if {self._is_there(name)} else None"
         if "client" in chosen:
@@ -229,16 +304,25 @@ class _Writer:
         }
 
     def _client(self, written: dict[str, str]) -> None:
-        name, fields = written[self._fields.chosen["client"]], self._fields
-        if fields.trusted is not None and fields.chain is not None:
-            chain = written[fields.chain]
-            self._code.statements += [
+        fields, code = self._fields, self._code
+        variable = fields.chosen["client"]
+        name, chain = written[variable], written.get(fields.chain or "")
+        is_there = "" if variable == "remote_addr" else f" if {self._is_there(name)} else None"
+        if variable == "remote_peer":
+            name = f'{name}.rpartition(":")[0]'
+        if fields.client_chain:
+            code.statements.append(f"client, chain = last_entry({name})")
+            if fields.trusted:
+                code.statements.append("client = trusted.client(client, chain)")
+            name = "client"
+        elif fields.trusted:
+            code.statements += [
                 f"client = {name}",
                 f'if {chain} and {chain} != "-": client = trusted.client({name}, {chain})',
-                f"if client != {name}: extra[{fields.chosen['client']!r}] = {name}",
+                f"if client != {name}: extra[{variable!r}] = {name}",
             ]
             name = "client"
-        self._code.columns["client"] = f"addresses[{name}]"
+        code.columns["client"] = f"addresses[{name}]{is_there}"
 
     def _other(self, variable: str, name: str) -> None:
         kind = kind_of(variable)
@@ -254,7 +338,7 @@ class _Writer:
         }.get(kind, name)
         statement = f"extra[{variable!r}] = {value}"
         if variable not in NEVER_ABSENT:
-            may_be_empty = kind in (Kind.WORD, Kind.CHAIN, Kind.REST)
+            may_be_empty = kind in (Kind.WORD, Kind.CHAIN, Kind.REST, Kind.TIME_ISO)
             condition = f'{name} and {name} != "-"' if may_be_empty else self._is_there(name)
             statement = f"if {condition}: {statement}"
         self._code.statements.append(statement)
@@ -304,7 +388,7 @@ class _Writer:
                 code.columns[column] = column
         if "path" in chosen:
             code.columns["url"] = "url"
-            code.statements.append("url = path")
+            code.statements += ["url = path", 'if path and "://" in path: return careful(line)']
         if {"path", "query"} <= chosen.keys():
             code.statements.append(
                 'if path is not None and query is not None: url = f"{path}?{query}"'
@@ -326,6 +410,26 @@ class _Writer:
             ]
 
 
+def _unless_in_number(before: str) -> str:
+    """Return the pattern that a number does not begin within the text before it."""
+    if before[:1].isdigit():
+        return "(?!)"
+    # Either dash may be that of a number that is not there.
+    return "(?!-)" if before.endswith("-") else ""
+
+
+def _unless_within(part: Part, pattern: str) -> str:
+    """Return the pattern of a version or a list; of nothing where it may hold what follows it."""
+    return _NOTHING if may_be_within(part) else pattern
+
+
+def _is_whole_list(part: Part) -> str:
+    """Return the pattern that a list does not go on where its first item ends."""
+    if kind_of(part.variable) not in _LISTS or part.after[:1] not in (" ", ","):
+        return ""
+    return "(?![ ]?,|[ ]:[ ])" if kind_of(part.variable) is Kind.CHAIN else "(?!,[ ]|[ ]:[ ])"
+
+
 _OF_ONE = (
     ("session", "{}"),
     ("referrer", "{}"),
@@ -339,4 +443,5 @@ _TIMES = {
     Kind.TIME_LOCAL: "local_times",
     Kind.TIME_ISO: "iso_times",
     Kind.TIME_SECONDS: "epoch_times",
+    **dict.fromkeys(TIME_SHAPES, "own_times"),
 }

@@ -2,8 +2,12 @@
 
     combined                                        a preset
     error Europe/Paris                              nginx's error log, and the zone of its times
+    cherrypy Europe/Paris                           a preset whose times have no zone, and theirs
     log_format main '$remote_addr …' '…';           the directive, as it stands in nginx.conf
     $remote_addr [$time_local] "$request" $status   the text of one
+
+In front of any of them may stand the name of what carries the lines, as of prefix.py:
+`rfc3164 combined`.
 
 After all but `error` there may be directives of nginx's realip module, `set_real_ip_from
 192.0.2.0/24;`, one for each trusted proxy: then `client` is the address behind them.
@@ -13,30 +17,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import tzinfo
 from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from datastream.parsing.access_log import AccessFormat
-from datastream.parsing.error_log import ErrorFormat
+from datastream.parsing.apache import in_nginx_words, is_apache
+from datastream.parsing.error_log import ErrorFormat, zone
 from datastream.parsing.event import ErrorEvent, Event
 from datastream.parsing.log_format import (
     FormatError,
     LogFormat,
     Word,
-    directives,
     log_format,
     written,
 )
+from datastream.parsing.nginx_conf import directives
+from datastream.parsing.prefix import PREFIXES, PrefixedFormat
 from datastream.parsing.proxies import TrustedProxies, network
+from datastream.parsing.servers import BUNDLES, REFUSED, SERVERS
 
 _COMMON = '$remote_addr $session $remote_user [$time_local] "$request" $status $body_bytes_sent'
 _MAIN = _COMMON.replace("$session", "-")
 _REFERRER_AND_AGENT = '"$http_referer" "$http_user_agent"'
 
-#: The text of each format, as in a log_format. `$session` is the ident field of Apache, which nginx
-#: writes as a dash.
+#: The text of each format, as a log_format or its text. `$session` is the ident field of Apache,
+#: which nginx writes as a dash.
 PRESETS: Mapping[str, str] = MappingProxyType(
     {
         "combined": f"{_COMMON} {_REFERRER_AND_AGENT}",
@@ -52,6 +60,8 @@ PRESETS: Mapping[str, str] = MappingProxyType(
         "host_combined": f"$server_name {_COMMON} {_REFERRER_AND_AGENT}",
         "combined_plus": f"{_COMMON} {_REFERRER_AND_AGENT} $rest",
         "common_plus": f"{_COMMON} $rest",
+        **BUNDLES,
+        **SERVERS,
     }
 )
 
@@ -65,12 +75,45 @@ Parser: TypeAlias = Callable[[bytes], Event | ErrorEvent]
 ERROR = "error"
 #: All names, as a person may give them.
 NAMES = (*PRESETS, ERROR)
+#: The most prefixes in front of a line: a container's syslog in a log of Compose has two.
+MOST_PREFIXES = 3
 
-_NAME = re.compile(r"(?!log_format\b) ([a-z_]+) (?: \s+ ([^;]*;.*) )?", re.VERBOSE | re.DOTALL)
+_NAME = re.compile(
+    r"""
+    (?!log_format\b) (?P<name> [a-z_]+ )
+    (?: \s+ (?!set_real_ip_from\b) (?P<zone> [A-Za-z0-9/_+:-]+ ) )?
+    (?: \s+ (?P<others> [^;]*;.* ) )?
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_SYSLOG = "what comes by syslog is rfc3164 or rfc5424, in front of a format: rfc3164 combined"
+_APACHE = "Apache writes combined, common or vhost_combined"
+_CONTAINERS = "a container's log is cri, in front of a format, as in cri combined"
+#: What people call formats that have other names here, or none.
+_CALLED: Mapping[str, str] = MappingProxyType(
+    {
+        "haproxy": "HAProxy's httplog is haproxy_http, its httplog clf haproxy_clf",
+        "nginx": "nginx writes combined unless its nginx.conf names a log_format, often main; auto "
+        "finds out which",
+        "json": "auto knows the usual keys; else FORMAT takes the directive, log_format json "
+        'escape=json \'{"time":"$time_iso8601","client":"$remote_addr",…}\';',
+        "rsyslog": _SYSLOG,
+        "syslog": _SYSLOG,
+        "docker": "Docker's files are docker_json, what Compose prints is compose, each in front "
+        "of a format, as in docker_json combined",
+        "kubernetes": _CONTAINERS,
+        "k8s": _CONTAINERS,
+        "containerd": _CONTAINERS,
+        "ingress": "the ingress controller of Kubernetes writes upstreaminfo",
+        "apache": _APACHE,
+        "apache2": _APACHE,
+        "httpd": _APACHE,
+        "clf": "the Common Log Format is common",
+    }
+)
 _ERROR = re.compile(rf"{ERROR}(?:\s+(\S+))?")
+_PREFIXED = re.compile(rf"\s*({'|'.join(PREFIXES)})(?:\s+(.*))?", re.DOTALL)
 _TRUSTED = "set_real_ip_from"
-#: Where a log_format begins. The rest of an nginx.conf, Lua say, need not be readable.
-_BEGINS = re.compile(r"^[ \t]*(?P<directive>log_format[ \t]+(?P<name>[^\s;{}]+))", re.MULTILINE)
 
 
 def parser_for(text: str) -> Parser:
@@ -81,73 +124,169 @@ def parser_for(text: str) -> Parser:
     return compiled(text).parse
 
 
+def has_entries(text: str) -> bool:
+    """Say whether several lines may be one entry: in an error log, without a prefix."""
+    return text.partition(" ")[0] == ERROR
+
+
 @lru_cache(maxsize=64)
-def compiled(text: str) -> AccessFormat | ErrorFormat:
+def compiled(text: str) -> AccessFormat | ErrorFormat | PrefixedFormat:
     """Return the format that a text is. Raises FormatError."""
+    names, text = split_prefixes(text)
+    form: AccessFormat | ErrorFormat | PrefixedFormat = _unprefixed(text)
+    for name in reversed(names):
+        form = PrefixedFormat(PREFIXES[name], form)
+    return form
+
+
+def _unprefixed(text: str) -> AccessFormat | ErrorFormat:
     if found := _ERROR.fullmatch(text.strip()):
         return ErrorFormat(found[1] or "")
-    form, trusted = _read(text)
+    read = _read(text)
     try:
-        networks = [network(word.text) for word in trusted]
+        networks = [network(word.text) for word in read.trusted]
     except ValueError as error:
         raise FormatError(f"{_TRUSTED}: {error}") from None
-    return AccessFormat(form, text, TrustedProxies(networks) if networks else None)
+    trusted = TrustedProxies(networks) if networks else None
+    form = AccessFormat(read.form, text, trusted, read.zone)
+    if _NAME.fullmatch(text.strip()):
+        form.doubts = ()  # docs/formats.md has them: nobody can change these formats
+        form.preset = text.split()[0]
+    return form
 
 
 def canonical(text: str) -> str:
     """Return the format as one line that parser_for() reads as the same. Raises FormatError."""
     compiled(text)
+    names, text = split_prefixes(text)
     if _ERROR.fullmatch(text.strip()):
-        return " ".join(text.split())
-    form, trusted = _read(text)
-    name = form.name if _NAME.fullmatch(text.strip()) else written(form)
-    return " ".join([name, *(f"{_TRUSTED} {word.text};" for word in trusted)])
+        return " ".join([*names, *text.split()])
+    read = _read(text)
+    found = _NAME.fullmatch(text.strip())
+    name = " ".join(filter(None, found.group("name", "zone"))) if found else written(read.form)
+    return " ".join([*names, name, *(f"{_TRUSTED} {word.text};" for word in read.trusted)])
 
 
-def in_configuration(source: str, name: str) -> str:
-    """Return the log_format of that name in the text of an nginx.conf, as its directive.
+def split_prefixes(text: str) -> tuple[list[str], str]:
+    """Return the names of the prefixes that a format begins with, and the format behind them.
 
-    For `combined`, which nginx has built in, it is the name. Raises FormatError.
+    Raises FormatError when there is none behind them, or too many in front.
     """
-    known = []
-    for found in _BEGINS.finditer(source):
-        if found["name"] == name:
-            form = _log_format(next(directives(source, found.start("directive"))), source)
-            AccessFormat(form, source)  # while the offset in the file is known
-            return written(form)
-        known.append(found["name"])
-    if name == "combined":
-        return name
-    there = f"there are {', '.join(known)}" if known else "there is none"
-    raise FormatError(f"no log_format {name} is in it; {there}")
-
-
-def _read(text: str) -> tuple[LogFormat, list[Word]]:
-    """Return the log_format that a text is or names, and the trusted proxies."""
-    stripped = text.strip()
-    if found := _NAME.fullmatch(stripped):
-        if found[1] not in PRESETS:
+    names: list[str] = []
+    while found := _PREFIXED.fullmatch(text):
+        names.append(found[1])
+        if not found[2]:
             raise FormatError(
-                f"{found[1]!r} is no format{_meant(found[1])}; there are {', '.join(NAMES)}, and "
+                f"{found[1]} is what stands in front of lines: name their format behind it, as in "
+                f"{found[1]} combined"
+            )
+        if len(names) > MOST_PREFIXES:
+            raise FormatError(f"there are more than {MOST_PREFIXES} prefixes in front of it")
+        text = found[2]
+    return names, text
+
+
+def is_error_log(text: str) -> bool:
+    """Return whether a format is that of an error log, behind prefixes or not.
+
+    Raises FormatError, but not for a text that parser_for() takes.
+    """
+    return _ERROR.fullmatch(split_prefixes(text)[1].strip()) is not None
+
+
+def ends_with_client(text: str) -> bool:
+    """Return whether the lines of a format end with the client's bare address.
+
+    Of such a line that was cut another address may be left. Raises FormatError.
+    """
+    form = _unprefixed(split_prefixes(text)[1])
+    return isinstance(form, AccessFormat) and form.ends_with_client
+
+
+class _Read(NamedTuple):
+    """What the text of a format says."""
+
+    form: LogFormat
+    #: The trusted proxies.
+    trusted: list[Word]
+    #: Of its times, where the text names one.
+    zone: tzinfo | None = None
+
+
+def _read(text: str) -> _Read:
+    """Return what a text says. Raises FormatError."""
+    stripped = text.strip()
+    _refuse_called(stripped)
+    found = _NAME.fullmatch(stripped)
+    if found and (found["name"] in PRESETS or not found["zone"]):
+        name, zone_name, others = found.group("name", "zone", "others")
+        if name in REFUSED:
+            raise FormatError(REFUSED[name].message)
+        if name == ERROR:
+            raise FormatError("after error only a time zone may stand, as in error Europe/Paris")
+        if name not in PRESETS:
+            raise FormatError(
+                f"{name!r} is no format{_meant(name)}; there are auto, {', '.join(NAMES)}, and "
                 "whole log_format directives"
             )
-        preset = PRESETS[found[1]]
-        form = LogFormat(found[1], "default", Word(preset, tuple(range(len(preset) + 1))))
-        return form, _trusted(list(directives(found[2] or "")), text)
+        trusted = _trusted(_words(others or ""), text)
+        return _Read(_preset(name), trusted, zone(zone_name) if zone_name else None)
     if not re.match(r"log_format\b", stripped):
+        if is_apache(text):
+            raise FormatError(_for_apache(text))
         if "$" not in text:
             raise FormatError(
                 f"this is no format{_meant(stripped)}: a log_format has variables, such as $status"
             )
-        return LogFormat("custom", "default", Word(text, tuple(range(len(text) + 1)))), []
-    first, *others = directives(text)
+        return _Read(_in_plain_text("custom", text), [])
+    first, *rest = _words(text)
     form = _log_format(first, text)
-    return form, _trusted(others, text)
+    return _Read(form, _trusted(rest, text))
 
 
-def _meant(name: str) -> str:
-    """Return the format whose name is near, as the rest of a sentence, or nothing."""
-    near = get_close_matches(name.lower(), NAMES, n=1)
+def _preset(name: str) -> LogFormat:
+    text = PRESETS[name]
+    if text.startswith("log_format "):
+        return _log_format(_words(text)[0], text)
+    return _in_plain_text(name, text)
+
+
+def _words(text: str) -> list[list[Word]]:
+    """Return the words of each directive."""
+    return [directive.words for directive in directives(text)]
+
+
+def _in_plain_text(name: str, text: str) -> LogFormat:
+    """Return the log_format of a text that no escape of nginx.conf is undone in."""
+    return LogFormat(name, "default", (Word(text, tuple(range(len(text) + 1))),))
+
+
+def _refuse_called(text: str) -> None:
+    """Raise FormatError where a format is called by another name than that it has here."""
+    first = text.partition(" ")[0]
+    if first.lower() in _CALLED:
+        raise FormatError(f"{first!r} is no format: {_CALLED[first.lower()]}")
+
+
+def _for_apache(text: str) -> str:
+    """Return in words what reads the lines of a LogFormat of Apache."""
+    form = in_nginx_words(text)
+    names = [name for name in NAMES if PRESETS.get(name) == form]
+    try:
+        reads = f"FORMAT={names[0] if names else canonical(form)} reads its lines"
+    except FormatError as error:
+        reads = f"written as a log_format it would be {form}, but {error}"
+    return (
+        f"this is the syntax of Apache's LogFormat, and a format is written as nginx does; {reads}"
+    )
+
+
+def _meant(text: str) -> str:
+    """Return the format or prefix whose name is near, as the rest of a sentence, or nothing."""
+    first, *others = text.split() or [""]
+    if others and others[0] in NAMES:
+        return f" ({first} is no prefix; there are {', '.join(PREFIXES)})"
+    near = get_close_matches(text.lower(), (*NAMES, *PREFIXES), n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

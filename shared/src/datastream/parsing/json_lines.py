@@ -13,10 +13,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from datastream.parsing.log_format import Part, Template
-from datastream.parsing.pattern import Rules, line_pattern
+from datastream.parsing.pattern import line_pattern, tries
 
 _MARK = "\ue000"  # of the private use area: no format holds it
 _MARKED = re.compile(rf"{_MARK}([0-9]+){_MARK}")
+#: In a path: all items of a list, joined as nginx joins them.
+_ALL = -1
 _QUOTES = re.compile(r'\\.|(")', re.DOTALL)
 
 
@@ -25,7 +27,8 @@ class _Leaf(NamedTuple):
 
     path: tuple[str | int, ...]
     variables: tuple[str, ...]
-    pattern: re.Pattern[str]
+    #: To be tried in this order.
+    patterns: tuple[re.Pattern[str], ...]
 
 
 class JsonTemplate:
@@ -37,7 +40,7 @@ class JsonTemplate:
     def values(self, line: str) -> dict[str, str | None] | None:
         """Return the texts of the variables, or None when the line is no such object.
 
-        A variable whose key is missing or null has the text None.
+        A variable whose keys are all missing or null has the text None.
         """
         try:
             found = json.loads(line, parse_int=str, parse_float=str, strict=False)
@@ -46,13 +49,15 @@ class JsonTemplate:
         if not isinstance(found, dict):
             return None
         values: dict[str, str | None] = {}
-        for path, variables, pattern in self._leaves:
+        for path, variables, patterns in self._leaves:
             text = _text(_at(found, path))
-            match = pattern.fullmatch(text) if text is not None else None
-            for name, value in zip(variables, match.groups() if match else (), strict=False):
-                values.setdefault(name, _without_surrogates(value))
+            matches = (pattern.fullmatch(text or "") for pattern in patterns)
+            match = next(filter(None, matches), None) if text is not None else None
             for name in variables:
                 values.setdefault(name, None)
+            for name, value in zip(variables, match.groups() if match else (), strict=False):
+                if values[name] is None:
+                    values[name] = _without_surrogates(value)
         return values
 
 
@@ -87,7 +92,9 @@ def _marked(
     if isinstance(value, dict):
         children = iter(value.items())
     elif isinstance(value, list):
-        children = iter(enumerate(value))
+        # `[$upstream_status]` is a list of as many items as there were servers.
+        is_whole = len(value) == 1 and isinstance(value[0], str) and _MARKED.fullmatch(value[0])
+        children = iter([(_ALL, value[0])] if is_whole else enumerate(value))
     for key, child in children:
         yield from _marked(child, (*path, key))
 
@@ -98,16 +105,18 @@ def _leaf(path: tuple[str | int, ...], text: str, template: Template) -> _Leaf:
         Part(template.parts[int(at)].variable, after)
         for at, after in zip(others[::2], others[1::2], strict=True)
     )
-    rules = Rules("none", is_strict=False, has_escapes=False)
-    pattern = line_pattern(Template(before, parts), rules)
+    leaf = Template(before, parts)
+    patterns = [line_pattern(leaf, rules) for rules in tries(leaf, "none", has_escapes=False)]
     if len(parts) == 1 and not before and not parts[0].after:
-        pattern = "(.*+)"
+        patterns = ["(.*+)"]
     variables = tuple(part.variable for part in parts)
-    return _Leaf(path, variables, re.compile(pattern, re.DOTALL))
+    return _Leaf(path, variables, tuple(re.compile(text, re.DOTALL) for text in patterns))
 
 
 def _at(value: object, path: tuple[str | int, ...]) -> object:
     for key in path:
+        if key == _ALL and isinstance(value, list):
+            return ", ".join(_text(item) or "-" for item in value)
         is_there = (
             key < len(value)
             if isinstance(value, list) and isinstance(key, int)

@@ -6,7 +6,8 @@ An error knows its offset in the source, to mark it there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 #: How much of a format is shown around the offset, in characters.
@@ -57,8 +58,8 @@ def _shown(text: str) -> str:
     )
 
 
-#: How values are escaped: the `escape=` of a log_format.
-ESCAPES = ("default", "json", "none")
+#: How values are escaped: the `escape=` of a log_format. The last one is not nginx's.
+ESCAPES = ("default", "json", "none", "haproxy")
 
 
 class Word(NamedTuple):
@@ -74,58 +75,8 @@ class LogFormat(NamedTuple):
 
     name: str
     escape: str
-    #: Its quoted strings, joined.
-    template: Word
-
-
-# What nginx's reader of configuration files tells apart.
-_TOKEN = re.compile(
-    r"""
-      (?P<space> \s++ | \#[^\n]*+ )
-    | (?P<mark> [;{}] )
-    | ' (?P<single> (?: [^'\\] | \\. )*+ ) '
-    | " (?P<double> (?: [^"\\] | \\. )*+ ) "
-    | (?P<bare> (?: [^\s;{}"'\\] | \$\{ | \\. ) (?: [^\s;{\\] | (?<=\$)\{ | \\. )*+ )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_ESCAPED = {'"': '"', "'": "'", "\\": "\\", "t": "\t", "r": "\r", "n": "\n"}
-
-
-def directives(source: str, at: int = 0) -> Iterator[list[Word]]:
-    """Yield the words of each directive from an offset on, whatever block it stands in.
-
-    Raises FormatError where nginx could not read the text.
-    """
-    words: list[Word] = []
-    while at < len(source):
-        found = _TOKEN.match(source, at)
-        if found is None:
-            raise FormatError("this quote has no end", source, at)
-        kind = str(found.lastgroup)
-        if kind == "mark":
-            if words:
-                yield words
-            words = []
-        elif kind != "space":
-            words.append(_word(source, found.start(kind), found.end(kind)))
-        at = found.end()
-    if words:
-        raise FormatError("a directive ends with a semicolon; there is none", source, len(source))
-
-
-def _word(source: str, start: int, end: int) -> Word:
-    """Undo the escapes of nginx.conf, and keep the offset of each character."""
-    text: list[str] = []
-    offsets: list[int] = []
-    while start < end:
-        escape = _ESCAPE.match(source, start, end)
-        plain = _ESCAPED.get(escape[1]) if escape else None
-        text.append(source[start] if plain is None else plain)
-        offsets.append(start)
-        start += 1 if plain is None else 2
-    return Word("".join(text), (*offsets, end))
+    #: What follows, but for empty texts. The name of a variable ends where its argument does.
+    arguments: tuple[Word, ...]
 
 
 def log_format(words: list[Word]) -> LogFormat:
@@ -144,25 +95,54 @@ def log_format(words: list[Word]) -> LogFormat:
                 f"escape= is one of {', '.join(ESCAPES)}", offset=rest[0].offsets[len("escape=")]
             )
         rest = rest[1:]
-    if not any(word.text for word in rest):
+    arguments = tuple(word for word in rest if word.text)
+    if not arguments:
         raise FormatError("log_format has no format after its name", offset=words[-1].offsets[-1])
-    template = Word(
-        "".join(word.text for word in rest),
-        (*(offset for word in rest for offset in word.offsets[:-1]), rest[-1].offsets[-1]),
-    )
-    return LogFormat(name.text, escape, template)
+    return LogFormat(name.text, escape, arguments)
 
 
 def written(form: LogFormat) -> str:
-    """Return the directive in one line, the same for all that mean the same."""
-    # A backslash only where nginx.conf would read one otherwise.
-    text = form.template.text.replace("\\", "\\\\").replace("'", "\\'")
-    text = text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    """Return the directive in one line, with one text: another spelling of the same format.
+
+    It is the same for all that differ in nothing but the texts that they are split into, and in the
+    case of variables.
+    """
+    following = [word.text for word in form.arguments[1:]]
+    text = "".join(map(_before, form.arguments, [*following, ""]))
+    name = form.name if _PLAIN_NAME.fullmatch(form.name) else _quoted(form.name)
     escape = "" if form.escape == "default" else f" escape={form.escape}"
-    return f"log_format {form.name}{escape} '{text}';"
+    return f"log_format {name}{escape} {_quoted(text)};"
 
 
+def _before(argument: Word, following: str) -> str:
+    """Return the text of an argument as it is written where another text follows it at once."""
+    text = _VARIABLE.sub(lambda variable: variable[0].lower(), argument.text)
+    return _LAST_NAME.sub(r"${\1}", text) if _GOES_ON.match(following) else text
+
+
+def _quoted(text: str) -> str:
+    # A backslash only where nginx.conf would read one otherwise.
+    text = text.replace("\\", "\\\\").replace("'", "\\'")
+    text = text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t")
+    return f"'{text}'"
+
+
+_PLAIN_NAME = re.compile(r"""[^\s;{}"'\\$#]+""")
+_GOES_ON = re.compile(r"[A-Za-z0-9_]")
+_LAST_NAME = re.compile(r"\$([A-Za-z0-9_]+)\Z")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z0-9_]+)\}|([A-Za-z0-9_]+))")
+
+#: Variables whose values begin with a slash, and those that may stand right before one of them,
+#: since theirs hold none: `$host$request_uri`.
+_URIS = ("request_uri", "uri", "document_uri")
+_BEFORE_URIS = (
+    *("host", "http_host", "server_name", "hostname", "ssl_server_name", "proxy_host"),
+    *("server_addr", "server_port", "proxy_port", "proxy_protocol_server_port"),
+)
+#: `$uri$is_args$args` and its like, which are the request's URI.
+_WHOLE_URIS = tuple(
+    (uri, "is_args", args) for uri in _URIS[1:] for args in ("args", "query_string")
+)
 
 
 class Part(NamedTuple):
@@ -170,6 +150,10 @@ class Part(NamedTuple):
 
     variable: str
     after: str
+    #: Nothing stands before the next variable, whose value begins with a slash.
+    is_before_uri: bool = False
+    #: It stands for `$uri$is_args$args`, which ends with the dash of `$args` if there are none.
+    is_whole_uri: bool = False
 
 
 class Template(NamedTuple):
@@ -180,35 +164,70 @@ class Template(NamedTuple):
     parts: tuple[Part, ...]
 
 
-def template(word: Word, source: str) -> Template:
-    """Cut the text of a format at its variables.
+class _Variable(NamedTuple):
+    """A variable as it stands in a format."""
 
+    name: str
+    #: In the format's text: where it begins, and where what follows it does.
+    start: int
+    end: int
+    is_whole_uri: bool = False
+
+
+def template(arguments: Sequence[Word], source: str) -> Template:
+    """Cut the text that the arguments of a log_format make up at its variables.
+
+    The names are in lower case, as nginx takes no notice of their case.
     Raises FormatError, with the offset in `source`: for a `$` that begins no variable, for two
-    variables with nothing between them, and when there is no variable at all.
+    variables of which it cannot be told where the one ends, and when there is no variable at all.
     """
-    text, offsets = word
-    literals: list[str] = []
-    variables: list[str] = []
-    at = 0
-    while True:
-        found = text.find("$", at)
-        if found < 0:
-            literals.append(text[at:])
-            break
-        variable = _VARIABLE.match(text, found)
-        if variable is None:
-            raise FormatError("this $ begins no variable", source, offsets[found])
-        name = variable[1] or variable[2]
-        if variables and found == at:
-            raise FormatError(
-                f"nothing stands between ${variables[-1]} and ${name}: it cannot be told where "
-                "the one ends and the other begins",
-                source,
-                offsets[found],
-            )
-        literals.append(text[at:found])
-        variables.append(name)
-        at = variable.end()
+    text = "".join(word.text for word in arguments).removesuffix("\r")  # as that of a line
+    offsets = [offset for word in arguments for offset in word.offsets[:-1]]
+    variables = _whole_uris(_variables(arguments, source))
     if not variables:
         raise FormatError("the format has no variable", source, offsets[0])
-    return Template(literals[0], tuple(map(Part, variables, literals[1:])))
+    ends = [*(variable.start for variable in variables[1:]), len(text)]
+    parts = []
+    for variable, end, following in zip_longest(variables, ends, variables[1:]):
+        after, is_before_uri = text[variable.end : end], False
+        if following is not None and not after:
+            is_before_uri = variable.name in _BEFORE_URIS and following.name in _URIS
+            if not is_before_uri:
+                raise FormatError(
+                    f"nothing stands between ${variable.name} and ${following.name}: it cannot be "
+                    "told where the one ends and the other begins. Log a character between them; "
+                    "for lines that are there already write one name of your own for both, such "
+                    f"as ${variable.name}_and_{following.name}: their text is then in extra",
+                    source,
+                    offsets[following.start],
+                )
+        parts.append(Part(variable.name, after, is_before_uri, variable.is_whole_uri))
+    return Template(text[: variables[0].start], tuple(parts))
+
+
+def _variables(arguments: Sequence[Word], source: str) -> list[_Variable]:
+    found = []
+    before = 0  # how long the arguments before this one are
+    for text, offsets in arguments:
+        at = text.find("$")
+        while at >= 0:
+            variable = _VARIABLE.match(text, at)
+            if variable is None:
+                raise FormatError("this $ begins no variable", source, offsets[at])
+            name = (variable[1] or variable[2]).lower()
+            found.append(_Variable(name, before + at, before + variable.end()))
+            at = text.find("$", variable.end())
+        before += len(text)
+    return found
+
+
+def _whole_uris(variables: list[_Variable]) -> list[_Variable]:
+    """Return the variables with `$request_uri` for each three that are the same as it."""
+    found: list[_Variable] = []
+    for variable in variables:
+        found.append(variable)
+        if tuple(last.name for last in found[-3:]) in _WHOLE_URIS:
+            uri, is_args, args = found[-3:]
+            if uri.end == is_args.start and is_args.end == args.start:
+                found[-3:] = [_Variable("request_uri", uri.start, args.end, is_whole_uri=True)]
+    return found

@@ -6,11 +6,20 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from datastream.parsing.event import LIMITS, Event, Unparseable
+from datastream.parsing.proxies import last_entry
 from datastream.parsing.request import host_of
-from datastream.parsing.values import email_domain, epoch_time, iso_time, packed_address, utc_time
+from datastream.parsing.values import (
+    email_domain,
+    epoch_time,
+    iso_time,
+    packed_address,
+    utc_time,
+    without_absent_args,
+)
 
 _MOST = 4096
-_LONGEST_ADDRESS = 45
+#: In quotes and brackets, with a port.
+_LONGEST_ADDRESS = len('"[0000:0000:0000:0000:0000:ffff:255.255.255.255]:65535"')
 _LONGEST_TEXT = 255
 
 T = TypeVar("T")
@@ -34,7 +43,7 @@ class Remembered(dict[str, T]):
 
 
 def remembered_address(text: str) -> bytes:
-    """Return the packed address. Raises ValueError when the text is none."""
+    """Return what packed_address() does. Raises ValueError when the text is no address."""
     address = packed_address(text) if len(text) <= _LONGEST_ADDRESS else None
     if address is None:
         raise ValueError("no address")
@@ -69,6 +78,7 @@ IN_FAST_SOURCE: Mapping[str, object] = {
     "epoch_times": Remembered(epoch_time),
     "hosts": Remembered(remembered_host),
     "iso_times": Remembered(iso_time),
+    "last_entry": last_entry,
     "local_times": Remembered(utc_time),
     # Lists of one, the same object each time: a new one for each line would cost more in garbage
     # collection than the rest of the line.
@@ -77,4 +87,5 @@ IN_FAST_SOURCE: Mapping[str, object] = {
     "lists_of_text": Remembered(remembered_list_of_text),
     "new": tuple.__new__,
     "statuses": {str(status): status for status in range(100, 1000)},
+    "without_absent_args": without_absent_args,
 }

@@ -14,7 +14,7 @@ _NO_REQUEST: RequestFields = (None, None, None, None, None, None, None)
 
 _REQUEST_LINE = re.compile(
     r"""
-    ([!#$%&'*+.^_`|~0-9A-Za-z-]++)          # method: a token
+    ((?!-[ ])[!#$%&'*+.^_`|~0-9A-Za-z-]++)  # method: a token; a dash is none
     [ ]++ (.*[^ ])                          # target: all that is between, spaces too
     [ ]++ HTTP/([0-9](?:\.[0-9])?) [ ]*+    # version: some servers write "2" for "2.0"
     """,
@@ -71,6 +71,11 @@ def split_target(
     if method == "CONNECT":
         return None, host_of(target), None, None
     return None, None, None, None  # "*", or something with no known parts
+
+
+def is_absolute(target: str) -> bool:
+    """Return whether a request target is a URL with scheme and host."""
+    return _ABSOLUTE_URL.fullmatch(target) is not None
 
 
 def host_of(authority: str) -> str | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pika.exceptions
+
 from datastream import topology
 from datastream.config import RabbitSettings
 from datastream.errors import Unavailable
@@ -54,7 +56,7 @@ def _fault(connection: Any, method: str, name: str, **declared: object) -> str:
             declare(name, durable=True, **declared)
             channel.close()
     except Unavailable as error:
-        if error.reason != "channel":
+        if not isinstance(error.__cause__, pika.exceptions.ChannelClosedByBroker):
             raise
         return str(error).removeprefix("it closed the channel: ")
     return ""

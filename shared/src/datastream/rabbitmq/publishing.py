@@ -43,9 +43,9 @@ class Locks:
 
     A session begins by taking one for each pattern of logs, so that a producer with the same list
     on another machine waits before it sends anything. It takes another for each log with its first
-    slice, so that different lists with a log in common exclude each other. The locks end with the
-    session. The broker gives up a session whose peer is gone after two heartbeats; until then the
-    lost session may still hold them.
+    slice, under the log's own source, so that different lists with a log in common exclude each
+    other. The locks end with the session. The broker gives up a session whose peer is gone after
+    two heartbeats; until then the lost session may still hold them.
     """
 
     def __init__(
@@ -55,9 +55,9 @@ class Locks:
         self._patterns = sorted({path_text(os.path.abspath(one)) for one in patterns})  # noqa: PTH100
         self._source = source
         self._clock = clock
-        #: The paths of logs, and the patterns, that the session has.
-        self._taken: set[str] = set()
-        #: Since when another session is known to hold a path.
+        #: The sources and the paths of logs, or patterns, that the session has.
+        self._taken: set[tuple[str, str]] = set()
+        #: Since when another session is known to hold a queue, by its name.
         self._held_since: dict[str, float] = {}
         self._is_told = False
 
@@ -65,17 +65,17 @@ class Locks:
         """Take every pattern for a session that begins. Raises Unavailable: see take()."""
         self._taken.clear()
         for pattern in self._patterns:
-            self.take(connection, pattern)
+            self.take(connection, self._source, pattern)
 
-    def take(self, connection: Any, path: str) -> None:
-        """Take the path of a log for a session, unless it has it.
+    def take(self, connection: Any, source: str, path: str) -> None:
+        """Take the path of a log of a source for a session, unless it has it.
 
         Raises Unavailable (reason `locked`) while another session holds it. An account that may
         not declare the queue goes on without, with one warning.
         """
-        if path in self._taken:
+        if (source, path) in self._taken:
             return
-        name = topology.producer_lock(self._source, path)
+        name = topology.producer_lock(source, path)
         arguments = {"x-queue-type": "classic"}  # not the virtual host's default
         try:
             with translated():
@@ -89,12 +89,12 @@ class Locks:
             if closed.reply_code == RESOURCE_LOCKED:
                 raise Unavailable(self._held(path, name), "locked") from error
             self._go_on_without(error)
-        self._taken.add(path)
-        self._held_since.pop(path, None)
+        self._taken.add((source, path))
+        self._held_since.pop(name, None)
 
     def _held(self, path: str, name: str) -> str:
         now = self._clock()
-        if now - self._held_since.setdefault(path, now) < LOCK_PATIENCE:
+        if now - self._held_since.setdefault(name, now) < LOCK_PATIENCE:
             return (
                 f"{path} is held by another session, as it is for {2 * HEARTBEAT} seconds"
                 f" after a connection was lost ({name})"
@@ -140,7 +140,7 @@ class Publisher:
         log (`locked`); with any other reason the session has ended.
         """
         if self._locks is not None:
-            self._locks.take(self._connection, slice_.stream.path)
+            self._locks.take(self._connection, slice_.stream.source, slice_.stream.path)
         properties = pika.BasicProperties(
             headers=slice_.headers(),
             message_id=slice_.message_id,

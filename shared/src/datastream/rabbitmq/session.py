@@ -15,7 +15,7 @@ import pika.data
 import pika.exceptions
 from pika.adapters.utils.connection_workflow import AMQPConnectorSocketConnectError
 
-from datastream import refusals
+from datastream import greetings, refusals
 from datastream.config import RabbitSettings
 from datastream.errors import Unavailable
 from datastream.tls import Unusable
@@ -71,9 +71,7 @@ def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
         with translated():
             connection = _Connection(parameters)
     except Unavailable as error:
-        refusal = tls.refusal(error, settings.host) if tls is not None else None
-        reason = error.reason if refusal is None else "tls"
-        why = refusal or f"{error}{_hint(error.__cause__, settings)}"
+        why, reason = _told(error, settings)
         raise Unavailable(f"no session with {where}: {why}", reason) from error
     try:
         yield connection
@@ -94,7 +92,9 @@ def translated() -> Iterator[None]:
         pika.exceptions.AuthenticationError,
     ) as error:
         raise Unavailable(
-            "it refuses the account: check RABBIT_USER and RABBIT_PASSWORD", "refused"
+            "it refuses the account (ACCESS_REFUSED): check RABBIT_USER and RABBIT_PASSWORD, or"
+            f" make it: {refusals.MAKE_ACCOUNTS}",
+            "refused",
         ) from error
     except pika.exceptions.ProbableAccessDeniedError as error:
         # pika guesses one cause of several: a limit of connections closes it at that stage too.
@@ -102,7 +102,10 @@ def translated() -> Iterator[None]:
         raise Unavailable(refusals.told(*refusal), "refused") from error
     except pika.exceptions.ChannelClosedByBroker as error:
         told = refusals.told(error.reply_code, error.reply_text)
-        raise Unavailable(f"it closed the channel: {told}", "channel") from error
+        reason = (
+            "refused" if refusals.is_of_a_right(error.reply_code, error.reply_text) else "channel"
+        )
+        raise Unavailable(f"it closed the channel: {told}", reason) from error
     except pika.exceptions.ConnectionClosedByBroker as error:
         raise Unavailable(refusals.told(error.reply_code, error.reply_text)) from error
     except (pika.exceptions.AMQPError, OSError) as error:
@@ -118,13 +121,22 @@ def _innermost(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _hint(error: BaseException | None, settings: RabbitSettings) -> str:
-    """Return what to look at when a broker hangs up before any AMQP."""
-    if not isinstance(error, pika.exceptions.IncompatibleProtocolError):
-        return ""
-    if settings.tls is None:
-        return "; if it speaks TLS at this port, set RABBIT_TLS"
-    return f"; {settings.tls.hung_up()}"
+def _told(error: Unavailable, settings: RabbitSettings) -> tuple[str, str]:
+    """Return why there is no connection, with what to look at, and the reason in one word."""
+    tls = settings.tls
+    refusal = tls.refusal(error, settings.host) if tls is not None else None
+    is_no_tls = tls is not None and refusal == tls.not_offered(settings.host)
+    hung_up = isinstance(error.__cause__, pika.exceptions.IncompatibleProtocolError)
+    if hung_up or is_no_tls:
+        stranger = greetings.stranger("RABBIT", settings.host, settings.port)
+        if stranger:
+            return stranger, "protocol"
+    if refusal is not None:
+        return refusal, "tls"
+    if not hung_up:
+        return str(error), error.reason
+    hint = "if it speaks TLS at this port, set RABBIT_TLS" if tls is None else tls.hung_up()
+    return f"{error}; {hint}", error.reason
 
 
 def confirming_channel(connection: Any) -> Any:

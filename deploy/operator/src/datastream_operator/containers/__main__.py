@@ -1,4 +1,4 @@
-"""The commands of the operator's image: definitions, migrate, status."""
+"""The commands of the operator's image: definitions, migrate, status, alert-test."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from collections.abc import Callable
 
 from datastream.arguments import parser_of
 from datastream.config import Environment
-from datastream_operator.containers import broker, database, status
+from datastream_operator.containers import alert_test, broker, database, status
 from datastream_operator.refused import exit_code_of
 
-COMMANDS: dict[str, tuple[Callable[[Environment], None], str]] = {
+COMMANDS: dict[str, tuple[Callable[[Environment], int | None], str]] = {
     "definitions": (
         broker.run,
         "print the broker's definitions; the former ones on standard input",
     ),
     "migrate": (database.run, "make the accounts, the tables and the grants"),
     "status": (status.run, "show rates, lag and queues"),
+    "alert-test": (alert_test.run, "send an alert that is a test; was it taken?"),
 }
 
 

@@ -12,66 +12,35 @@ import hmac
 import json
 import secrets
 import sys
-from dataclasses import dataclass
 from typing import Any
 
-from datastream import topology
-from datastream.config import Environment
+from datastream import known, topology
+from datastream.config import Environment, refuse_misspelt
+from datastream_operator.accounts.database import schema
+from datastream_operator.accounts.rights import BROKER, EVERYTHING, NOTHING, BrokerRights
 from datastream_operator.containers import database, owner
 
 VHOST = "/"
 SALT_BYTES = 4  # what RabbitMQ's hash has
 
-EVERYTHING = ".*"
-NOTHING = "^$"
-
-
-@dataclass(frozen=True, slots=True)
-class Rights:
-    """What an account may do in the vhost: patterns of the names it may configure, write, read."""
-
-    configure: str = NOTHING
-    write: str = NOTHING
-    read: str = NOTHING
-    #: The routing keys it may publish to the exchange of the slices; None: not restricted.
-    keys: str | None = None
-    tags: tuple[str, ...] = ()
-
-
-def _only(name: str) -> str:
-    return f"^{name.replace('.', '[.]')}$"
-
-
-def _consumer(queue: str) -> Rights:
-    return Rights(read=_only(queue), write=_only(topology.DEAD_LETTER_EXCHANGE))
-
-
-#: Every account that `make deploy` makes, and the prefix of its setting.
-ACCOUNTS = {
-    "producer": Rights(
-        configure=f"^{topology.PRODUCER_LOCK}[.]",
-        write=_only(topology.EXCHANGE),
-        keys=f"^({topology.LAKE_KEY}|{topology.CLEAN_KEY})[.].+",
-    ),
-    "lake": _consumer(topology.LAKE_QUEUE),
-    "clean": _consumer(topology.CLEAN_QUEUE),
-    "operator": Rights(EVERYTHING, EVERYTHING, EVERYTHING, tags=("monitoring", "policymaker")),
-}
 #: The account that .env names is the person's own. By the second tag `make deploy` finds one that
 #: .env no longer names.
-OWNER = Rights(EVERYTHING, EVERYTHING, EVERYTHING, tags=("administrator", "datastream-owner"))
+OWNER = BrokerRights(EVERYTHING, EVERYTHING, EVERYTHING, tags=("administrator", "datastream-owner"))
 
 
 def run(env: Environment) -> None:
     """Print the definitions for the passwords of the settings.
 
-    Raises ConfigError, for the database's accounts too: nothing is changed yet.
+    Raises ConfigError, for the database's accounts too, and for a name that is misspelt in `.env`:
+    nothing is changed yet. WRITTEN_SETTINGS is the names there, which no container sees by itself.
     """
-    database.schema(env)
+    written = env.find("WRITTEN_SETTINGS") or ""
+    refuse_misspelt("in .env", known.meant_in_file(written.split()))
+    schema(env)
     owner.read(env, "MYSQL", database.TAKEN)
-    passwords = {name: env.text(f"{name.upper()}_RABBIT_PASSWORD") for name in ACCOUNTS}
-    rights = dict(ACCOUNTS)
-    person = owner.read(env, "RABBIT", ACCOUNTS)
+    passwords = {name: env.text(f"{name.upper()}_RABBIT_PASSWORD") for name in BROKER}
+    rights = dict(BROKER)
+    person = owner.read(env, "RABBIT", BROKER)
     if person is not None:
         name, password = person
         rights[name], passwords[name] = OWNER, password
@@ -81,7 +50,7 @@ def run(env: Environment) -> None:
 
 
 def render(
-    rights: dict[str, Rights], passwords: dict[str, str], former: dict[str, Any]
+    rights: dict[str, BrokerRights], passwords: dict[str, str], former: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the definitions, as RabbitMQ loads them."""
     hashes = {user["name"]: user["password_hash"] for user in former.get("users", [])}

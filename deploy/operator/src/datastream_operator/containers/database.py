@@ -4,64 +4,21 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
-import pymysql
 from pymysql.cursors import Cursor
 
-from datastream import mysql
-from datastream.config import ConfigError, Environment, MysqlSettings, Secret
-from datastream.errors import Unavailable
+from datastream.config import Environment, MysqlSettings, Secret
 from datastream_operator import migrate
+from datastream_operator.accounts.database import administrator, schema
+from datastream_operator.accounts.rights import DATABASE, PROCEDURES, Grants, pattern
 from datastream_operator.containers import owner
-
-#: What an account may do, and on what: a table of the schema, all of it (`*`), or more (`*.*`).
-Grants = tuple[tuple[str, str], ...]
-
-MIGRATOR = (
-    "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, REFERENCES, LOCK TABLES,"
-    " CREATE VIEW, SHOW VIEW, CREATE ROUTINE, ALTER ROUTINE, EXECUTE"
-)
-#: A stored row stays as it is: INSERT … ON DUPLICATE KEY UPDATE key = key needs the right to update
-#: the key's column, and no other. So an account could move a line, but not change its bytes.
-STREAMS = ("SELECT, INSERT, UPDATE (stream_id)", "log_stream")
-LINES = "SELECT, INSERT, UPDATE (line_offset)"
-
-#: Every account that `make deploy` makes, with what it is granted once the tables are there.
-ACCOUNTS: dict[str, Grants] = {
-    "migrator": ((MIGRATOR, "*"),),
-    "lake": (STREAMS, (LINES, "raw_log")),
-    "clean": (
-        STREAMS,
-        (f"{LINES}, DELETE", "clean_log"),
-        (f"{LINES}, DELETE", "error_log"),
-        (f"{LINES}, DELETE", "rejected_log"),
-        ("SELECT, INSERT, UPDATE (referrer_id, host, kind)", "referrer"),
-        (
-            "SELECT, INSERT, UPDATE"
-            " (user_agent_id, browser, browser_version, `system`, device, is_bot)",
-            "user_agent",
-        ),
-    ),
-    "operator": (
-        ("SELECT, SHOW VIEW", "*"),
-        ("PROCESS", "*.*"),
-        ("UPDATE (format)", "log_stream"),  # when a person chooses another format
-    ),
-    "grafana": (("SELECT", "*"),),
-    "exporter": (("PROCESS, REPLICATION CLIENT", "*.*"), ("SELECT", "performance_schema.*")),
-}
-#: Procedures by the account that calls them. One that no migration has made is left out.
-PROCEDURES = {"complete_line": "lake"}
 
 #: The account that .env names is the person's own.
 OWNER: Grants = (("ALL PRIVILEGES", "*"),)
 
 #: The name of root, and the names that the server reserves.
-TAKEN = frozenset({*ACCOUNTS, "root", "mysql.sys", "mysql.session", "mysql.infoschema"})
-#: Marks an account as made here, for when .env or ACCOUNTS no longer name it.
+TAKEN = frozenset({*DATABASE, "root", "mysql.sys", "mysql.session", "mysql.infoschema"})
+#: Marks an account as made here, for when .env or DATABASE no longer name it.
 MADE_HERE = '{"made_by": "datastream"}'
 
 PRESENT_ACCOUNTS = """
@@ -86,15 +43,6 @@ PRIVILEGE = re.compile(r"([A-Z ]+[A-Z])(?: \(([^)]*)\))?(?:, |$)")
 PRESENT_PROCEDURES = """
     SELECT routine_name FROM information_schema.routines WHERE routine_schema = %s
 """
-SCHEMA_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-def schema(env: Environment) -> str:
-    """Return the schema's name. Raises ConfigError."""
-    name = env.text("MYSQL_DATABASE")
-    if not SCHEMA_NAME.fullmatch(name):
-        raise ConfigError("MYSQL_DATABASE must be letters, digits, _ and -")
-    return name
 
 
 def run(env: Environment) -> None:
@@ -105,47 +53,27 @@ def run(env: Environment) -> None:
     """
     host, port = env.text("MYSQL_HOST"), env.number("MYSQL_PORT", 3306, 1, 65535)
     database = schema(env)
-    passwords = {name: env.text(f"{name.upper()}_MYSQL_PASSWORD") for name in ACCOUNTS}
-    grants = dict(ACCOUNTS)
+    passwords = {name: env.text(f"{name.upper()}_MYSQL_PASSWORD") for name in DATABASE}
+    grants = dict(DATABASE)
     person = owner.read(env, "MYSQL", TAKEN)
     if person is not None:
         name, password = person
         grants[name], passwords[name] = OWNER, password
 
     root = MysqlSettings(host, port, database, "root", Secret(env.text("MYSQL_ROOT_PASSWORD")))
-    with _root(root) as cursor:
+    with administrator(root) as cursor:
         _make_accounts(cursor, database, passwords)
     migrator = MysqlSettings(host, port, database, "migrator", Secret(passwords["migrator"]))
     for name in migrate.apply(migrator):
         sys.stdout.write(f"Applied {name}\n")
-    with _root(root) as cursor:
+    with administrator(root) as cursor:
         for account, granted in grants.items():
             _grant(cursor, database, account, granted)
-            if account in ACCOUNTS:
+            if account in DATABASE:
                 narrow(cursor, database, account, granted)
         _grant_procedures(cursor, database)
         _remove_former(cursor, grants)
     sys.stdout.write(f"The schema {database}, its accounts and their grants are there\n")
-
-
-@contextmanager
-def _root(settings: MysqlSettings) -> Iterator[Any]:
-    """Yield a cursor of root's. Raises Unavailable."""
-    try:
-        connection = pymysql.connect(
-            host=settings.host,
-            port=settings.port,
-            user=settings.user,
-            password=settings.password.read(),
-            charset="utf8mb4",
-            autocommit=True,
-        )
-        with connection, connection.cursor() as cursor:
-            yield cursor
-    except pymysql.MySQLError as error:
-        raise Unavailable(
-            f"MySQL at {settings.host}:{settings.port}: {mysql.explained(error)}"
-        ) from error
 
 
 def _make_accounts(cursor: Cursor, schema: str, passwords: dict[str, str]) -> None:
@@ -161,7 +89,7 @@ def _make_accounts(cursor: Cursor, schema: str, passwords: dict[str, str]) -> No
         cursor.execute(
             f"{verb} %s@'%%' IDENTIFIED BY %s ATTRIBUTE %s", (account, password, MADE_HERE)
         )
-    _grant(cursor, schema, "migrator", ACCOUNTS["migrator"])
+    _grant(cursor, schema, "migrator", DATABASE["migrator"])
 
 
 def _grant(cursor: Cursor, schema: str, account: str, grants: Grants) -> None:
@@ -179,7 +107,7 @@ def narrow(cursor: Cursor, schema: str, account: str, grants: Grants) -> None:
     }
     cursor.execute(
         PRESENT_GRANTS,
-        {"grantee": f"'{account}'@'%'", "schema": schema, "pattern": _pattern(schema)},
+        {"grantee": f"'{account}'@'%'", "schema": schema, "pattern": pattern(schema)},
     )
     for privilege, column, where in set(cursor.fetchall()) - wanted:
         if privilege != "USAGE":
@@ -197,16 +125,11 @@ def _remove_former(cursor: Cursor, grants: dict[str, Grants]) -> None:
             sys.stdout.write(f"Removed the account {account}\n")
 
 
-def _pattern(schema: str) -> str:
-    """Return a whole schema's name for a grant: a pattern, in which _ is any letter."""
-    return schema.replace("_", r"\_")
-
-
 def _place(schema: str, where: str) -> str:
     if "." in where:
         return where
     if where == "*":
-        return f"`{_pattern(schema)}`.*"
+        return f"`{pattern(schema)}`.*"
     return f"`{schema}`.`{where}`"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections import defaultdict
@@ -16,7 +17,9 @@ from datastream_operator import screen
 from datastream_operator.screen import QUEUES, TIMES, Process, Processes, Queue
 
 #: Seconds over which a rate is taken.
-INTERVAL = 2.0
+INTERVAL = 1.0
+#: The exit code where something is not ready.
+NOT_READY = 3
 
 PORTS = {"producer": 9101, "lake_consumer": 9102, "clean_consumer": 9103}
 QUEUE_METRICS = (
@@ -24,24 +27,30 @@ QUEUE_METRICS = (
     "?family=queue_coarse_metrics&family=queue_consumer_count&family=queue_metrics"
 )
 
+RUNNING = "running"
+
 #: Columns; what is shown has less than 24 lines.
 WIDTH = 80
+
+
+#: Docker's words for a container: `Up 2 minutes (healthy)`, `Exited (137) 3 seconds ago`.
+_WORDS = re.compile(
+    r"(?P<state>\w+)(?: \((?P<code>\d+)\))?[^(]*(?:\((?:health: )?(?P<health>\w+)\))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
     """What Docker reports of one container."""
 
+    #: `running`, or what it is instead: exited (137), restarting (1), created.
     state: str
-    exit_code: int
     health: str
 
     @property
     def words(self) -> str:
-        """Its state in words: running, healthy, restarting, exited (137)."""
-        if self.state == "running":
-            return self.health or self.state
-        return f"{self.state} ({self.exit_code})" if self.state == "exited" else self.state
+        """Its state in words, and its health where that is told."""
+        return self.health or self.state
 
 
 #: The containers of each service, in the order of their names.
@@ -49,18 +58,28 @@ Containers = Mapping[str, list[Container]]
 
 
 def containers(text: str) -> Containers:
-    """Read the output of `docker compose ps`: lines of service, state, exit code and health."""
+    """Read lines of service, id and Docker's words, as deploy/bin/common.sh asks for them."""
     found: dict[str, list[Container]] = defaultdict(list)
     for line in sorted(text.splitlines()):
-        service, state, exit_code, *health = line.split()
-        found[service].append(Container(state, int(exit_code), *health or [""]))
+        service, _, words = line.split(maxsplit=2)
+        found[service].append(_container(words))
     return found
 
 
-def run(env: Environment) -> None:
-    """Print rates over INTERVAL seconds, totals, lag and queues.
+def _container(text: str) -> Container:
+    words = _WORDS.match(text)
+    if words is None:
+        return Container(text, "")
+    if words["state"] == "Up":
+        return Container(RUNNING, words["health"] or "")
+    code = f" ({words['code']})" if words["code"] else ""
+    return Container(f"{words['state'].lower()}{code}", "")
 
-    The setting CONTAINERS is the output of `docker compose ps`: a container has no engine to ask.
+
+def run(env: Environment) -> int:
+    """Print rates over INTERVAL seconds, totals, lag, queues and what to do; return the exit code.
+
+    The setting CONTAINERS is what `containers` reads: a container has no engine to ask.
     """
     before = {service: _processes(service) for service in PORTS}
     began = time.monotonic()
@@ -70,10 +89,30 @@ def run(env: Environment) -> None:
     console = Console(width=WIDTH, highlight=False)
     known = containers(env.find("CONTAINERS") or "")
     title = f"Services; lines over {seconds:.0f} s"
-    console.print(screen.services(states(known, after), before, after, seconds, title))
+    shown = states(known, after)
+    console.print(screen.services(shown, before, after, seconds, title))
     for line in screen.not_ready(after, _replica):
         console.print(Text(line, style="yellow"))
+    for line in screen.misfits(after):
+        console.print(Text(line, style="bold yellow"))
     console.print(screen.queues(queues(known)))
+    advice = what_to_do(shown)
+    for line in advice:
+        console.print(Text(line, style="bold"))
+    return NOT_READY if advice else 0
+
+
+def what_to_do(shown: Mapping[str, Text]) -> list[str]:
+    """Return what is not ready and how to go on, in lines; none where all is well."""
+    # Only what is well has no colour.
+    away = [name for name, state in shown.items() if state.style]
+    if not away:
+        return []
+    return [
+        f"Not ready: {', '.join(away)}",
+        f"  make logs SERVICE={away[0]} says why; make deploy starts what has stopped,",
+        "  and names what does not come up. docs/runbook.md has each trouble",
+    ]
 
 
 def _processes(service: str) -> dict[str, Process]:
@@ -98,14 +137,14 @@ def states(known: Containers, processes: Processes) -> dict[str, Text]:
     found = {name: _readiness(known.get(name, []), its) for name, its in processes.items()}
     for service, its in known.items():
         # The migration job ends when it is done, and is shown only if it failed.
-        done = service == "migrate" and all(one.words == "exited (0)" for one in its)
+        done = service == "migrate" and all(one.state == "exited (0)" for one in its)
         if service not in found and not done:
             found[service] = _health(its)
     return found
 
 
 def _readiness(known: list[Container], processes: Mapping[str, Process]) -> Text:
-    running = sum(one.state == "running" for one in known)
+    running = sum(one.state == RUNNING for one in known)
     return screen.ready_of(running, processes) if running else _health(known)
 
 
@@ -113,7 +152,7 @@ def _health(known: list[Container]) -> Text:
     words = sorted({one.words for one in known})
     if not words:
         return Text("it is not running", style="red")
-    if words in (["healthy"], ["running"]):
+    if words in (["healthy"], [RUNNING]):
         return Text(f"{TIMES}{len(known)} {words[0]}")
     return Text(", ".join(words), style="red")
 
@@ -129,7 +168,7 @@ def _replica(service: str, address: str) -> str:
 
 def queues(known: Containers) -> dict[str, Queue] | str:
     """Return what is in each queue, or why it is not known."""
-    if not any(one.state == "running" for one in known.get("rabbitmq", [])):
+    if not any(one.state == RUNNING for one in known.get("rabbitmq", [])):
         return "RabbitMQ is not running"
     try:
         samples = [screen.samples_at(QUEUE_METRICS)]

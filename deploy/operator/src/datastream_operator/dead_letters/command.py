@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, closing
 from datetime import datetime
 
 from datastream.config import Environment, MysqlSettings, RabbitSettings
+from datastream.how_many import how_many
 from datastream.mysql import Session
 from datastream.rabbitmq import Box
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
@@ -129,7 +130,8 @@ def purge(arguments: argparse.Namespace) -> int:
         chosen = _chosen(arguments, box)
         if chosen and not arguments.yes:
             sys.stdout.write(
-                f"This removes {sum(chosen.values()):,} messages permanently. Type yes to go on: "
+                f"This removes {how_many(sum(chosen.values()), 'message')} permanently."
+                " Type yes to go on: "
             )
             sys.stdout.flush()
             if sys.stdin.readline().strip() != "yes":
@@ -174,11 +176,11 @@ def _time(when: datetime | None) -> str:
 def _what(found: Letter) -> str:
     slice_ = found.slice
     if slice_ is None:
-        return printable(f"{len(found.message.body):,} bytes: {found.fault}")
+        return printable(f"{how_many(len(found.message.body), 'byte')}: {found.fault}")
     stream = slice_.stream
     return printable(
-        f"stream {stream.stream_id:016x}, position {slice_.position:,}, {slice_.lines:,} lines, "
-        f"{stream.source} {stream.path}"
+        f"stream {stream.stream_id:016x}, position {slice_.position:,}, "
+        f"{how_many(slice_.lines, 'line')}, {stream.source} {stream.path}"
     )
 
 
@@ -189,7 +191,9 @@ def _show(found: Letter) -> None:
     for name, value in sorted(found.message.headers.items()):
         _say(f"  {printable(name)}: {printable(str(value))}")
     if found.slice is None:
-        _say(f"  {len(found.message.body):,} bytes: {printable_bytes(found.message.body)}")
+        _say(
+            f"  {how_many(len(found.message.body), 'byte')}: {printable_bytes(found.message.body)}"
+        )
         return
     for offset, line in found.slice.numbered():
         _say(f"  byte {offset:,}: {printable_bytes(line)}")

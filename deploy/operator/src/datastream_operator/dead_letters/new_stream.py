@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
+from datastream.how_many import how_many
 from datastream.mysql import Session
 from datastream.rabbitmq import Box
 from datastream.slices import DISGUISED, GREATEST, TRUNCATED, Slice
@@ -179,7 +180,7 @@ def _gather(
         lines += slice_.lines
     say(
         f"{claimed}: the log that came second is stream {new.stream_id:016x} now, generation "
-        f"{new.generation}; {lines:,} lines of it, stored under the old one, are sent along"
+        f"{new.generation}; {how_many(lines, 'line')} of it, stored under the old one, sent along"
     )
     return is_whole
 

@@ -7,6 +7,7 @@ import sys
 from threading import Event
 
 from datastream import logs, metrics
+from datastream.arguments import add_config
 from datastream.config import Environment, RabbitSettings, ServiceSettings
 from datastream.shutdown import stop_on_signals
 from datastream_operator.doctor import broker, database, host
@@ -50,11 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on looking at the broker, and tell Prometheus what is found, on METRICS_HOST and "
         "METRICS_PORT",
     )
+    add_config(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check once and print the report, or watch; return the exit code. Raises ConfigError."""
-    env = Environment.load()
+    env = Environment.load(config=arguments.config)
     if arguments.watch:
         _watch(env)
         return 0

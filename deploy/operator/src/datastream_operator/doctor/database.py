@@ -8,14 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC
 
-from yoyo import read_migrations
-
 from datastream.config import MysqlSettings
 from datastream.errors import Unavailable
-from datastream.mysql import Session, Transaction
+from datastream.mysql import MAKE_ACCOUNTS, Session, Transaction
 from datastream_operator import migrate
+from datastream_operator.accounts.rights import Right
 from datastream_operator.doctor import encryption, grants
-from datastream_operator.doctor.grants import Right
 from datastream_operator.doctor.report import Check, Report, State
 from datastream_operator.doctor.settings import by_account, called
 
@@ -43,6 +41,19 @@ class Account:
     #: As GRANT names it, `lake`@`%`.
     name: str
     has: set[Right]
+    is_mariadb: bool
+
+    def missing(self) -> list[Right]:
+        """Return what its services need and it has not."""
+        return grants.missing(
+            self.services, self.settings.database, self.has, is_mariadb=self.is_mariadb
+        )
+
+    def beyond(self) -> list[Right]:
+        """Return what it has and its services do not need."""
+        return grants.beyond(
+            self.services, self.settings.database, self.has, is_mariadb=self.is_mariadb
+        )
 
     def may_see_the_version(self) -> bool:
         """Whether it may read which migrations are applied."""
@@ -91,11 +102,13 @@ def _let_in(
 
 
 def _account(transaction: Transaction, settings: MysqlSettings, services: list[str]) -> Account:
-    ((user,),) = transaction.select("SELECT CURRENT_USER()")
+    ((user, version),) = transaction.select("SELECT CURRENT_USER(), VERSION()")
     # An active role counts; FOR CURRENT_USER would leave it out on MariaDB.
     lines = [line for (line,) in transaction.select("SHOW GRANTS")]
     name, _, host = user.rpartition("@")
-    return Account(settings, services, f"`{name}`@`{host}`", grants.held(lines))
+    return Account(
+        settings, services, f"`{name}`@`{host}`", grants.held(lines), "MariaDB" in version
+    )
 
 
 def _encryption(transaction: Transaction, settings: MysqlSettings) -> Check:
@@ -126,17 +139,17 @@ def _grants(accounts: list[Account]) -> Check:
     for account in accounts:
         schema = account.settings.database
         whose = f"{account.settings.user} ({called(account.services)})"
-        lacking = grants.missing(account.services, schema, account.has)
+        lacking = account.missing()
         if lacking:
             missing.append(f"{whose} lacks {_list(lacking, schema)}")
             statement = statement or lacking[0].granted_to(account.name)
         # Root's are known.
         is_root = account.settings.user == "root" and account.services == ["MIGRATOR"]
-        more = [] if is_root else grants.beyond(account.services, schema, account.has)
+        more = [] if is_root else account.beyond()
         if more:
             beyond.append(f"{whose} has, and does not need, {_list(more, schema)}")
     if missing:
-        advice = f"{statement}, and so what else it lacks; in containers `make migrate` does it."
+        advice = f"{statement}, and so what else it lacks: {MAKE_ACCOUNTS}."
         return Check(GRANTS, State.BROKEN, (*missing, *beyond), advice)
     if beyond:
         advice = "REVOKE it: an account need not do more than its service does."
@@ -161,7 +174,7 @@ def _schema(accounts: list[Account]) -> Check:
             noted = {name for (name,) in transaction.select(migrate.NOTED)}
     except Unavailable as error:
         return Check(SCHEMA, State.BROKEN, (str(error),), MIGRATE)
-    return check_version([m.id for m in read_migrations(str(migrate.FOLDER))], noted)
+    return check_version([m.id for m in migrate.read()], noted)
 
 
 def check_version(shipped: list[str], noted: set[str]) -> Check:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 
 from datastream.config import RabbitSettings
+from datastream.how_many import how_many
 from datastream.tls import TlsSettings, Unusable
 from datastream_operator.doctor.report import Check, State
 
@@ -66,7 +67,7 @@ def check(name: str, tls: TlsSettings | None, found: Encryption) -> Check:
     parts = [found.version, found.cipher, "verified" if tls.verify else "not verified"]
     days = _days_left(found.ends)
     if days is not None:
-        parts.append(f"{days:.0f} days left" if days >= 0 else "expired")
+        parts.append(f"{how_many(days, 'day')} left" if days >= 0 else "expired")
     words = ", ".join(parts)
     if not tls.verify:
         advice = f"Name the CA in {tls.prefix}_TLS_CA and leave {tls.prefix}_TLS_VERIFY at yes."

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from datastream_operator.containers.database import ACCOUNTS, PROCEDURES
-
-EVERYTHING = "ALL PRIVILEGES"
+from datastream_operator.accounts.rights import EVERY_PRIVILEGE, Right, in_privileges, needed
 
 #: A line of SHOW GRANTS. One of a role, or of a proxy, names no table.
 _GRANT = re.compile(
@@ -19,53 +17,6 @@ _GRANT = re.compile(
     """,
     re.VERBOSE,
 )
-_PRIVILEGE = re.compile(r"([A-Z_ ]+[A-Z])(?: \(([^)]*)\))?(?:, |$)")
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Right:
-    """One privilege, and on what: all names may be `*`."""
-
-    privilege: str
-    #: A pattern where a whole schema is granted; else the name.
-    schema: str
-    #: A table or a view; a procedure has that word before its name.
-    table: str
-    #: Empty: every column.
-    column: str = ""
-
-    def covers(self, other: Right) -> bool:
-        """Return whether an account with this right has the other one too."""
-        return (
-            self.privilege in (EVERYTHING, other.privilege)
-            and (self.schema == "*" or _fits(self.schema, other.schema))
-            and self.table in ("*", other.table)
-            and self.column in ("", other.column)
-        )
-
-    def told(self, schema: str) -> str:
-        """Return it in words, without the name of this schema."""
-        columns = f" ({self.column})" if self.column else ""
-        place = self.table if self.schema == schema else f"{self.schema}.{self.table}"
-        return f"{self.privilege}{columns} on {place}"
-
-    def granted_to(self, account: str) -> str:
-        """Return the statement that gives it to an account."""
-        columns = f" (`{self.column}`)" if self.column else ""
-        kind, _, name = self.table.rpartition(" ")
-        table = name if name == "*" else f"`{name}`"
-        place = f"{kind} `{self.schema}`.{table}".lstrip()
-        return f"GRANT {self.privilege}{columns} ON {place} TO {account}"
-
-
-def _fits(pattern: str, schema: str) -> bool:
-    r"""Return whether a grant is for a schema; in its pattern `_` is any letter and `\_` itself."""
-    if pattern == schema:
-        return True
-    parts = re.findall(r"\\.|.", pattern, re.DOTALL)
-    wild = {"_": ".", "%": ".*"}
-    expression = "".join(wild.get(part) or re.escape(part[-1]) for part in parts)
-    return re.fullmatch(expression, schema, re.DOTALL) is not None
 
 
 def held(lines: Iterable[str]) -> set[Right]:
@@ -78,45 +29,34 @@ def held(lines: Iterable[str]) -> set[Right]:
         schema, table = (_unquoted(found[name]) for name in ("schema", "table"))
         if found["kind"]:
             table = f"{found['kind']} {table}"
-        rights |= _rights(found["privileges"], schema, table)
+        rights |= in_privileges(found["privileges"], schema, table)
         if found["option"]:
             rights.add(Right("GRANT OPTION", schema, table))
     return rights
 
 
-def needed(services: Iterable[str], schema: str) -> set[Right]:
-    """Return the rights that services need in a schema, and others that they may have."""
-    rights = set()
-    for service in services:
-        account = service.lower()
-        for privileges, where in ACCOUNTS[account]:
-            place = ("*", "*") if where == "*.*" else (schema, where)
-            rights |= _rights(privileges, *place)
-        rights |= {
-            Right("EXECUTE", schema, f"PROCEDURE {name}")
-            for name, its in PROCEDURES.items()
-            if its == account
-        }
-    return rights
-
-
-def missing(services: Sequence[str], schema: str, has: set[Right]) -> list[Right]:
+def missing(
+    services: Sequence[str], schema: str, has: set[Right], *, is_mariadb: bool
+) -> list[Right]:
     """Return what services need and an account has not.
 
     Rights beyond the schema are for a person who looks (PROCESS): no command needs them.
     """
-    wanted = (right for right in needed(services, schema) if right.schema == schema)
+    every = needed(services, schema, is_mariadb=is_mariadb)
+    wanted = (right for right in every if right.schema == schema)
     return sorted(right for right in wanted if not any(one.covers(right) for one in has))
 
 
-def beyond(services: Sequence[str], schema: str, has: set[Right]) -> list[Right]:
+def beyond(
+    services: Sequence[str], schema: str, has: set[Right], *, is_mariadb: bool
+) -> list[Right]:
     """Return what an account has and its services do not need.
 
     An account that makes the tables, or serves several, may do everything in the schema.
     """
-    allowed = needed(services, schema)
+    allowed = needed(services, schema, is_mariadb=is_mariadb)
     if "MIGRATOR" in services or len(services) > 1:
-        allowed.add(Right(EVERYTHING, schema, "*"))
+        allowed.add(Right(EVERY_PRIVILEGE, schema, "*"))
     # A pattern that fits only this schema, as GRANT wants it.
     named = (
         replace(right, schema=schema) if right.schema.replace(r"\_", "_") == schema else right
@@ -127,14 +67,6 @@ def beyond(services: Sequence[str], schema: str, has: set[Right]) -> list[Right]
         for right in named
         if right.privilege != "USAGE" and not any(one.covers(right) for one in allowed)
     )
-
-
-def _rights(privileges: str, schema: str, table: str) -> set[Right]:
-    return {
-        Right(privilege, schema, table, column.strip(" `"))
-        for privilege, columns in _PRIVILEGE.findall(privileges)
-        for column in columns.split(",")
-    }
 
 
 def _unquoted(name: str) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datastream.config import ConfigError, Environment
+from datastream.how_many import how_many
+from datastream.log_settings import read_patterns
 from datastream.paths import expand
 from datastream_operator.doctor.report import LOW_DISK, Check, State
 from datastream_operator.lines import Missing, Unreadable, opened
@@ -17,15 +19,14 @@ from datastream_operator.text import size
 
 
 def check_log(env: Environment) -> Check:
-    """Return the row of the logs of LOG_PATH: each must be readable, and its folder be listed."""
+    """Return the row of the logs: each must be readable, and its folder be listed."""
     name = "log"
     try:
-        text = env.find("LOG_PATH")
+        patterns = read_patterns(env)
     except ConfigError as error:
         return Check(name, State.BROKEN, (str(error),))
-    if text is None:
+    if patterns is None:
         return Check(name, State.SKIPPED, ("LOG_PATH is not set",))
-    patterns = [pattern.strip() for pattern in text.split(",") if pattern.strip()]
     faults = list(dict.fromkeys(fault for p in patterns for fault in _unlisted(p)))
     absent = [f"nothing is called {pattern} yet" for pattern in patterns if not expand(pattern)]
     paths = [path for pattern in patterns for path in expand(pattern)]
@@ -41,10 +42,13 @@ def check_log(env: Environment) -> Check:
         advice = f"Let {_who()} read it: the group of the file, g+r, and g+rx for its folder."
         return Check(name, State.BROKEN, tuple(faults), advice)
     if absent:
-        advice = "The producer waits for it; if it has another name, correct LOG_PATH."
+        advice = "The producer waits for it; if it has another name, correct it in the settings."
         return Check(name, State.ATTENTION, tuple(absent), advice)
-    files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
-    return Check(name, State.OK, (f"{files} can be read, as {_who()}{_reading_all()}",))
+    return Check(
+        name,
+        State.OK,
+        (f"{how_many(len(paths), 'file')} can be read, as {_who()}{_reading_all()}",),
+    )
 
 
 def _unlisted(pattern: str) -> Iterator[str]:

@@ -14,7 +14,7 @@ from datastream.config import (
     RabbitSettings,
     ServiceSettings,
 )
-from datastream.format_setting import read_format
+from datastream.log_settings import read_logs, read_patterns
 from datastream.privacy_settings import PrivacySettings
 from datastream_operator.doctor.management import Management
 from datastream_operator.doctor.report import SETTINGS, Check
@@ -56,10 +56,9 @@ class Settings:
         with settings._collected():
             PrivacySettings.read(env)
         with settings._collected():
-            settings.has_log = env.find("LOG_PATH") is not None
+            settings.has_log = read_patterns(env) is not None
             if settings.has_log:
-                env.text("SOURCE")
-                read_format(env)
+                read_logs(env)
         return settings
 
     def check(self) -> Check:
@@ -82,7 +81,7 @@ class Settings:
         read: Callable[[Environment, str], Read],
     ) -> None:
         with self._collected():
-            if _has_account(env, service, dependency):
+            if has_account(env, service, dependency):
                 found[service] = read(env, service)
 
     @contextmanager
@@ -95,7 +94,8 @@ class Settings:
                 self.faults.append(str(error))
 
 
-def _has_account(env: Environment, service: str, dependency: str) -> bool:
+def has_account(env: Environment, service: str, dependency: str) -> bool:
+    """Return whether any setting names an account of a service, RABBIT's or MYSQL's."""
     names = [
         f"{prefix}_{part}"
         for prefix in (f"{service}_{dependency}", dependency)

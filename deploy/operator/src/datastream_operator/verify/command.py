@@ -9,15 +9,18 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from datastream.config import Environment, MysqlSettings
+from datastream.how_many import how_many
+from datastream.log_settings import read_sources
 from datastream.mysql import Session
 from datastream.paths import expand, logs_rotated_to
 from datastream.privacy import LineDisguise
 from datastream.privacy_settings import PrivacySettings, is_before_lake
 from datastream_operator.lines import Extent, Missing, Unreadable, measure, opened
+from datastream_operator.place import Place, add_folder, place_of
 from datastream_operator.progress import bar
 from datastream_operator.text import printable, printable_bytes
 from datastream_operator.verify.compare import Difference, differences
+from datastream_operator.verify.fit import Misfit, misfit_of
 from datastream_operator.verify.stored import Double, Stored, StreamRow, doubles, find_streams
 
 EX_OK, EX_DIFFERENT, EX_NOINPUT, EX_TEMPFAIL = 0, 1, 66, 75
@@ -27,18 +30,21 @@ Compare logs with the tables: raw_log must hold each line once, byte for byte, i
 clean_log and rejected_log together one row for each. Of a log that is being written to, what it
 held at the start is compared. Rotated files are streams of their own: 'access.log*' is a history.
 It also reports a stream that belongs to none of the files and holds the same lines as one of them.
+Where all is stored and more than one line in twenty was rejected, or something in front of the
+lines put the client into another column, it says so, what the lines look like, and what parses them
+again.
 
-It reads SOURCE and the account OPERATOR_MYSQL_* (or MYSQL_*), which needs only SELECT. The path
-must be the one under which the producer read the log. Where rotated files are in a folder of their
-own it needs ROTATED_DIR, and with PRIVACY_BEFORE=lake the producer's PRIVACY_*: lines are compared
-as they may be kept.
+It reads SOURCE, with --config also the source of each log, and the account OPERATOR_MYSQL_* (or
+MYSQL_*), which needs only SELECT. The path must be the one under which the producer read the log.
+Where rotated files are in a folder of their own it needs ROTATED_DIR, and with PRIVACY_BEFORE=lake
+the producer's PRIVACY_*: lines are compared as they may be kept.
 """
 
 EXIT_CODES = """\
-exit codes: 0 exact; 1 there are differences, of which the first is shown, or lines are stored
-twice; 66 a log cannot be read or unpacked: the others are compared; 75 try again: what is stored is
-exact, but lines at the end are not stored yet, or a file was rotated meanwhile; 69 the database is
-away; 78 a setting is wrong
+exit codes: 0 exact, whether the lines fit their format or not; 1 there are differences, of which
+the first is shown, or lines are stored twice; 66 a log cannot be read or unpacked: the others are
+compared; 75 try again: what is stored is exact, but lines at the end are not stored yet, or a file
+was rotated meanwhile; 69 the database is away; 78 a setting is wrong
 """
 
 #: Bytes shown of a line, and how many before the first that differs.
@@ -56,19 +62,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "logs", nargs="+", metavar="LOG", help="a log file, plain or packed, or a pattern"
     )
+    add_folder(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare the logs with the tables; return the exit code. Raises ConfigError, Unavailable."""
-    env = Environment.load()
-    settings = MysqlSettings.read(env, "OPERATOR")
+    """Compare the logs with the tables; return the exit code.
+
+    Raises ConfigError, Unavailable and Refused.
+    """
+    with place_of(arguments, "OPERATOR") as place:
+        return _compare(arguments.logs, place)
+
+
+def _compare(patterns: list[str], place: Place) -> int:
+    env = place.env
     disguise = PrivacySettings.read(env).line_disguise if is_before_lake(env) else None
-    logs = Logs(env.text("SOURCE"), env.text("ROTATED_DIR", ""), disguise)
+    logs = Logs(read_sources(env), env.text("ROTATED_DIR", ""), disguise)
     codes: set[int] = set()
     taken: set[StreamRow] = set()
-    with closing(Session(settings, "datastream verify")) as session:
+    with closing(Session(place.mysql, "datastream verify")) as session:
         try:
-            files = files_of(arguments.logs, logs.rotated_dir)
+            files = files_of(patterns, logs.rotated_dir)
         except Missing as error:
             files = []
             codes.add(_refuse(error))
@@ -77,9 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
                 codes.add(_verify(session, logs, log, taken))
             except Unreadable as error:
                 codes.add(_refuse(error))
-        for double in doubles(session, logs.source, taken):
-            codes.add(EX_DIFFERENT)
-            _tell_double(double)
+        for source in logs.sources:
+            for double in doubles(session, source, taken):
+                codes.add(EX_DIFFERENT)
+                _tell_double(double)
     return next(code for code in (EX_DIFFERENT, EX_NOINPUT, EX_TEMPFAIL, EX_OK) if code in codes)
 
 
@@ -98,9 +113,11 @@ def _verify(session: Session, logs: Logs, log: Path, taken: set[StreamRow]) -> i
         taken.add(stream)
     elif extent.lines:
         _say(
-            f"{name}: NOT exact: none of its {extent.lines:,} lines is stored; no stream of SOURCE "
-            f"{logs.source} and this path begins like it, but for those of the files before"
+            f"{name}: NOT exact: of {how_many(extent.lines, 'line')} none is stored; no stream"
+            f" of SOURCE {' or '.join(logs.sources)} and this path begins like it, but for those of"
+            " the files before"
         )
+        _say("  if it was rotated before the producer's first start, `producer --once` reads it")
         return EX_DIFFERENT
     with bar(log.name, extent.end) as seen:
         stored = Stored(session, stream)
@@ -108,23 +125,30 @@ def _verify(session: Session, logs: Logs, log: Path, taken: set[StreamRow]) -> i
     if look.is_over():
         _say(f"{name}: rotated or truncated while it was compared: verify it again")
         return EX_TEMPFAIL
-    code = _tell(name, found, extent)
+    misfit = None
+    if found.is_exact and stream is not None:
+        misfit = misfit_of(session, stream, extent.end)
+    code = _tell(name, found, extent, misfit)
     if code != EX_OK and stream is not None:
         _say(f"  stream {stream.number:016x}, generation {stream.generation}")
     return code
 
 
-def _tell(name: str, found: _Found, extent: Extent) -> int:
+def _tell(name: str, found: _Found, extent: Extent, misfit: Misfit | None) -> int:
     """Print what was found of one file, and return the exit code."""
     if found.first is not None:
         _say(f"{name}: NOT exact")
         _show(found.first)
         if found.others:
-            _say(f"  {found.others:,} more differences")
+            _say(f"  {how_many(found.others, 'more difference')}")
     elif found.lag is not None:
         _say(f"{name}: exact so far, but not all is stored yet")
+    elif misfit is not None:
+        _say(f"{name}: exact, but {misfit}")
+        _say(f"  to parse them again: {misfit.command}")
+        return EX_OK
     else:
-        _say(f"{name}: exact: {extent.lines:,} lines, each stored once, byte for byte")
+        _say(f"{name}: exact: {how_many(extent.lines, 'line')}, each stored once, byte for byte")
         return EX_OK
     if found.lag is not None:
         _show(found.lag)
@@ -135,8 +159,8 @@ def _tell_double(double: Double) -> None:
     stream, other = double.stream, double.other
     _say(
         f"{stream.path}: doubled: stream {stream.number:016x}, generation {stream.generation}, "
-        f"holds {double.lines:,} lines, each of which stream {other.number:016x}, generation "
-        f"{other.generation}, holds as well\n"
+        f"holds {how_many(double.lines, 'line')}, each of which stream {other.number:016x}, "
+        f"generation {other.generation}, holds as well\n"
         "  they are counted twice; what to do is in docs/runbook.md, Lines stored twice"
     )
 
@@ -156,6 +180,10 @@ class _Found:
             # Missing lines are reported once the next one is found: others may come before.
             if self.first is None or difference.offset < self.first.offset:
                 self.first = difference
+
+    @property
+    def is_exact(self) -> bool:
+        return self.first is None and self.lag is None
 
 
 def _show(difference: Difference) -> None:
@@ -189,7 +217,7 @@ def _say(text: str) -> None:
 class Logs:
     """The producer's settings for its logs."""
 
-    source: str
+    sources: Sequence[str]
     #: The folder of rotated files, relative to that of each log; empty: the same.
     rotated_dir: str
     #: What it did to lines flagged as disguised.
@@ -229,7 +257,11 @@ def stream_of(
     Streams in `taken` belong to other files. Raises Unreadable, Unavailable.
     """
     with session.transaction() as transaction:
-        found = find_streams(transaction, logs.source, log, logs.rotated_dir)
+        found = [
+            stream
+            for source in logs.sources
+            for stream in find_streams(transaction, source, log, logs.rotated_dir)
+        ]
     streams = [stream for stream in found if stream not in taken]
     if len(streams) < 2:
         return next(iter(streams), None)

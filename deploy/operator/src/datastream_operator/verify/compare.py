@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from datastream.how_many import how_many
 from datastream.privacy import LineDisguise, skeleton
 from datastream.slices import DISGUISED, INCOMPLETE, MOST_BYTES, TRUNCATED, UNTERMINATED
 from datastream_operator.lines import Extent, numbered_lines, plain_size
@@ -76,7 +77,11 @@ class _Missing:
         """Yield what was missing up to here, if anything."""
         if self._count:
             number, offset, line = self._first
-            lines = "the line is" if self._count == 1 else f"{self._count:,} lines from here on are"
+            lines = (
+                "the line is"
+                if self._count == 1
+                else f"{how_many(self._count, 'line')} from here on are"
+            )
             words = "not yet in" if is_lag else "not in"
             others = "the last of the file" if is_lag else "though later lines are"
             self._count = 0

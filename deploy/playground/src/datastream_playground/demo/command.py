@@ -6,21 +6,23 @@ import argparse
 import io
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pymysql
 from rich.console import Console
 
-from datastream.arguments import whole_number
+from datastream.arguments import whole_number, with_exit_code
 from datastream.config import EX_CONFIG, ConfigError, Environment
 from datastream.errors import Unavailable
 from datastream.format_setting import format_of, read_format
 from datastream.parsing import AUTO
 from datastream_operator.interruption import interruptible
-from datastream_operator.lines import Unreadable
+from datastream_operator.lines import Missing, Unreadable, plain_size
 from datastream_operator.refused import EX_UNAVAILABLE
-from datastream_playground.demo import live, report
-from datastream_playground.demo.progress import Stalled, publish_once
+from datastream_operator.text import printable
+from datastream_playground.demo import live, report, room
+from datastream_playground.demo.progress import Stalled, parse_again, publish_once
 from datastream_playground.demo.running import DatabaseFailed, running
 from datastream_playground.demo.services import ServiceFailed
 from datastream_playground.demo.subject import (
@@ -47,7 +49,7 @@ is made when no other is given, with the truth about it.
 
 Everything that was started is stopped at the end, on Ctrl-C and on failure alike. The data stays:
 a second run on the same log adds no row. Of a log that is being written to, what it held at the
-start is compared.
+start is compared. With another FORMAT than before, its lines are parsed again.
 """
 
 FOLLOW = """\
@@ -59,9 +61,9 @@ waited for. The next run reads on where this one ended. A service that ends is s
 """
 
 EXIT_CODES = """\
-exit codes: 0 all counts are exact (follow: ended by Ctrl-C); 1 they are not, or a service or the
-database failed; 66 the log cannot be read; 69 the servers cannot be had or do not start; 78 a
-setting is wrong; 130 interrupted
+exit codes: 0 all counts are exact, whether the lines fit their format or not (follow: ended by
+Ctrl-C); 1 they are not, or a service or the database failed; 66 the log cannot be read; 69 the
+servers cannot be had or do not start, or have no room; 78 a setting is wrong; 130 interrupted
 """
 
 
@@ -73,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log",
         type=Path,
         metavar="FILE",
-        help="a log of your own, plain or packed: one file, no pattern (default: a sample)",
+        help="a log of your own, plain or packed, or a pattern (default: a sample)",
     )
     parser.add_argument(
         "--lines",
@@ -90,13 +92,16 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     _describe(parser, FOLLOW)
     parser.set_defaults(run=follow)
     parser.add_argument(
-        "--log", type=Path, metavar="FILE", required=True, help="the log: one file, no pattern"
+        "--log", type=Path, metavar="FILE", required=True, help="the log, or a pattern"
     )
     _add_common_arguments(parser)
 
 
 def demo(arguments: argparse.Namespace) -> int:
-    """Put a log through the pipeline once and report; return 0 only if every count is exact."""
+    """Put a log through the pipeline once and report; return 0 only if every count is exact.
+
+    Nothing is started for a log that is empty.
+    """
     return _guarded(arguments, _demo)
 
 
@@ -109,18 +114,27 @@ def _demo(arguments: argparse.Namespace, folder: Path, console: Console) -> int:
     env = Environment.load(DOTENV)
     source = source_name(env, console)
     if arguments.log is None:
-        wanted = arguments.format or "combined"
+        wanted = "combined" if arguments.format in (None, "", AUTO) else arguments.format
         if wanted not in SAMPLE_FORMATS:
             known = ", ".join(SAMPLE_FORMATS)
             raise ConfigError(f"a sample is made in one of {known}; for {wanted!r} name a --log")
+        room.require(folder, room.PER_SAMPLE_LINE * arguments.lines)
         subject = sample_log(folder, source, arguments.lines, wanted, console)
     else:
         line_format = _format(arguments, env)
         subject = own_log(arguments.log, source, line_format, console, may_be_missing=False)
+        size = sum(map(plain_size, subject.files()))
+        if not size:
+            log = printable(str(subject.log))
+            console.print(f"{log} is empty: there is nothing to show yet.")
+            console.print(f"To wait for its lines:  make follow LOG={log}")
+            return 0
+        room.require(folder, room.PER_LOG_BYTE * size)
     with running(subject, folder, console) as pipeline:
+        parse_again(pipeline, console)
         run = publish_once(pipeline, console)
-        with pipeline.tables() as tables:
-            found = verify(tables, subject.log, run.extent, is_sample=subject.is_sample)
+        with pipeline.tables(run.extents) as tables:
+            found = verify(tables, run.extents, is_sample=subject.is_sample)
         report.show(console, pipeline, run, found)
     console.print("Everything that was started is stopped.", style="dim")
     return 0 if found.is_exact else EX_FAILED
@@ -130,7 +144,12 @@ def _follow(arguments: argparse.Namespace, folder: Path, console: Console) -> in
     env = Environment.load(DOTENV)
     source, line_format = source_name(env, console), _format(arguments, env)
     subject = own_log(arguments.log, source, line_format, console, may_be_missing=True)
+    size = 0
+    with suppress(Missing):
+        size = sum(map(plain_size, subject.files()))
+    room.require(folder, room.PER_LOG_BYTE * size)
     with running(subject, folder, console) as pipeline:
+        parse_again(pipeline, console)
         live.follow(pipeline, console)
     console.print("Everything that was started is stopped.", style="dim")
     return 0
@@ -141,10 +160,7 @@ def _format(arguments: argparse.Namespace, env: Environment) -> str | None:
 
     Raises ConfigError.
     """
-    if arguments.format is not None:
-        found = format_of(arguments.format, "--format")
-    else:
-        found = read_format(env, default=AUTO)
+    found = format_of(arguments.format, "--format") if arguments.format else read_format(env)
     return None if found == AUTO else found
 
 
@@ -188,7 +204,7 @@ def _console() -> Console:
 
 
 def _failed(error: Exception | str, code: int) -> int:
-    sys.stderr.write(f"{error}\n")
+    sys.stderr.write(with_exit_code(error, code, EXIT_CODES))
     return code
 
 
@@ -202,9 +218,9 @@ def _add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         metavar="FORMAT",
-        help="the format of its lines: a name, a log_format directive, nginx.conf:NAME or auto "
-        "(default: FORMAT of the environment or .env, else the one that its first lines fit; of "
-        "a sample combined)",
+        help="the format of its lines: a name, a log_format directive or nginx.conf:NAME, each "
+        "with the name of a prefix in front or not; or auto (default: FORMAT of the environment or "
+        ".env, else auto: the one that its first lines fit; of a sample combined)",
     )
     parser.add_argument(
         "--folder",

@@ -9,10 +9,13 @@ from contextlib import closing, contextmanager
 from rich.console import Console
 from rich.live import Live
 
+from datastream.how_many import how_many
 from datastream_operator.text import printable, size
+from datastream_playground.demo.report import sql_command
 from datastream_playground.demo.running import Pipeline
 from datastream_playground.demo.services import Service
-from datastream_playground.demo.view import Observer, View, counted, drawn
+from datastream_playground.demo.subject import Subject
+from datastream_playground.demo.view import View, Viewer, counted, drawn, misfit_in
 
 #: Seconds between two views, and between two lines without a terminal.
 VIEW_EVERY = 1.0
@@ -33,24 +36,24 @@ def follow(pipeline: Pipeline, console: Console) -> None:
     _say_where(pipeline, console)
     services = _Supervisor(pipeline, console)
     view = View()
-    with closing(Observer(pipeline)) as observer:
+    with closing(Viewer(pipeline)) as viewer:
         try:
             pipeline.producer.start([str(log)])
             with _shown(pipeline, console) as show:
                 while True:
                     time.sleep(max(0.0, view.at + VIEW_EVERY - time.monotonic()))
                     services.restart_what_ended()
-                    before, view = view, observer.view()
+                    before, view = view, viewer.view()
                     show(view, before)
         except KeyboardInterrupt:
-            # The observer may have been interrupted in the middle of an answer.
+            # The viewer may have been interrupted in the middle of an answer.
             view = counted(pipeline)
     console.print(f"Stopped. In this run: {view}. The next one reads on from here.")
 
 
 def _say_where(pipeline: Pipeline, console: Console) -> None:
     broker, subject = pipeline.broker, pipeline.subject
-    console.print(f"Tables: mysql --defaults-file={pipeline.client_settings}")
+    console.print(f"Tables, in another terminal: {sql_command(pipeline.folder)}")
     console.print(
         f"Queues: {broker.management_url} (user {broker.user}, "
         f"password in {broker.folder / 'password'})"
@@ -78,7 +81,7 @@ class _Supervisor:
                 restarts = self._restarts[service]
                 if restarts == RESTARTS or service.exit_code in HOPELESS:
                     raise service.failed(
-                        f"ended, after {restarts} restarts" if restarts else "ended"
+                        f"ended, after {how_many(restarts, 'restart')}" if restarts else "ended"
                     )
                 self._console.print(
                     f"{service.name} ended (exit code {service.exit_code}), starting it again; "
@@ -96,15 +99,19 @@ class _Supervisor:
 def _shown(pipeline: Pipeline, console: Console) -> Iterator[Callable[[View, View], None]]:
     """Give a function of a view and the one before: redraws a terminal, else prints a line."""
     if not console.is_terminal:
-        yield _Telling(console)
+        yield _Telling(console, pipeline.subject)
         return
+    hint = f"tables: {sql_command(pipeline.folder)}; queues: {pipeline.broker.management_url}"
     with Live(console=console, auto_refresh=False) as live:
-        yield lambda view, before: live.update(drawn(view, before, pipeline.subject), refresh=True)
+        yield lambda view, before: live.update(
+            drawn(view, before, pipeline.subject, hint), refresh=True
+        )
 
 
 class _Telling:
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, subject: Subject) -> None:
         self._console = console
+        self._subject = subject
         self._told = View()
 
     def __call__(self, view: View, _before: View) -> None:
@@ -120,3 +127,5 @@ class _Telling:
             f"{(view.parsed - told.parsed) / seconds:,.0f} parsed; "
             f"{size(view.behind_bytes)} behind"
         )
+        if misfit := misfit_in(view, self._subject):
+            self._console.print(printable(misfit), style="bold yellow")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from datastream.rabbitmq import connect
+from datastream.how_many import how_many
+from datastream.mysql import Session
+from datastream.parsing import AUTO
+from datastream.rabbitmq import Publisher, connect
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
+from datastream_operator import replay
 from datastream_operator.lines import Extent, measure
 from datastream_operator.screen import DUPLICATE, PUBLISHED, STORED, by_label, total
 from datastream_operator.verify.stored import StreamRow
@@ -25,6 +30,9 @@ TELL_EVERY = 5.0
 #: after which the run has failed if they are not.
 QUIET_AFTER = 10.0
 STALLED_AFTER = 60.0
+
+#: What each file of a subject held at one moment.
+Extents = Mapping[Path, Extent]
 
 
 class Stalled(Exception):
@@ -41,7 +49,7 @@ class Progressed:
 
     def __str__(self) -> str:
         return (
-            f"{self.published:,.0f} lines published, {self.raw:,.0f} kept raw, "
+            f"{how_many(self.published, 'line')} published, {self.raw:,.0f} kept raw, "
             f"{self.parsed:,.0f} parsed or rejected"
         )
 
@@ -50,15 +58,21 @@ class Progressed:
 class Run:
     """One run of the producer over the log."""
 
-    #: What the log held when the run began; that much must be in the tables now.
-    extent: Extent
+    #: What each file held when the run began; that much must be in the tables now.
+    extents: dict[Path, Extent]
     #: From the producer's start to the last commit.
     seconds: float
     #: How many of the lines had no row before.
     new: int
     #: Seconds from reading a slice to its rows: the median and the 99th percentile.
     latency: tuple[float, float]
-    stream: StreamRow | None
+    #: The streams of the files.
+    streams: list[StreamRow]
+
+    @property
+    def lines(self) -> int:
+        """How many lines the files held."""
+        return _lines(self.extents)
 
 
 def publish_once(pipeline: Pipeline, console: Console) -> Run:
@@ -67,24 +81,69 @@ def publish_once(pipeline: Pipeline, console: Console) -> Run:
     Raises ServiceFailed when a service fails, Stalled when messages stay in the queues,
     DatabaseFailed, Unavailable when the broker is away, and Unreadable.
     """
-    log = pipeline.subject.log
-    extent = measure(log)
-    before = _rows(pipeline, extent)
+    extents = {file: measure(file) for file in pipeline.subject.files()}
+    before = _rows(pipeline, extents)
     begin = time.monotonic()
-    pipeline.producer.start(["--once", str(log)])
-    _wait(pipeline, extent, console)
+    pipeline.producer.start(["--once", str(pipeline.subject.log)])
+    _wait(pipeline, extents, console)
     seconds = time.monotonic() - begin
-    with pipeline.tables() as tables:
-        rows, stream = tables.counts(extent.end), tables.stream
+    with pipeline.tables(extents) as tables:
+        rows, streams = tables.counts(extents), tables.streams
     for consumer in pipeline.consumers:
         consumer.look()
     return Run(
-        extent=extent,
+        extents=extents,
         seconds=seconds,
         new=rows.raw - before,
         latency=(_quantile(pipeline.consumers, 0.5), _quantile(pipeline.consumers, 0.99)),
-        stream=stream,
+        streams=streams,
     )
+
+
+def parse_again(pipeline: Pipeline, console: Console) -> None:
+    """Have stored lines parsed once more, where they were of another format than is asked for now.
+
+    Not for one that is not known yet. Raises the same as publish_once().
+    """
+    subject = pipeline.subject
+    if subject.format == AUTO:
+        return
+    with pipeline.tables() as tables:
+        others = [stream for stream in tables.streams if stream.format != subject.format]
+    for stream in others:
+        console.print(f"Parsing the stored lines again: as {subject.format}, not {stream.format}")
+        _parse_again(pipeline, stream, console)
+
+
+def _parse_again(pipeline: Pipeline, stream: StreamRow, console: Console) -> None:
+    line_format = pipeline.subject.format
+    choice = replay.Choice(stream=stream.number, format=line_format)
+    before = look(pipeline).parsed
+    with closing(Session(pipeline.mysql, "datastream demo")) as session:
+        parts = replay.parts(session, choice)
+        with Publisher.open(pipeline.rabbit, "datastream demo") as publisher:
+            sender = replay.Sender(publisher, None, console.print)
+            for part in parts:
+                for group in replay.groups(session, choice, part):
+                    sender.send(replay.piece_of(session, choice, part, group))
+        _wait_until_parsed(pipeline, before + sender.lines)
+        for part in parts:  # last: cut short, the next run does it all again
+            replay.set_format(session, part.stream, line_format)
+
+
+def _wait_until_parsed(pipeline: Pipeline, lines: float) -> None:
+    progressed, moved_at = Progressed(), time.monotonic()
+    while progressed.parsed < lines:
+        _has_published(pipeline)
+        before, progressed = progressed, look(pipeline)
+        if progressed != before:
+            moved_at = time.monotonic()
+        quiet_for = time.monotonic() - moved_at
+        if quiet_for > QUIET_AFTER and _queues_are_empty(pipeline):
+            return  # the comparison says what is missing
+        if quiet_for > STALLED_AFTER:
+            raise _stalled(pipeline, progressed)
+        time.sleep(LOOK_EVERY)
 
 
 def look(pipeline: Pipeline) -> Progressed:
@@ -99,27 +158,32 @@ def look(pipeline: Pipeline) -> Progressed:
     )
 
 
-def _rows(pipeline: Pipeline, extent: Extent) -> int:
-    with pipeline.tables() as tables:
-        return tables.counts(extent.end).raw
+def _lines(extents: Extents) -> int:
+    return sum(extent.lines for extent in extents.values())
 
 
-def _wait(pipeline: Pipeline, extent: Extent, console: Console) -> None:
+def _rows(pipeline: Pipeline, extents: Extents) -> int:
+    with pipeline.tables(extents) as tables:
+        return tables.counts(extents).raw
+
+
+def _wait(pipeline: Pipeline, extents: Extents, console: Console) -> None:
+    lines = _lines(extents)
     progressed, moved_at = Progressed(), time.monotonic()
-    with _shown(console, extent.lines) as show:
+    with _shown(console, lines) as show:
         while True:
             before, progressed = progressed, look(pipeline)
             has_published = _has_published(pipeline)
             if has_published:
                 # It no longer answers, and may have ended right after its last line.
-                progressed = replace(progressed, published=extent.lines)
+                progressed = replace(progressed, published=lines)
             show(progressed)
             if progressed != before:
                 moved_at = time.monotonic()
             quiet_for = time.monotonic() - moved_at
             # The tables are queried only once nothing moves: counting is slow.
             if has_published and progressed == before:
-                if _has_arrived(pipeline, extent):
+                if _has_arrived(pipeline, extents):
                     return
                 if quiet_for > QUIET_AFTER and _queues_are_empty(pipeline):
                     return  # the comparison says what is missing
@@ -139,9 +203,9 @@ def _has_published(pipeline: Pipeline) -> bool:
     return code == 0
 
 
-def _has_arrived(pipeline: Pipeline, extent: Extent) -> bool:
-    with pipeline.tables() as tables:
-        return tables.counts(extent.end).hold(extent.lines)
+def _has_arrived(pipeline: Pipeline, extents: Extents) -> bool:
+    with pipeline.tables(extents) as tables:
+        return tables.counts(extents).hold(_lines(extents))
 
 
 def _queues_are_empty(pipeline: Pipeline) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from datastream.rabbitmq import declare_topology
 from datastream_operator import interruption, migrate
 from datastream_playground.demo.services import STOPS_WITHIN, Service, stopped_at_the_end
 from datastream_playground.demo.subject import Subject
-from datastream_playground.demo.tables import LogTables
+from datastream_playground.demo.tables import Tables
 from datastream_playground.local import processes
 from datastream_playground.local.packages import ensure
 from datastream_playground.local.server import secret, write_private
@@ -27,7 +27,9 @@ from datastream_playground.local.servers import Broker, Database, both
 #: The schema and the services' account.
 NAME = "datastream"
 
-#: What `mysql --defaults-file=…` reads, so that no password stands on a command line.
+#: In the folder: what `datastream sql --folder` reads of a demo that runs, and what MySQL's own
+#: clients read as `--defaults-file`.
+CLIENT_FILE = "mysql.cnf"
 CLIENT_SETTINGS = """\
 [client]
 host = {host}
@@ -68,17 +70,15 @@ class Pipeline:
         """All services, in the order of a line's way."""
         return (self.producer, *self.consumers)
 
-    @property
-    def client_settings(self) -> Path:
-        """An option file for MySQL clients, valid while the database runs."""
-        return self.folder / "mysql.cnf"
-
     @contextmanager
-    def tables(self) -> Iterator[LogTables]:
-        """Give what the tables hold of the log. Raises Unreadable and DatabaseFailed."""
+    def tables(self, files: Iterable[Path] | None = None) -> Iterator[Tables]:
+        """Give what the tables hold of some files, or of those that the subject stands for now.
+
+        Raises Unreadable and DatabaseFailed.
+        """
         with closing(Session(self.mysql, "datastream demo")) as session:
             try:
-                yield LogTables.of(session, self.subject)
+                yield Tables.of(session, self.subject, files)
             except Unavailable as error:
                 raise DatabaseFailed(f"The database: {error}") from error
 
@@ -157,8 +157,14 @@ def _set_up(subject: Subject, folder: Path, broker: Broker, database: Database) 
             service("clean_consumer-2", "clean_consumer"),
         ),
     )
+    write_client_settings(folder, mysql)
+    return pipeline
+
+
+def write_client_settings(folder: Path, mysql: MysqlSettings) -> None:
+    """Write how clients of this user reach the database while it runs."""
     write_private(
-        pipeline.client_settings,
+        folder / CLIENT_FILE,
         CLIENT_SETTINGS.format(
             host=mysql.host,
             port=mysql.port,
@@ -167,7 +173,6 @@ def _set_up(subject: Subject, folder: Path, broker: Broker, database: Database) 
             database=mysql.database,
         ),
     )
-    return pipeline
 
 
 def _environment(

@@ -20,6 +20,14 @@ from datastream_playground.local.ports import LOOPBACK, free_port
 READY_WITHIN = 60.0
 STOPS_WITHIN = 12.0
 
+#: Runs a module without a package that an environment for work has and no image: PyMySQL would
+#: load its 8 MB.
+RUN = """
+import runpy, sys
+sys.modules["cryptography"] = None
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
 #: The suffixes of samples that only grow while a process lives.
 _CUMULATIVE = ("_total", "_bucket", "_count", "_sum")
 
@@ -61,7 +69,7 @@ class Service:
         }
         self._samples = {}
         self._process = processes.spawn(
-            [sys.executable, "-m", self._module, *arguments],
+            [sys.executable, "-c", RUN, self._module, *arguments],
             folder=self._folder,
             environment=self._environment,
             log=self.log,

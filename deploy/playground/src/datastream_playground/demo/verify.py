@@ -5,15 +5,17 @@ from __future__ import annotations
 import ipaddress
 import json
 import random
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from datastream_operator.lines import Extent
+from datastream_operator.text import printable
 from datastream_operator.verify.compare import differences
+from datastream_operator.verify.fit import Misfit
 from datastream_playground import sample
-from datastream_playground.demo.tables import LogTables, RowCounts
+from datastream_playground.demo.tables import LogTables, RowCounts, Tables
 from datastream_playground.sample import Truth
 
 #: Rows of a sample that are compared with its truth, field by field; and which ones.
@@ -21,6 +23,8 @@ COMPARED = 1_000
 SEED = 0
 #: Differences that are listed; of the others there is only the number.
 TOLD = 10
+#: The paths and statuses that are told, the most frequent ones.
+TOP_PATHS, TOP_STATUSES = 5, 6
 
 
 @dataclass(slots=True)
@@ -34,6 +38,8 @@ class Findings:
     statuses: list[tuple[int | None, int]]
     #: Number of rows compared with the truth of a sample; None for a log without one.
     compared: int | None = None
+    #: How the lines of a file, the first such one, fail to fit their format; None when all fit.
+    misfit: Misfit | None = None
     #: Each difference in words; none when all is as it must be.
     differences: list[str] = field(default_factory=list)
 
@@ -56,26 +62,37 @@ class Findings:
             self.differences.append(f"and {others:,} more of that kind")
 
 
-def verify(tables: LogTables, log: Path, extent: Extent, *, is_sample: bool) -> Findings:
-    """Compare the tables with a log, of which what it held at `extent` must be in them.
+def verify(tables: Tables, extents: Mapping[Path, Extent], *, is_sample: bool) -> Findings:
+    """Compare the tables with some files, of which what each held at its extent must be in them.
 
-    What was written to the log since then may be in the tables or not; what is must be equal.
+    What was written to a file since then may be in the tables or not; what is must be equal.
     Raises Unreadable and Unavailable.
     """
-    counts = tables.counts(extent.end)
+    rejected, paths, statuses = Counter[str](), Counter[str | None](), Counter[int | None]()
+    for file, extent in extents.items():
+        its = tables.by_file[file]
+        rejected.update(its.rejected(extent.end))
+        paths.update(dict(its.top_paths()))
+        statuses.update(dict(its.statuses()))
+    misfits = (tables.by_file[file].misfit(extent.end) for file, extent in extents.items())
     found = Findings(
-        lines=extent.lines,
-        counts=counts,
-        rejected=tables.rejected(extent.end),
-        top_paths=tables.top_paths(),
-        statuses=tables.statuses(),
+        lines=sum(extent.lines for extent in extents.values()),
+        counts=tables.counts(extents),
+        rejected=dict(rejected),
+        top_paths=paths.most_common(TOP_PATHS),
+        statuses=statuses.most_common(TOP_STATUSES),
+        misfit=next(filter(None, misfits), None),
     )
-    found.add(map(str, differences(tables, log, extent, patience=0)))
+    for file, extent in extents.items():
+        of_file = f"{printable(str(file))}: " if len(extents) > 1 else ""
+        wrong = differences(tables.by_file[file], file, extent, patience=0)
+        found.add(f"{of_file}{difference}" for difference in wrong)
     if is_sample:
+        [log] = extents
         junk, chosen = _truth(log)
         found.compared = len(chosen)
-        found.add(_differing_rejects(junk, tables.rejects()))
-        found.add(_differing_rows(chosen, tables))
+        found.add(_differing_rejects(junk, tables.by_file[log].rejects()))
+        found.add(_differing_rows(chosen, tables.by_file[log]))
     return found
 
 
@@ -128,16 +145,16 @@ def _differing_rows(chosen: list[Truth], tables: LogTables) -> Iterator[str]:
                 )
 
 
-def _as_in_truth(row: tuple[Any, ...]) -> tuple[Any, ...]:
+def _as_in_truth(row: tuple[object, ...]) -> tuple[object, ...]:
     """Return a row of clean_log as the truth file writes its values."""
     time, client, session, user, is_email, *others, agent, extra = row
     return (
-        f"{time:%Y-%m-%d %H:%M:%S}.{time.microsecond // 1000:03d}",
-        str(ipaddress.ip_address(client)) if client else None,
+        f"{time:%Y-%m-%d %H:%M:%S.%f}"[:-3],
+        str(ipaddress.ip_address(str(client))) if client else None,
         session,
         user,
         bool(is_email),
         *others,
         agent,
-        json.loads(extra) if extra else None,
+        json.loads(str(extra)) if extra else None,
     )

@@ -10,7 +10,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from datastream.errors import Unavailable
+from datastream.how_many import how_many
 from datastream.mysql import Session
+from datastream.parsing import CONTINUED
+from datastream.parsing.looks import looks_of, shortened
 from datastream_operator import screen
 from datastream_operator.lines import Unreadable
 from datastream_operator.screen import (
@@ -30,7 +33,7 @@ from datastream_operator.screen import (
 from datastream_operator.text import printable, printable_bytes, with_counts
 from datastream_playground.demo.running import Pipeline
 from datastream_playground.demo.subject import Subject
-from datastream_playground.demo.tables import LogTables
+from datastream_playground.demo.tables import Tables
 
 REJECTS = 5
 
@@ -66,9 +69,10 @@ class View:
 
     @property
     def rejected(self) -> dict[str, int]:
-        """How many lines were rejected, by reason."""
+        """How many lines were rejected, by reason; not those that go on with another one."""
         samples = self._samples("clean_consumer")
         reasons = by_label(samples, REJECTED, "reason")
+        reasons.pop(CONTINUED, None)
         return {reason: round(lines) for reason, lines in reasons.items()}
 
     @property
@@ -83,7 +87,7 @@ class View:
 
     def __str__(self) -> str:
         return (
-            f"{self.published:,.0f} lines published, {self.raw:,.0f} kept raw, "
+            f"{how_many(self.published, 'line')} published, {self.raw:,.0f} kept raw, "
             f"{self.parsed:,.0f} parsed, {sum(self.rejected.values()):,} rejected"
         )
 
@@ -109,7 +113,7 @@ def counted(pipeline: Pipeline) -> View:
     )
 
 
-class Observer:
+class Viewer:
     """Looks at the services, the queues and the tables."""
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -148,27 +152,28 @@ class Observer:
 
     def _last_rejects(self) -> list[tuple[str, bytes]] | None:
         try:
-            return LogTables.of(self._session, self._pipeline.subject).last_rejects(REJECTS)
+            return Tables.of(self._session, self._pipeline.subject).last_rejects(REJECTS)
         except Unavailable:
             return None
         except Unreadable:
             return []  # the producer's state says why
 
 
-def drawn(view: View, before: View, subject: Subject) -> RenderableType:
+def drawn(view: View, before: View, subject: Subject, hint: str) -> RenderableType:
     """Return a view as it is shown on a terminal of 80 columns and 24 lines or more.
 
-    Rates are since the view before.
+    Rates are since the view before. The hint is in it, as what was said above it scrolls away.
     """
     states = {name: screen.ready_of(len(its), its) for name, its in view.processes.items()}
     parts: list[RenderableType] = [
         _line(f"{subject.log}  ({subject.format}; Ctrl-C ends)", "bold"),
         screen.services(states, before.processes, view.processes, view.at - before.at),
         *(_line(line, "yellow") for line in screen.not_ready(view.processes)),
+        *([_line(misfit, "bold yellow")] if (misfit := misfit_in(view, subject)) else []),
         _line(_parsed(view, before)),
         _line(_rejected(view, before)),
         screen.queues(view.queues),
-        Text(),
+        _line(hint, "dim"),
     ]
     if view.last_rejects is None:
         parts.append(_line("the database does not answer", "yellow"))
@@ -181,8 +186,19 @@ def drawn(view: View, before: View, subject: Subject) -> RenderableType:
     return Group(*parts)
 
 
+def misfit_in(view: View, subject: Subject) -> str:
+    """Return in words that the log does not fit its format, or nothing."""
+    shares = screen.rejected_shares(view.processes)
+    if not shares:
+        return ""
+    share = f"{max(shares.values()) * 100:.0f} % rejected"
+    rejects = [line for _, line in view.last_rejects or []]
+    looks = f", the lines look like {looks_of(rejects).words}" if rejects else ""
+    return f"{share}: FORMAT is {shortened(subject.format)}{looks}"
+
+
 def _parsed(view: View, before: View) -> str:
-    again = f"; {view.duplicates:,.0f} lines were in raw_log already" if view.duplicates else ""
+    again = f"; already in raw_log: {how_many(view.duplicates, 'line')}" if view.duplicates else ""
     return f"parsed {_rate(view, before, view.parsed - before.parsed)}: {view.parsed:,.0f}{again}"
 
 

@@ -21,6 +21,7 @@ from datastream_playground.local import processes
 from datastream_playground.local.packages import Programs
 from datastream_playground.local.ports import free_port
 from datastream_playground.local.server import Server, secret, write_private
+from datastream_playground.local.sizes import SMALL, Size
 
 # The same on every machine: the path of the data contains it.
 NODE = "datastream@localhost"
@@ -33,7 +34,6 @@ default_user = {user}
 default_pass = {password}
 heartbeat = 10
 disk_free_limit.absolute = 500MB
-raft.wal_max_size_bytes = 67108864
 log.file = false
 log.console = true
 log.console.level = info
@@ -68,10 +68,11 @@ class Broker(Server):
     # management plugin that waits for it. What was confirmed survives a kill in any case.
     patience = 3.0
 
-    def __init__(self, folder: Path, programs: Programs) -> None:
+    def __init__(self, folder: Path, programs: Programs, size: Size = SMALL) -> None:
         super().__init__(folder)
         self.management_port = 0
         self.programs = programs
+        self.size = size
         self._epmd_port = 0
         self._distribution_port = 0
 
@@ -124,7 +125,7 @@ class Broker(Server):
             user=self.user,
             password=self.password,
         )
-        write_private(self.folder / "rabbitmq.conf", settings)
+        write_private(self.folder / "rabbitmq.conf", settings + self.size.broker)
         epmd = [str(self.programs.epmd), "-port", str(self._epmd_port), "-address", self.host]
         server = [str(self.programs.rabbitmq_server)]
         running = []
@@ -163,7 +164,7 @@ class Broker(Server):
             "RABBITMQ_ADVANCED_CONFIG_FILE": own("none.config"),
             "RABBITMQ_CONFIG_FILES": own("none.d/*.conf"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ERLANG_FLAGS,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{ERLANG_FLAGS} {self.size.erlang}",
             # The script becomes the server instead of waiting for it, so signals reach it.
             "RUNNING_UNDER_SYSTEMD": "true",
         }

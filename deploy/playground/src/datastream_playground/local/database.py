@@ -9,15 +9,16 @@ import subprocess
 from pathlib import Path
 from subprocess import Popen
 
-import pymysql
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from datastream import mysql
 from datastream_playground.local import processes
 from datastream_playground.local.errors import DidNotStart
 from datastream_playground.local.packages import Programs
 from datastream_playground.local.ports import free_port
 from datastream_playground.local.server import Server, secret, write_private
+from datastream_playground.local.sizes import SMALL, Size
 
 # Commits survive a power cut (innodb_flush_log_at_trx_commit stays 1).
 SETTINGS = """\
@@ -28,7 +29,6 @@ skip-log-bin
 performance-schema = OFF
 character-set-server = utf8mb4
 collation-server = utf8mb4_bin
-innodb-buffer-pool-size = 256M
 """
 MARIADB_SETTINGS = """\
 innodb-log-file-size = 128M
@@ -66,8 +66,9 @@ class Database(Server):
     user = "root"
     patience = 30.0
 
-    def __init__(self, folder: Path, programs: Programs) -> None:
+    def __init__(self, folder: Path, programs: Programs, size: Size = SMALL) -> None:
         super().__init__(folder)
+        self.size = size
         self._server = programs.database
         self._data = self.folder / "data"
         self._temporary = self.folder / "tmp"
@@ -77,7 +78,7 @@ class Database(Server):
         self, database: str | None = None, *, read_timeout: float = 60
     ) -> Connection[Cursor]:
         """Connect as the administrator; `read_timeout` is in seconds. Raises pymysql.MySQLError."""
-        return pymysql.connect(
+        return mysql.Connection(
             host=self.host,
             port=self.port,
             user=self.user,
@@ -111,8 +112,12 @@ class Database(Server):
     def _prepare(self) -> None:
         self._is_mariadb = "MariaDB" in _output([str(self._server), "--no-defaults", "--version"])
         self.password = secret(self.folder / "password")
-        kind = MARIADB_SETTINGS if self._is_mariadb else MYSQL_SETTINGS
-        write_private(self.folder / "my.cnf", SETTINGS + kind)
+        settings = SETTINGS + self.size.database
+        if self._is_mariadb:
+            settings += MARIADB_SETTINGS + self.size.mariadb
+        else:
+            settings += MYSQL_SETTINGS
+        write_private(self.folder / "my.cnf", settings)
         write_private(self.folder / "accounts.sql", ACCOUNTS.format(password=self.password))
         self._temporary.mkdir(exist_ok=True)
         if not self._data.exists():
@@ -132,7 +137,7 @@ class Database(Server):
         with self.log.open("ab") as log:
             done = subprocess.run(  # noqa: S603  # no shell
                 self._command(unfinished, *arguments),
-                env={**_environment(self.folder), processes.MARK: str(self.folder)},
+                env={**self._environment(), processes.MARK: str(self.folder)},
                 input=sql,
                 stdout=log,
                 stderr=log,
@@ -158,7 +163,7 @@ class Database(Server):
         )
         return [
             processes.spawn(
-                command, folder=self.folder, environment=_environment(self.folder), log=self.log
+                command, folder=self.folder, environment=self._environment(), log=self.log
             )
         ]
 
@@ -174,6 +179,11 @@ class Database(Server):
             *arguments,
         ]
 
+    def _environment(self) -> dict[str, str]:
+        path = "/usr/sbin:/usr/bin:/sbin:/bin"
+        own = {"PATH": path, "LANG": "C.UTF-8", "HOME": str(self.folder)}
+        return own | dict(self.size.environment)
+
     def _answers(self) -> bool:
         try:
             with self.connect(read_timeout=3) as connection, connection.cursor() as cursor:
@@ -183,10 +193,6 @@ class Database(Server):
             return False
         self.version = _without_suffix(str(row[0])) if row else ""
         return True
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": str(folder)}
 
 
 def _without_suffix(version: str) -> str:

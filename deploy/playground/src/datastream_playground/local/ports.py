@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import random
 import socket
+from collections import deque
 from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 _LOWEST = 20_000
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+#: What was given lately: it stays free until whoever asked for it listens there.
+_given: deque[int] = deque(maxlen=500)
 
 
 def usable() -> range:
@@ -23,11 +26,12 @@ def usable() -> range:
 
 
 def free_port() -> int:
-    """Return a port that is free now. Raises OSError when none is found."""
+    """Return a port that is free now, and was not given lately. Raises OSError without one."""
     among = usable()
     for _ in range(200):
         port = random.choice(among)  # noqa: S311  # no secret
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.append(port)
             return port
     raise OSError(f"found no free port from {among[0]} to {among[-1]} on {LOOPBACK}")
 

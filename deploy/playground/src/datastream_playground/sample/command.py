@@ -8,7 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from datastream.arguments import whole_number
+from datastream.arguments import whole_number, with_exit_code
+from datastream.how_many import how_many
 from datastream.shutdown import stop_on_signals
 from datastream_playground.sample.files import Summary, UnfinishedLine, truth_path, write
 from datastream_playground.sample.lines import FORMATS
@@ -105,8 +106,8 @@ def _write(path: Path, arguments: argparse.Namespace) -> Summary:
 
 def _report(summary: Summary, path: Path) -> str:
     return (
-        f"Wrote {summary.lines:,} lines ({_size(summary.bytes)}, {summary.junk:,} of them junk) "
-        f"to {path}, the truth to {truth_path(path)}\n"
+        f"Wrote {how_many(summary.lines, 'line')} ({_size(summary.bytes)}, "
+        f"{summary.junk:,} of them junk) to {path}, the truth to {truth_path(path)}\n"
     )
 
 
@@ -115,7 +116,7 @@ def _size(count: int) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"datastream sample: {message}\n")
+    sys.stderr.write(with_exit_code(f"datastream sample: {message}", code, EXIT_CODES))
     return code
 
 
