@@ -66,10 +66,10 @@ SABOTAGES = (
             Change(PIPELINE, "                tailer.confirm()\n", ""),
             Change(
                 PIPELINE,
-                "                _publish(publisher, slice_.stream.source, parts)\n",
+                "                publisher.publish(addressed(window, disguise))\n",
                 "                tailer.confirm()\n"
                 "                checkpoint.save(tailer.state())\n"
-                "                _publish(publisher, slice_.stream.source, parts)\n",
+                "                publisher.publish(addressed(window, disguise))\n",
             ),
         ),
     ),

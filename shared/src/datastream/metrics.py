@@ -240,12 +240,12 @@ class ProducerMetrics(ServiceMetrics):
         """How many lines were published."""
         return self._line_count
 
-    def published(self, lines: int, size: int, *, truncated: bool) -> None:
-        """Count one slice that is confirmed on both queues."""
+    def published(self, *, slices: int, lines: int, size: int, truncated: int) -> None:
+        """Count slices that are confirmed on both queues: their lines, bytes, and cut lines."""
         self._line_count += lines
         self._lines.inc(lines)
         self._bytes.inc(size)
-        self._slices.inc()
+        self._slices.inc(slices)
         self._truncated.inc(truncated)
 
     def checkpointed(self) -> None:

@@ -409,7 +409,7 @@ class StreamReader:
         return slice_
 
     def _beginning_after(self, lines: list[bytes], begin: int = 0) -> bytes:
-        """Return the beginning of what follows some lines, which begin at a place of the pending."""
+        """Return the beginning of what follows some lines, of the pending bytes from `begin` on."""
         end = begin + sum(map(len, lines)) + len(lines)
         return self._pending[end : end + _BEGINNING_BYTES]
 
