@@ -448,9 +448,8 @@ def test_of_many_slices_at_once_those_are_left_that_no_queue_takes(broker: Broke
     many = [slice_of(b"line", position=number * 5) for number in range(50)]
     unconfirmed = [(f"{side}.test", one) for one in many for side in ("lake", "clean")]
 
-    with broker.open_publisher() as publisher:
-        with pytest.raises(Unavailable) as raised:
-            publisher.publish_all(unconfirmed)
+    with broker.open_publisher() as publisher, pytest.raises(Unavailable) as raised:
+        publisher.publish_all(unconfirmed)
 
     assert raised.value.reason == "returned"
     assert unconfirmed == [("lake.test", one) for one in many]

@@ -35,6 +35,7 @@ class Steps:
         self.steps: list[str] = []
         self._is_begun = is_begun
         self._items = items
+        self._others: list[Slice] = []
         self._fail_at = fail_at
 
     def slices(self) -> Iterator[Slice | None]:
@@ -42,12 +43,12 @@ class Steps:
         for item in self._items:
             if isinstance(item, Exception):
                 raise item
-            first, *self._others = item if isinstance(item, tuple) else (item,)
-            yield first
+            self._others = list(item[1:]) if isinstance(item, tuple) else []
+            yield item[0] if isinstance(item, tuple) else item
 
     def more(self) -> list[Slice]:
         """Return the others of the window."""
-        return [slice_ for slice_ in self._others if slice_ is not None]
+        return self._others
 
     def confirm(self) -> None:
         """Note."""

@@ -463,9 +463,7 @@ def test_what_goes_with_a_slice_is_what_would_follow_it(
 
     sent = [(at, line) for slice_ in slices for at, line in slice_.numbered()]
     offsets = [sum(map(len, lines[:n])) + n for n in range(len(lines))]
-    assert sent == [
-        (at, line[:line_bytes]) for at, line in zip(offsets, lines, strict=True)
-    ]
+    assert sent == [(at, line[:line_bytes]) for at, line in zip(offsets, lines, strict=True)]
 
 
 def test_nothing_goes_with_the_head_of_a_line(tmp_path: Path) -> None:
