@@ -31,8 +31,8 @@ class StreamReader:
 
     Without an entry its stream is unknown until begin(), which is called once first_line() has
     returned a line. Then next() and rest() return a slice, and more() those that may go with it;
-    confirm() must follow before the next one; `entry` is how far that has come. At most two slices
-    and a line are kept in memory.
+    confirm() must follow before the next one; `entry` is how far that has come. At most a slice and
+    a line are kept in memory.
     """
 
     def __init__(
@@ -196,10 +196,12 @@ class StreamReader:
     def more(self, lines: int) -> list[Slice]:
         """Return the full slices, of so many lines in all at most, that follow on the last one.
 
-        Only of what was read with it: the file is not asked. confirm() is for all of them.
+        Only of what was read with it: the file is not asked. Together with it they hold no more
+        bytes than a slice may. confirm() is for all of them.
         """
         most, text = self._limits.slice_lines, self._pending
-        end = text.rfind(b"\n", 0, self._limits.slice_bytes + 1)
+        room = max(0, self._limits.slice_bytes + 1 - (self._next - self.position))
+        end = text.rfind(b"\n", 0, room)
         if self._skipping or lines < most or end < 0:
             return []
         whole_lines = text[:end].split(b"\n", lines)[:lines]
