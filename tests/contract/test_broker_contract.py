@@ -422,21 +422,26 @@ def test_a_full_queue_refuses(broker: Broker) -> None:
 
 def test_of_many_slices_at_once_those_are_left_that_a_queue_refuses(broker: Broker) -> None:
     """What the list no longer holds is in its queue, and the session goes on."""
-    broker.limit_queue(LAKE_QUEUE, 100_000)
-    many = [slice_of(b"x" * 1000, position=number * 1_001) for number in range(400)]
-    unconfirmed = [(f"{side}.test", one) for one in many for side in ("lake", "clean")]
+    broker.limit_queue(LAKE_QUEUE, 20_000)
+    sent: list[Slice] = []
+    unconfirmed: list[tuple[str, Slice]] = []
 
     with broker.open_publisher() as publisher:
         with pytest.raises(Unavailable) as raised:
-            publisher.publish_all(unconfirmed)
+            while len(sent) < 5_000:  # the limit is not exact
+                position = 1_001 * len(sent)
+                window = [slice_of(b"x" * 1000, position + 1_001 * n) for n in range(100)]
+                sent += window
+                unconfirmed += [(f"{key}.test", one) for one in window for key in ("lake", "clean")]
+                publisher.publish_all(unconfirmed)
         publisher.publish("clean.test", slice_of(b"after"))
 
     assert raised.value.reason == "nack"
     left = [one for key, one in unconfirmed if key == "lake.test"]
     assert 0 < len(left) == len(unconfirmed)
     for name, kept in (
-        (LAKE_QUEUE, [one for one in many if one not in left]),
-        (CLEAN_QUEUE, [*many, slice_of(b"after")]),
+        (LAKE_QUEUE, [one for one in sent if one not in left]),
+        (CLEAN_QUEUE, [*sent, slice_of(b"after")]),
     ):
         with broker.open_queue(name) as queue:
             assert [one.prepared[0] for one in received(queue, len(kept))] == kept
