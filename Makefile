@@ -100,8 +100,11 @@ destroy: ## Remove everything, rows too; asks first | [YES=1]
 
 ##@ Run it without Docker, as systemd services; as root
 
+# One after the other, with --jobs too: consumers first, which know what a newer producer sends.
 .PHONY: install
-install: install-producer install-consumers ## Producer and consumers on one host
+install: ## Producer and consumers on one host
+	@deploy/bin/units install consumers
+	@deploy/bin/units install producer
 
 .PHONY: install-producer
 install-producer: ## Install or update it, on the web server's host | [LOG_GROUP=adm]
