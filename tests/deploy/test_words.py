@@ -582,6 +582,55 @@ def test_status_fails_where_something_is_not_ready(tmp_path: Path, code: int, wo
     assert words in ended.stderr
 
 
+@pytest.mark.parametrize(
+    ("settings", "away"),
+    [
+        ({}, {"grafana", "lake_consumer", "mysqld_exporter", "prometheus"}),
+        ({"WITHOUT": "grafana prometheus"}, {"lake_consumer", "mysqld_exporter"}),
+        (
+            {
+                "WITHOUT": "grafana",
+                "COMPOSE_PROFILES": "demo",
+                "ALERT_WEBHOOK": "https://example.com/hook",
+            },
+            {"alertmanager", "lake_consumer", "mysqld_exporter", "nginx", "prometheus", "traffic"},
+        ),
+    ],
+    ids=["all", "left out", "demo and alerts"],
+)
+def test_a_service_without_a_container_is_told_to_status(
+    tmp_path: Path, settings: dict[str, str], away: set[str]
+) -> None:
+    """But for those that are not to run, the migration job, which ends, and what scripts run."""
+    (tmp_path / "secrets").mkdir()
+    there = ("clean_consumer", "doctor", "mysql", "producer", "rabbitmq")
+    cases = {
+        "'ps '*": "; ".join(f"echo '{service} d0c Up 2 minutes'" for service in there),
+        "exec*' d0c '*' status'": 'echo "$CONTAINERS"',
+    }
+
+    ended = run_script(tmp_path, up(cases), "status", **settings)
+
+    assert ended.returncode == 0, ended.stderr
+    told = ended.stdout.splitlines()
+    assert {line.removesuffix(" - Away") for line in told if line.endswith(" - Away")} == away
+    assert len(told) == len(there) + len(away)
+
+
+def test_what_the_last_deploy_left_out_is_not_away(tmp_path: Path) -> None:
+    """Though WITHOUT was told to that deploy alone."""
+    told = up({"*' run '*status' 'status": 'echo "$CONTAINERS"'})
+    run_script(tmp_path, told, "deploy", WITHOUT="grafana")
+
+    left_out = run_script(tmp_path, told, "status").stdout
+    run_script(tmp_path, told, "deploy")
+    wanted = run_script(tmp_path, told, "status").stdout
+
+    assert "prometheus - Away\n" in left_out
+    assert "grafana - Away\n" not in left_out
+    assert "grafana - Away\n" in wanted
+
+
 def test_where_the_doctor_does_not_run_status_has_a_container_of_its_own(tmp_path: Path) -> None:
     """WITHOUT may leave it out, and it may be what has stopped."""
     (tmp_path / "secrets").mkdir()
