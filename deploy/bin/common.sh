@@ -130,9 +130,23 @@ remember() {
     say "Wrote $1=$2 to ${kept_env##*/}" >>"$scratch/wrote"
 }
 
+# put_draft: puts the draft in the place of .env, or of what that is a link to, with its mode. At once: a disk
+# that is full leaves it as it was.
+put_draft() {
+    place=$(readlink -f "$kept_env" 2>/dev/null) || place=$kept_env
+    new=$place.new.$$
+    if ! {
+        { [ ! -e "$place" ] || cp -p "$place" "$new"; } &&
+            (umask 077 && cat "$env_file" >"$new") && mv -f "$new" "$place"
+    }; then
+        rm -f "$new"
+        die "$kept_env cannot be written"
+    fi
+}
+
 write_down() {
     if [ -s "$scratch/wrote" ]; then
-        (umask 077 && cat "$env_file" >"$kept_env") || die "$kept_env cannot be written"
+        put_draft
         cat "$scratch/wrote"
     fi
     env_file=$kept_env
