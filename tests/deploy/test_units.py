@@ -228,7 +228,7 @@ def test_units_are_installed_killed_updated_taken_back_and_removed(
     producer_port, lake_port, base = free_port(), free_port(), free_port()
     ports = (producer_port, lake_port, base + 1, base + 2)
     units = (PRODUCER, LAKE, f"{CLEAN}@1", f"{CLEAN}@2")
-    first = list(lines_of(log))
+    first = log.read_bytes().splitlines(keepends=True)
 
     def flows(*ready: int) -> None:
         machine.wait_ready(*ready)
