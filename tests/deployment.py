@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -212,18 +213,33 @@ class Deployment:
         self.broker = broker
         self.database = database
         self.services: list[Service] = []
-        broker.create_vhost(name)
-        database.create(name, name, "secret")
-        self.rabbit = RabbitSettings(
-            broker.host, broker.port, name, broker.user, Secret(broker.password)
+        self._name = name
+
+    @cached_property
+    def rabbit(self) -> RabbitSettings:
+        """The virtual host with the topology: made when it is first asked for, as many do not."""
+        broker = self.broker
+        broker.create_vhost(self._name)
+        settings = RabbitSettings(
+            broker.host, broker.port, self._name, broker.user, Secret(broker.password)
         )
-        self.mysql = MysqlSettings(database.host, database.port, name, name, Secret("secret"))
-        declare_topology(self.rabbit)
+        declare_topology(settings)
+        return settings
+
+    @cached_property
+    def mysql(self) -> MysqlSettings:
+        """The schema with the tables and its account: made when it is first asked for."""
+        database = self.database
+        database.create(self._name, self._name, "secret")
+        settings = MysqlSettings(
+            database.host, database.port, self._name, self._name, Secret("secret")
+        )
         if schema := self._schemas.get(database):
-            schema.make(self.mysql)
+            schema.make(settings)
         else:
-            migrate.apply(self.mysql)
-            self._schemas[database] = Schema(database, name)
+            migrate.apply(settings)
+            self._schemas[database] = Schema(database, self._name)
+        return settings
 
     def env(self, **changes: str) -> dict[str, str]:
         """Return the environment of a service."""
@@ -341,9 +357,11 @@ class Deployment:
         for service in self.services:
             if service.process.poll() is None:
                 service.kill()
-        self.broker.delete_vhost(self.rabbit.vhost)
-        with self.database.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE {self.mysql.database}")
+        if "rabbit" in vars(self):
+            self.broker.delete_vhost(self._name)
+        if "mysql" in vars(self):
+            with self.database.connect() as connection, connection.cursor() as cursor:
+                cursor.execute(f"DROP DATABASE {self._name}")
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
