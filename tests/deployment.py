@@ -206,6 +206,8 @@ class Deployment:
     _schemas: ClassVar[WeakKeyDictionary[Database, Schema]] = WeakKeyDictionary()
 
     MODULES = ("producer", "lake_consumer", "clean_consumer")
+    #: What runs the services and the command `datastream`.
+    python = sys.executable
 
     def __init__(self, name: str, broker: Broker, database: Database, folder: Path) -> None:
         self.folder = folder
@@ -218,12 +220,16 @@ class Deployment:
             broker.host, broker.port, name, broker.user, Secret(broker.password)
         )
         self.mysql = MysqlSettings(database.host, database.port, name, name, Secret("secret"))
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Make the exchange, the queues and the tables."""
         declare_topology(self.rabbit)
-        if schema := self._schemas.get(database):
+        if schema := self._schemas.get(self.database):
             schema.make(self.mysql)
         else:
             migrate.apply(self.mysql)
-            self._schemas[database] = Schema(database, name)
+            self._schemas[self.database] = Schema(self.database, self.mysql.database)
 
     def env(self, **changes: str) -> dict[str, str]:
         """Return the environment of a service."""
@@ -253,7 +259,7 @@ class Deployment:
         """Start a service: one of MODULES."""
         number = len(self.services)
         service = Service(
-            [sys.executable, "-c", RUN, module, *arguments],
+            [self.python, "-c", RUN, module, *arguments],
             self.env(**changes),
             self.folder,
             self.folder / f"{module}-{number}.log",
@@ -273,7 +279,7 @@ class Deployment:
     ) -> subprocess.CompletedProcess[str]:
         """Run the command `datastream` to its end; `words` are typed at it."""
         return subprocess.run(
-            [sys.executable, "-m", "datastream_operator", *arguments],
+            [self.python, "-m", "datastream_operator", *arguments],
             env=self.env(**changes),
             cwd=self.folder,
             input=words,

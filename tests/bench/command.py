@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from bench.revisions import CannotBuild
 from bench.servers import ROOT
 from datastream_playground.local.errors import CannotServe, DidNotStart
 
@@ -28,10 +29,10 @@ def workplace(name: str) -> Iterator[Path]:
 
 
 def end(main: Callable[[], int]) -> NoReturn:
-    """Run a command and exit with its code, or with a line about the servers it cannot have."""
+    """Run a command and exit with its code, or with a line about what it cannot have."""
     try:
         sys.exit(main())
-    except (CannotServe, DidNotStart) as error:
+    except (CannotBuild, CannotServe, DidNotStart) as error:
         sys.exit(f"bench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)  # what a shell says of Ctrl-C

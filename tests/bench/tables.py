@@ -6,17 +6,14 @@ from deployment import Deployment
 
 _STREAM = "SELECT stream_id FROM log_stream WHERE path LIKE %(path)s"
 
-#: Looks at the ends of indexes. Batches commit in order, so what lies before is there.
-_LAST = """
-    SELECT LEAST(
-        (SELECT COALESCE(MAX(line_offset), -1) FROM raw_log WHERE stream_id = %(stream)s),
-        GREATEST(
-            (SELECT COALESCE(MAX(line_offset), -1) FROM clean_log WHERE stream_id = %(stream)s),
-            (SELECT COALESCE(MAX(line_offset), -1) FROM error_log WHERE stream_id = %(stream)s),
-            (SELECT COALESCE(MAX(line_offset), -1) FROM rejected_log WHERE stream_id = %(stream)s)
-        )
-    )
+#: Another revision may be without one of them.
+_PARSED = """
+    SELECT TABLE_NAME FROM information_schema.TABLES
+    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ('clean_log', 'error_log', 'rejected_log')
 """
+#: Looks at the ends of indexes. Batches commit in order, so what lies before is there.
+_LAST = "SELECT LEAST({raw}, GREATEST({parsed}))"
+_LAST_OF = "(SELECT COALESCE(MAX(line_offset), -1) FROM {table} WHERE stream_id = %(stream)s)"
 
 
 class Tables:
@@ -29,6 +26,10 @@ class Tables:
         connection.autocommit(True)
         self._connection = connection
         self._stream: int | None = None
+        with connection.cursor() as cursor:
+            cursor.execute(_PARSED)
+            parsed = [_LAST_OF.format(table=table) for (table,) in cursor.fetchall()]
+        self._last = _LAST.format(raw=_LAST_OF.format(table="raw_log"), parsed=", ".join(parsed))
 
     def last(self) -> int:
         """Return the offset up to which both consumers have stored each line; -1 for none."""
@@ -39,7 +40,7 @@ class Tables:
                 if row is None:
                     return -1
                 self._stream = row[0]
-            cursor.execute(_LAST, {"stream": self._stream})
+            cursor.execute(self._last, {"stream": self._stream})
             found = cursor.fetchone()
         # Compared with signed numbers, the greatest unsigned ones come as decimals.
         return int(found[0]) if found else -1
