@@ -64,7 +64,7 @@ def measure(servers: Servers, folder: Path, lines: int) -> Results:
             for name, prefix in TABLES.items()
         }
         say("Reading: a stream back, and one line by its key")
-        results.reading = reading.measure(deployment, servers.database, log)
+        results.reading = reading.measure(deployment, servers.database.usage, log)
         say("Ceiling: LOAD DATA of the same rows")
         ceilings = ceiling.measure(deployment, servers.database)
         results.ceilings_lines_per_s = [found.lines_per_s for found in ceilings]

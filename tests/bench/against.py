@@ -13,7 +13,7 @@ from bench import backlog, reading
 from bench.corpus import Log, write
 from bench.figures import quantile, ratio
 from bench.installation import installed
-from bench.results import RATE, Against, Backlog, Figure, Reading
+from bench.results import RATE, SERVICES, Against, Backlog, Figure, Reading
 from bench.revisions import TODAY, Build
 from bench.rows import room
 from bench.servers import Servers
@@ -83,7 +83,7 @@ def _turn(servers: Servers, folder: Path, build: Build, log: Log, single: Log) -
             if count == CLEAN[0]:
                 schema = deployment.mysql.database
                 raw_bytes = room(servers.database, schema, "raw_") / log.lines
-                read = reading.measure(deployment, servers.database, log)
+                read = reading.measure(deployment, servers.database.usage, log)
     with installed(servers, folder, build) as deployment:
         slices = backlog.measure(deployment, servers, single, MAX_SLICE_LINES="1")
     return named(backlogs, raw_bytes, log.line_bytes, read, slices)
@@ -102,7 +102,7 @@ def named(
         {RATE: max(found.lines_per_s for found in backlogs.values())}
         | {f"lines/s, clean consumers: {n}": found.lines_per_s for n, found in backlogs.items()}
         | _cpu("CPU µs a line", one)
-        | {f"peak MB: {part}": peak for part, peak in one.peak_mb.items()}
+        | {f"peak MB: {service}": one.peak_mb[service] for service in SERVICES}
         | {
             "raw lines: bytes a line": raw_bytes,
             "raw lines: room, of the log's bytes": raw_bytes / line_bytes,

@@ -15,11 +15,10 @@ from typing import NamedTuple
 
 from bench.corpus import Log
 from bench.results import Reading
-from bench.servers import PrivateDatabase
-from bench.usage import Meter
+from bench.usage import Meter, Reader
 from deployment import Deployment, lines_of
 
-STREAM = "SELECT stream_id FROM log_stream WHERE path LIKE %s"
+STREAM = "SELECT stream_id FROM log_stream"
 ALL = "SELECT COUNT(*), BIT_XOR(CRC32(line)) FROM raw_log WHERE stream_id = %s"
 ONE = "SELECT line FROM raw_log WHERE stream_id = %s AND line_offset = %s"
 #: What else the machine does makes it slower, never faster: the best of some counts.
@@ -39,15 +38,14 @@ class Line(NamedTuple):
     text: bytes
 
 
-def measure(deployment: Deployment, database: PrivateDatabase, log: Log) -> Reading:
-    """Return how the server reads the lines of a log, the only one that it has stored.
+def measure(deployment: Deployment, usage: Reader, log: Log) -> Reading:
+    """Return how the server reads the lines of a log, the only one that is stored.
 
-    Raises ValueError when they are not those of the log.
+    `usage` reads what the server has used. Raises ValueError when they are not those of the log.
     """
-    [[stream]] = deployment.query(STREAM, "%")
-    found = [_all(deployment, database, stream, log) for _ in range(TIMES)]
-    seconds, cpu = min(found)
-    return Reading(log.lines / seconds, cpu, _one(deployment, database, stream, some(log)))
+    [[stream]] = deployment.query(STREAM)
+    seconds, cpu = min(_all(deployment, usage, stream, log) for _ in range(TIMES))
+    return Reading(log.lines / seconds, cpu, _one(deployment, usage, stream, some(log)))
 
 
 def some(log: Log) -> list[Line]:
@@ -61,14 +59,12 @@ def some(log: Log) -> list[Line]:
     return found
 
 
-def _all(
-    deployment: Deployment, database: PrivateDatabase, stream: int, log: Log
-) -> tuple[float, float]:
+def _all(deployment: Deployment, usage: Reader, stream: int, log: Log) -> tuple[float, float]:
     """Return the seconds for all lines and the CPU time for each, in microseconds."""
     expected = log.lines, reduce(xor, map(zlib.crc32, lines_of(log.path)), 0)
-    connected = database.connect(deployment.mysql.database, read_timeout=PATIENCE)
+    connected = deployment.database.connect(deployment.mysql.database, read_timeout=PATIENCE)
     with connected as connection, connection.cursor() as cursor:
-        meter, begin = Meter({"database": database.usage}), time.monotonic()
+        meter, begin = Meter({"database": usage}), time.monotonic()
         cursor.execute(ALL, (stream,))
         seconds = time.monotonic() - begin
         found = cursor.fetchone()
@@ -77,16 +73,12 @@ def _all(
     return seconds, meter.cpu_us(log.lines)["database"]
 
 
-def _one(
-    deployment: Deployment, database: PrivateDatabase, stream: int, lines: Sequence[Line]
-) -> float:
+def _one(deployment: Deployment, usage: Reader, stream: int, lines: Sequence[Line]) -> float:
     """Return the CPU time for one line by its key, in milliseconds."""
-    with (
-        database.connect(deployment.mysql.database) as connection,
-        connection.cursor() as cursor,
-    ):
+    connected = deployment.database.connect(deployment.mysql.database)
+    with connected as connection, connection.cursor() as cursor:
         asked, count = cycle(lines), 0
-        meter, begin = Meter({"database": database.usage}), time.monotonic()
+        meter, begin = Meter({"database": usage}), time.monotonic()
         while time.monotonic() - begin < SECONDS:
             line = next(asked)
             cursor.execute(ONE, (stream, line.offset))

@@ -6,6 +6,7 @@ import uuid
 from typing import Any, NamedTuple
 
 from bench.servers import PrivateDatabase
+from datastream_playground.local.servers import Database
 
 #: Bytes as they are: a log holds any.
 _AS_BYTES = "CHARACTER SET binary"
@@ -65,7 +66,7 @@ def load(
         connection.commit()
 
 
-def room(database: PrivateDatabase, schema: str, prefix: str) -> int:
+def room(database: Database, schema: str, prefix: str) -> int:
     """Return how many bytes the tables take whose names begin so, with their indexes.
 
     A view takes none: what it shows may be packed in tables beside it.
