@@ -53,7 +53,7 @@ def measure(
             rate = f"{found[build][RATE]:,.0f} lines/s"
             sys.stderr.write(f"Pair {number} of {rounds}: {build.name}: {rate}\n")
         pairs.append((found[other], found[TODAY]))
-    return compared(other.name, pairs)
+    return compared(other, pairs)
 
 
 def order(builds: tuple[Build, Build], rounds: int) -> Iterator[tuple[Build, Build]]:
@@ -63,15 +63,15 @@ def order(builds: tuple[Build, Build], rounds: int) -> Iterator[tuple[Build, Bui
         yield (two, one) if number % 2 else (one, two)
 
 
-def compared(revision: str, pairs: Sequence[tuple[Turn, Turn]]) -> Against:
-    """Return each figure of today's turns beside the other revision's of the same pairs."""
+def compared(other: Build, pairs: Sequence[tuple[Turn, Turn]]) -> Against:
+    """Return each figure of today's turns beside the other build's of the same pairs."""
     figures = {}
     for name in pairs[0][0]:
         theirs, ours = ([turn[name] for turn in turns] for turns in zip(*pairs, strict=True))
         found = [ratio(b, a) for a, b in zip(theirs, ours, strict=True)]
         ratios = [value for value in found if value is not None]
         figures[name] = Figure(quantile(theirs, 0.5), quantile(ours, 0.5), ratios)
-    return Against(revision, figures)
+    return Against(other.name, other.commit, figures)
 
 
 def _turn(servers: Servers, folder: Path, build: Build, log: Log, single: Log) -> Turn:

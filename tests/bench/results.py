@@ -98,7 +98,9 @@ class Figure:
 class Against:
     """Today's build beside another revision's, measured in turns."""
 
+    #: As it was named, and its commit: what it names may move on.
     revision: str
+    commit: str
     #: By name.
     figures: dict[str, Figure]
 
@@ -107,6 +109,7 @@ class Against:
         rate = self.figures[RATE]
         return {
             "revision": self.revision,
+            "commit": self.commit,
             "lines_per_s_ratio": rate.ratio,
             "least": rate.least,
             "greatest": rate.greatest,

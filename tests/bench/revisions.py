@@ -25,9 +25,11 @@ class Build:
     name: str
     #: Of the environment.
     python: Path
+    #: Its full hash; empty for a checkout as it is.
+    commit: str = ""
 
 
-#: What this process runs: the checkout as it is.
+#: What this process runs.
 TODAY = Build("today", Path(sys.executable))
 
 
@@ -60,7 +62,7 @@ def built(revision: str, folder: Path, root: Path = ROOT) -> Build:
         if done.returncode:
             raise CannotBuild(f"{revision}: {' '.join(command)} failed:\n{done.stdout}")
     packed.unlink()
-    return Build(revision, folder / ".venv/bin/python")
+    return Build(revision, folder / ".venv/bin/python", commit)
 
 
 def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ from bench.against import compared, named, order
 from bench.results import RATE, Backlog, Reading
 from bench.revisions import Build
 
-THEIRS, OURS = Build("v0", Path("/v0/python")), Build("today", Path("/today/python"))
+THEIRS, OURS = Build("v0", Path("/v0/python"), "abc"), Build("today", Path("/today/python"))
 PEAK = {"producer": 35.0, "lake": 45.0, "clean": 80.0, "database": 300.0}
 ONE = Backlog(30_000.0, {"lake": 4.0, "database": 6.0}, PEAK, 0)
 TWO = Backlog(40_000.0, {"lake": 5.0, "database": 7.0}, PEAK, 0)
@@ -24,10 +24,10 @@ def test_a_ratio_is_that_of_one_pair() -> None:
     """Not of the medians: a busy minute slows both of a pair, and no other one."""
     pairs = [({RATE: 10.0}, {RATE: 20.0}), ({RATE: 5.0}, {RATE: 15.0}), ({RATE: 8.0}, {RATE: 8.0})]
 
-    found = compared("v0", pairs)
+    found = compared(THEIRS, pairs)
 
     figure = found.figures[RATE]
-    assert found.revision == "v0"
+    assert (found.revision, found.commit) == ("v0", "abc")
     assert figure.ratios == [2.0, 3.0, 1.0]
     assert (figure.ratio, figure.least, figure.greatest) == (2.0, 1.0, 3.0)
     assert (figure.theirs, figure.ours) == (8.0, 15.0)
@@ -35,8 +35,8 @@ def test_a_ratio_is_that_of_one_pair() -> None:
 
 def test_what_was_nothing_has_no_ratio() -> None:
     """A short run may be below what the kernel counts; other pairs still have theirs."""
-    none = compared("v0", [({"CPU": 0.0}, {"CPU": 2.0})]).figures["CPU"]
-    some = compared("v0", [({"CPU": 0.0}, {"CPU": 2.0}), ({"CPU": 1.0}, {"CPU": 2.0})])
+    none = compared(THEIRS, [({"CPU": 0.0}, {"CPU": 2.0})]).figures["CPU"]
+    some = compared(THEIRS, [({"CPU": 0.0}, {"CPU": 2.0}), ({"CPU": 1.0}, {"CPU": 2.0})])
 
     assert (none.ratio, none.least, none.greatest) == (None, None, None)
     assert some.figures["CPU"].ratios == [2.0]

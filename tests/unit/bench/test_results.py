@@ -48,6 +48,7 @@ def results() -> Results:
 
 AGAINST = Against(
     "v0",
+    "abc",
     {
         RATE: Figure(40_000.0, 50_000.0, [1.3, 1.2, 1.25]),
         "CPU µs a line: lake": Figure(0.0, 3.5, []),
@@ -84,7 +85,7 @@ def test_the_file_says_what_another_revision_was(tmp_path: Path) -> None:
     run.write(tmp_path / "bench.json")
 
     found = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))["against"]
-    assert found["revision"] == "v0"
+    assert (found["revision"], found["commit"]) == ("v0", "abc")
     assert (found["lines_per_s_ratio"], found["least"], found["greatest"]) == (1.25, 1.2, 1.3)
     assert found["figures"][RATE]["ours"] == 50_000
     assert found["figures"][RATE]["ratios"] == [1.3, 1.2, 1.25]

@@ -62,7 +62,7 @@ def test_a_build_is_the_revision_with_an_environment_of_its_own(
 
     build = built("old", tmp_path / "other", root)
 
-    assert build.name == "old"
+    assert (build.name, build.commit) == ("old", commit_of("old", root))
     assert build.python == tmp_path / "other/.venv/bin/python"
     assert (tmp_path / "other/code").read_text() == "old"
     assert (root / "code").read_text() == "new"
