@@ -12,7 +12,6 @@ _PARSED = """
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ('clean_log', 'error_log', 'rejected_log')
 """
 #: Looks at the ends of indexes. Batches commit in order, so what lies before is there.
-_LAST = "SELECT LEAST({raw}, GREATEST({parsed}))"
 _LAST_OF = "(SELECT COALESCE(MAX(line_offset), -1) FROM {table} WHERE stream_id = %(stream)s)"
 
 
@@ -28,11 +27,19 @@ class Tables:
         self._stream: int | None = None
         with connection.cursor() as cursor:
             cursor.execute(_PARSED)
-            parsed = [_LAST_OF.format(table=table) for (table,) in cursor.fetchall()]
-        self._last = _LAST.format(raw=_LAST_OF.format(table="raw_log"), parsed=", ".join(parsed))
+            each = ", ".join(_LAST_OF.format(table=table) for (table,) in cursor.fetchall())
+        self._parsed = f"GREATEST({each})"
+        self._both = f"LEAST({_LAST_OF.format(table='raw_log')}, {self._parsed})"
 
     def last(self) -> int:
         """Return the offset up to which both consumers have stored each line; -1 for none."""
+        return self._ask(self._both)
+
+    def last_parsed(self) -> int:
+        """The same of the clean consumers alone: lines of raw_log may be packed, and cost more."""
+        return self._ask(self._parsed)
+
+    def _ask(self, wanted: str) -> int:
         with self._connection.cursor() as cursor:
             if self._stream is None:
                 cursor.execute(_STREAM, {"path": self._path})
@@ -40,7 +47,7 @@ class Tables:
                 if row is None:
                     return -1
                 self._stream = row[0]
-            cursor.execute(self._last, {"stream": self._stream})
+            cursor.execute(f"SELECT {wanted}", {"stream": self._stream})
             found = cursor.fetchone()
         # Compared with signed numbers, the greatest unsigned ones come as decimals.
         return int(found[0]) if found else -1
