@@ -30,7 +30,6 @@ from bench.revisions import Build, built
 from bench.rows import room
 from bench.servers import Servers, running
 from bench.targets import judged
-from datastream_operator.interruption import interruptible
 
 LINES = 1_000_000
 RATES = (1_000, 10_000)
@@ -171,8 +170,7 @@ def _other(revision: str | None, folder: Path) -> Build | None:
     if revision is None:
         return None
     say(f"Building {revision}")
-    with interruptible():
-        return built(revision, folder / "other")
+    return built(revision, folder / "other")
 
 
 def _print(lines: Iterable[str]) -> int:

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from bench.revisions import CannotBuild
 from bench.servers import ROOT
+from datastream_operator.interruption import ignore, interruptible
 from datastream_playground.local.errors import CannotServe, DidNotStart
 
 #: Where results are kept.
@@ -21,11 +22,15 @@ OUTPUT = ROOT / ".run"
 def workplace(name: str) -> Iterator[Path]:
     """Give an empty folder for the length of the block.
 
-    On the disk, where a commit costs what it costs; /tmp may be in memory.
+    On the disk, where a commit costs what it costs; /tmp may be in memory. Within the block
+    SIGTERM and SIGHUP raise KeyboardInterrupt too: the folder is removed whatever ends it.
     """
     OUTPUT.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=OUTPUT) as folder:
-        yield Path(folder)
+    with interruptible(), tempfile.TemporaryDirectory(prefix=f"{name}-", dir=OUTPUT) as folder:
+        try:
+            yield Path(folder)
+        finally:
+            ignore()
 
 
 def end(main: Callable[[], int]) -> NoReturn:

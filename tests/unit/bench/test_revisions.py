@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.command import end
 from bench.revisions import CannotBuild, built, commit_of
 
 #: What makes an environment: it keeps which Python it was given, and what it knew besides.
@@ -99,16 +98,3 @@ def test_a_build_that_fails_is_told_in_its_own_words(root: Path, tmp_path: Path)
     """What cannot be installed cannot be measured."""
     with pytest.raises(CannotBuild, match=r"(?s)HEAD: make venv .* failed:.*there is no pip here"):
         built("HEAD", tmp_path / "other", root)
-
-
-def test_the_command_ends_with_these_words(capsys: pytest.CaptureFixture[str]) -> None:
-    """And without a traceback."""
-
-    def main() -> int:
-        raise CannotBuild("'v7': the repository has no such revision")
-
-    with pytest.raises(SystemExit) as ended:
-        end(main)
-
-    assert ended.value.code == "bench: 'v7': the repository has no such revision"
-    assert capsys.readouterr().err == ""
