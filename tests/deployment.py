@@ -207,6 +207,8 @@ class Deployment:
     _schemas: ClassVar[WeakKeyDictionary[Database, Schema]] = WeakKeyDictionary()
 
     MODULES = ("producer", "lake_consumer", "clean_consumer")
+    #: What runs the services and the command `datastream`.
+    python = sys.executable
 
     def __init__(self, name: str, broker: Broker, database: Database, folder: Path) -> None:
         self.folder = folder
@@ -223,7 +225,7 @@ class Deployment:
         settings = RabbitSettings(
             broker.host, broker.port, self._name, broker.user, Secret(broker.password)
         )
-        declare_topology(settings)
+        self.declare(settings)
         return settings
 
     @cached_property
@@ -234,12 +236,20 @@ class Deployment:
         settings = MysqlSettings(
             database.host, database.port, self._name, self._name, Secret("secret")
         )
-        if schema := self._schemas.get(database):
+        self.make_tables(settings)
+        return settings
+
+    def declare(self, settings: RabbitSettings) -> None:
+        """Make the exchange and the queues."""
+        declare_topology(settings)
+
+    def make_tables(self, settings: MysqlSettings) -> None:
+        """Make the tables."""
+        if schema := self._schemas.get(self.database):
             schema.make(settings)
         else:
             migrate.apply(settings)
-            self._schemas[database] = Schema(database, self._name)
-        return settings
+            self._schemas[self.database] = Schema(self.database, self._name)
 
     def env(self, **changes: str) -> dict[str, str]:
         """Return the environment of a service."""
@@ -269,7 +279,7 @@ class Deployment:
         """Start a service: one of MODULES."""
         number = len(self.services)
         service = Service(
-            [sys.executable, "-c", RUN, module, *arguments],
+            [self.python, "-c", RUN, module, *arguments],
             self.env(**changes),
             self.folder,
             self.folder / f"{module}-{number}.log",
@@ -289,7 +299,7 @@ class Deployment:
     ) -> subprocess.CompletedProcess[str]:
         """Run the command `datastream` to its end; `words` are typed at it."""
         return subprocess.run(
-            [sys.executable, "-m", "datastream_operator", *arguments],
+            [self.python, "-m", "datastream_operator", *arguments],
             env=self.env(**changes),
             cwd=self.folder,
             input=words,
