@@ -14,7 +14,7 @@ from contract.fake_database import COLUMNS, FakeDatabase
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
 from datastream.inserts import Insert, binaries, json_texts, numbers, texts
-from datastream.loads import FEWEST
+from datastream.loading import FEWEST
 from datastream.mysql import Session
 from datastream.slices import TRUNCATED, UNTERMINATED
 from deployment import Deployment

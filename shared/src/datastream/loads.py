@@ -24,8 +24,6 @@ from datastream.inserts import (
 
 #: The file that a statement names. There is none: its rows are in memory.
 FILE = "datastream-rows"
-#: Rows from which on a statement costs less than an INSERT: it takes two round trips more.
-FEWEST = 100
 #: Rows of a statement at most: more are no quicker, and all of their texts are in memory.
 MOST = 2_000
 #: Rows whose values become text together.

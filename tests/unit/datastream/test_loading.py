@@ -13,7 +13,7 @@ from contract.fake_database import FakeDatabase
 from datastream import loads
 from datastream.errors import RowRefused, Unavailable
 from datastream.inserts import Insert, binaries, numbers
-from datastream.loads import FEWEST
+from datastream.loading import FEWEST
 from datastream.metrics import ConsumerMetrics
 from datastream.mysql import Session
 

@@ -20,7 +20,8 @@ from datastream import mysql
 from datastream.config import MysqlSettings, Secret
 from datastream.errors import Unavailable
 from datastream.inserts import Insert, numbers, texts
-from datastream.loads import FEWEST, FILE
+from datastream.loading import FEWEST
+from datastream.loads import FILE
 from datastream.local_infile import PACKET_BYTES, REJECTED
 from datastream.mysql import Session
 
