@@ -18,8 +18,9 @@ from datastream.loads import FILE, Load, loads
 
 logger = logging.getLogger(__name__)
 
-#: Rows from which on LOAD DATA costs less than an INSERT: it takes two round trips more.
-FEWEST = 100
+#: Rows from which on LOAD DATA costs less than an INSERT on either server: it takes two round trips
+#: more.
+FEWEST = 300
 #: A deadlock and a lock that took too long. The session is sound: only the batch is tried again.
 LOCK_ERRORS = frozenset({1205, 1213})
 #: `local_infile` is off: MariaDB from 10.5 on, MySQL, and older or other servers.

@@ -52,7 +52,7 @@ def number_fields(column: Sequence[float | None]) -> list[str]:
 
 def boolean_fields(column: Sequence[bool | None]) -> list[str]:
     """Return yes and no as fields."""
-    return [_NULL if value is None else "1" if value else "0" for value in column]
+    return [_NULL if value is None else f"{value:d}" for value in column]
 
 
 def text_fields(column: Sequence[str | None]) -> list[str]:
