@@ -13,8 +13,8 @@ from datastream.inserts import Insert
 from datastream.mysql import Session, Transaction, Value
 
 #: What a session tells the clock of.
-TEXT = "rows as SQL text"
-EXECUTING = "sending INSERTs, waiting, committing"
+TEXT = "rows as text"
+EXECUTING = "sending rows, waiting, committing"
 LOOKS = "looking for rows that are there already"
 
 
