@@ -140,7 +140,7 @@ test: venv ## Run every test, on private servers of its own | [TESTS=tests/unit]
 	@$(if $(TESTS),,THOROUGH=1) $(BIN)/pytest $(WORKING) $(or $(TESTS),tests/unit tests/contract tests/integration)
 
 .PHONY: test-faults
-test-faults: venv ## Make everything fail; compare every line | [TESTS=tests/faults] [SERVERS=containers] [LOCAL_INFILE=no]
+test-faults: venv ## Make everything fail; compare every line | [TESTS=…] [SERVERS=containers] [LOCAL_INFILE=no]
 	@$(if $(LOCAL_INFILE),MYSQL_LOCAL_INFILE='$(LOCAL_INFILE)') $(BIN)/pytest $(if $(SERVERS),--servers '$(SERVERS)',$(WORKING)) \
 	    $(or $(TESTS),$(if $(filter containers,$(SERVERS)),$(SERVER_FAULTS) $(TYPED) $(LOADED),tests/faults))
 

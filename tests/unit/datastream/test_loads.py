@@ -110,6 +110,20 @@ def test_every_row_is_in_one_statement(rows: int) -> None:
     assert max(part.rows for part in parts) <= MOST
 
 
+@given(
+    st.lists(st.tuples(ANY_TEXT | st.none(), st.booleans() | st.none()), min_size=1, max_size=20)
+)
+def test_values_that_come_again_are_the_same_fields(
+    few: list[tuple[str | None, bool | None]],
+) -> None:
+    """However many rows there are: each is made once, and NULL is among them."""
+    rows = [(0, text, None, None, flag) for text, flag in few]
+    times = MOST // len(rows)
+    (once,), (again,) = loads(ADD, rows), loads(ADD, rows * times)
+
+    assert again.text == once.text * times
+
+
 def test_rows_of_a_table_that_is_not_named_do_not_go_this_way() -> None:
     """Their INSERT may mean something else."""
     with pytest.raises(ValueError, match="INSERT alone"):
