@@ -379,6 +379,17 @@ def test_a_column_that_must_be_named_is_an_outage(session: Session) -> None:
     assert raised.value.reason == "statement"
 
 
+def test_a_loaded_column_that_must_be_named_is_an_outage(
+    loading: Session, database: Database
+) -> None:
+    """No value is made up for it either."""
+    rows = [(STREAM, n, None, b"x") for n in range(FEWEST)]
+    with pytest.raises(Unavailable, match="error 1364"):
+        load(loading, LOAD_LINES, rows)
+
+    assert database.query(LINES) == []
+
+
 @pytest.mark.parametrize(
     ("statement", "number"),
     [

@@ -141,12 +141,12 @@ class Insert(NamedTuple):
         """
         before, after = self.statement.split("{values}")
         for start in range(0, len(rows), GROUP):
-            columns = self.columns_of(rows[start : start + GROUP])
+            columns = self._columns_of(rows[start : start + GROUP])
             names = ", ".join(f"`{name}`" for name, _, _ in columns)
             for literals in _bounded(_as_sql(columns)):
                 yield Statement(before.replace("{columns}", names), literals, after)
 
-    def columns_of(self, rows: Sequence[Sequence[object]]) -> list[Values]:
+    def _columns_of(self, rows: Sequence[Sequence[object]]) -> list[Values]:
         """Return the columns that are not None in all of the rows, with their values."""
         return [
             (name, column, values)

@@ -117,21 +117,27 @@ class Load(NamedTuple):
 def loads(insert: Insert, rows: Sequence[Sequence[object]]) -> Iterator[Load]:
     """Yield rows as statements of a bounded length. Raises ValueError where it has no `load`.
 
-    A statement leaves out a column that is None in all its rows; the column's default must be NULL.
+    A statement names every column: of one that it leaves out, and that must have a value, MySQL
+    makes 0 or an empty text without a warning.
     """
     if insert.load is None:
         raise ValueError("these rows go by INSERT alone")
     for start in range(0, len(rows), MOST):
         part = rows[start : start + MOST]
-        columns = insert.columns_of(part)
+        columns = [
+            (name, column, values)
+            for (name, column), values in zip(
+                insert.columns.items(), zip(*part, strict=True), strict=True
+            )
+        ]
         yield Load(_statement(insert.load, columns), b"".join(_text(columns)), len(part))
 
 
 def _statement(table: str, columns: Sequence[Values]) -> str:
     """Return the statement that loads the columns, in their order."""
     fields, expressions = [], []
-    for name, column, _ in columns:
-        if column is json_texts:
+    for name, column, values in columns:
+        if column is json_texts and not _is_null(values):
             # JSON is made of no text without a character set.
             fields.append(f"@`{name}`")
             expressions.append(f"`{name}` = CONVERT(@`{name}` USING utf8mb4)")
@@ -152,6 +158,8 @@ def _text(columns: Sequence[Values]) -> Iterator[bytes]:
 
 def _fields(column: Column, values: Sequence[Any]) -> Sequence[str]:
     """Return the values of a column as fields, each of a few once."""
+    if _is_null(values):
+        return [_NULL] * len(values)
     fields = _FIELDS[column]
     if column is not json_texts and len(set(values[:ROWS_AT_ONCE])) * 2 <= ROWS_AT_ONCE:
         known = list(dict.fromkeys(values))
@@ -162,3 +170,8 @@ def _fields(column: Column, values: Sequence[Any]) -> Sequence[str]:
         for start in range(0, len(values), ROWS_AT_ONCE)
         for field in fields(values[start : start + ROWS_AT_ONCE])
     ]
+
+
+def _is_null(values: Sequence[object]) -> bool:
+    """Return whether a column is NULL in all rows."""
+    return values[0] is None and values.count(None) == len(values)

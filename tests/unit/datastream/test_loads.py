@@ -80,15 +80,16 @@ def test_half_of_a_pair_is_no_text() -> None:
         text_fields(["a\udc80"])
 
 
-def test_a_statement_names_the_columns_that_have_a_value() -> None:
-    """In some row; the others keep their order."""
+def test_a_statement_names_every_column() -> None:
+    """Of one that it leaves out the server might make a value, without a warning."""
     (part,) = loads(ADD, [(1, None, None, None, True), (2, None, b"x\t", None, None)])
 
     assert part.statement == (
         "LOAD DATA LOCAL INFILE 'datastream-rows' IGNORE INTO TABLE t CHARACTER SET binary"
-        r" FIELDS TERMINATED BY '\t' ESCAPED BY '\\' LINES TERMINATED BY '\n' (`a`, `c`, `e`)"
+        r" FIELDS TERMINATED BY '\t' ESCAPED BY '\\' LINES TERMINATED BY '\n'"
+        " (`a`, `b`, `c`, `d`, `e`)"
     )
-    assert part.text == b"1\t\\N\t1\n2\tx\\t\t\\N\n"
+    assert part.text == b"1\t\\N\t\\N\t\\N\t1\n2\t\\N\tx\\t\t\\N\t\\N\n"
     assert part.rows == 2
 
 
@@ -96,8 +97,10 @@ def test_json_is_made_of_a_text() -> None:
     """The server makes none of bytes, which is what it reads."""
     (part,) = loads(ADD, [(1, None, None, {"é": 1}, None)])
 
-    assert part.statement.endswith("(`a`, @`d`) SET `d` = CONVERT(@`d` USING utf8mb4)")
-    assert part.text == b'1\t{"\\\\u00e9": 1}\n'
+    assert part.statement.endswith(
+        "(`a`, `b`, `c`, @`d`, `e`) SET `d` = CONVERT(@`d` USING utf8mb4)"
+    )
+    assert part.text == b'1\t\\N\t\\N\t{"\\\\u00e9": 1}\t\\N\n'
 
 
 @pytest.mark.parametrize("rows", [1, ROWS_AT_ONCE + 1, MOST, MOST + 1, 2 * MOST + ROWS_AT_ONCE])
@@ -105,7 +108,9 @@ def test_every_row_is_in_one_statement(rows: int) -> None:
     """In its order, however many there are."""
     parts = list(loads(ADD, [(number, None, None, None, None) for number in range(rows)]))
 
-    assert b"".join(part.text for part in parts) == b"".join(b"%d\n" % n for n in range(rows))
+    assert b"".join(part.text for part in parts) == b"".join(
+        b"%d" % n + b"\t\\N" * 4 + b"\n" for n in range(rows)
+    )
     assert sum(part.rows for part in parts) == rows
     assert max(part.rows for part in parts) <= MOST
 
