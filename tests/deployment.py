@@ -253,7 +253,7 @@ class Deployment:
 
     def env(self, **changes: str) -> dict[str, str]:
         """Return the environment of a service."""
-        names = ("PATH", "HOME", "LANG", "PYTHONPATH")
+        names = ("PATH", "HOME", "LANG", "PYTHONPATH", "MYSQL_LOCAL_INFILE")
         inherited = {k: os.environ[k] for k in names if k in os.environ}
         return inherited | {
             "RABBIT_HOST": self.rabbit.host,

@@ -21,6 +21,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CR, ER
 
 from datastream.config import MysqlSettings, Secret
+from datastream.local_infile import Loaded
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 SETTINGS = MysqlSettings("db.example.com", 3306, "logs", "account", Secret("secret"))
@@ -125,6 +126,11 @@ _LITERAL = re.compile(
     r"'((?:[^'\\]|\\.)*)'|(?:_binary )?X'([0-9a-fA-F]*)'|(?<![\w.])([0-9]{19,})(?![\w.])", re.DOTALL
 )
 _ESCAPED = {"0": "\0", "n": "\n", "r": "\r", "Z": "\x1a"}
+#: The file, the table, the fields, and what the fields become.
+_LOAD = re.compile(
+    r"LOAD DATA LOCAL INFILE '([\w-]+)' IGNORE INTO TABLE (\w+) CHARACTER SET binary"
+    r" FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' \(([^)]*)\)(.*)"
+)
 #: What SQLite says in other words.
 _WORDS = (
     (re.compile(r"ON DUPLICATE KEY UPDATE (\w+) = \1(?!\w)"), "ON CONFLICT DO NOTHING"),
@@ -156,6 +162,9 @@ class FakeDatabase:
         self.opened: list[dict[str, Any]] = []
         #: Every statement that was sent, the longest ones by their beginning.
         self.statements: list[str] = []
+        #: Whether `local_infile` is on, and how many warnings are kept to be shown.
+        self.takes_loads = True
+        self.warnings_kept = 64
         self._connections: list[FakeConnection] = []
         self._faults: list[tuple[str, BaseException, bool]] = []
         self._changes: list[tuple[str, str]] = []
@@ -240,10 +249,50 @@ class FakeConnection:
         self.database = database
         self.is_lost = False
         self.session = database.session()
+        #: Number and words of each warning about the last LOAD DATA.
+        self.warnings: list[tuple[int, str]] = []
 
     def cursor(self) -> FakeCursor:
         """Return a cursor."""
         return FakeCursor(self)
+
+    def load(self, statement: str, name: str, rows: bytes, most_bytes: int) -> Loaded:
+        """Add the rows of a text. Who breaks a rule or is there already is left out, and told."""
+        assert most_bytes == self.database.most_bytes
+        self.database.statements.append(statement)
+        self.check(statement)
+        if not self.database.takes_loads:
+            raise _error(3948, "Loading local data is disabled")
+        found = _LOAD.fullmatch(statement)
+        assert found, statement
+        assert found[1] == name
+        columns = re.findall(r"\w+", found[3])
+        assert found[4] == _made_of_texts(found[3])
+        self.warnings = []
+        new = 0
+        for line in _lines_of(rows):
+            values = zip(columns, _fields_of(line), strict=True)
+            try:
+                literals = [_as_literal(COLUMNS[found[2]][name], value) for name, value in values]
+                self.session.execute(
+                    _translated(
+                        f"INSERT INTO {found[2]} ({', '.join(f'`{name}`' for name in columns)})"
+                        f" VALUES ({', '.join(literals)})"
+                    )
+                )
+            except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
+                self.warnings.append(_warning(error, statement))
+            except pymysql.MySQLError as error:
+                self.warnings.append(error.args)
+            else:
+                new += 1
+        self.check(statement, is_done=True)
+        return Loaded(new, len(self.warnings))
+
+    def show_warnings(self) -> list[tuple[str, int, str]]:
+        """Return those about the last LOAD DATA that are kept."""
+        kept = self.warnings[: self.database.warnings_kept]
+        return [("Warning", number, words) for number, words in kept]
 
     def commit(self) -> None:
         """Make what was written last."""
@@ -338,6 +387,52 @@ def _server_error(words: str, statement: str) -> pymysql.MySQLError:
     if number == ER.BAD_NULL_ERROR and f"`{column}`" not in statement.partition("VALUES")[0]:
         number = ER.NO_DEFAULT_FOR_FIELD
     return _error(number, words)
+
+
+def _warning(error: Exception, statement: str) -> tuple[int, str]:
+    if isinstance(error, ValueError):
+        return ER.TRUNCATED_WRONG_VALUE_FOR_FIELD, str(error)
+    number, words = _server_error(str(error), statement).args
+    return number, words
+
+
+def _made_of_texts(fields: str) -> str:
+    """Return the expressions that a LOAD DATA must have for its fields: JSON is made of texts."""
+    names = re.findall(r"@`(\w+)`", fields)
+    made = ", ".join(f"`{name}` = CONVERT(@`{name}` USING utf8mb4)" for name in names)
+    return f" SET {made}" if made else ""
+
+
+def _lines_of(text: bytes) -> list[bytes]:
+    """Return the rows of a text, as LOAD DATA tells them apart."""
+    lines = re.findall(rb"((?:[^\\\n]|\\.)*)\n", text, re.DOTALL)
+    assert b"".join(line + b"\n" for line in lines) == text
+    return lines
+
+
+def _fields_of(line: bytes) -> list[bytes | None]:
+    fields = re.findall(rb"(?:^|\t)((?:[^\\\t]|\\.)*)", line, re.DOTALL)
+    return [None if field == rb"\N" else _unescaped(field) for field in fields]
+
+
+def _unescaped(field: bytes) -> bytes:
+    known = {b"t": b"\t", b"n": b"\n", b"0": b"\0", b"r": b"\r", b"Z": b"\x1a", b"b": b"\b"}
+    return re.sub(rb"\\(.)", lambda each: known.get(each[1], each[1]), field, flags=re.DOTALL)
+
+
+def _as_literal(kind: str, value: bytes | None) -> str:
+    """Return a field as the column reads it. Raises ValueError where it would change it."""
+    if value is None:
+        return "NULL"
+    word = re.split(r"\W", kind)[0]
+    if word in ("varbinary", "mediumblob"):
+        return f"X'{value.hex()}'"
+    text = value.decode()
+    if word in ("char", "varchar", "datetime", "json"):
+        return str(_DRIVER.escape(text))
+    if not re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", text):
+        raise ValueError("Incorrect value")
+    return text
 
 
 def _create(table: str, columns: dict[str, str]) -> str:

@@ -14,6 +14,7 @@ from contract.fake_database import COLUMNS, FakeDatabase
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
 from datastream.inserts import Insert, binaries, json_texts, numbers, texts
+from datastream.loading import FEWEST
 from datastream.mysql import Session
 from datastream.slices import TRUNCATED, UNTERMINATED
 from deployment import Deployment
@@ -25,6 +26,8 @@ ADD_LINES = Insert(
     """,
     {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "line": binaries},
 )
+#: The same, by LOAD DATA.
+LOAD_LINES = ADD_LINES._replace(load="raw_log")
 ADD_STREAMS = Insert(
     "INSERT INTO log_stream ({columns}) VALUES {values}",
     {
@@ -182,6 +185,99 @@ def test_what_is_not_committed_is_seen_by_nobody_else(session: Session, database
     assert (before, meanwhile, after) == ([], [], [line(0)])
 
 
+#: As many rows as go by LOAD DATA.
+MANY = range(0, 2 * FEWEST, 2)
+
+
+class Observed:
+    """Notes what is told of rows that could not go by LOAD DATA."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def load_refused(self, *, is_refused: bool) -> None:
+        """Note it."""
+        self.told.append("refused" if is_refused else "taken")
+
+    def load_taken_back(self) -> None:
+        """Note it."""
+        self.told.append("taken back")
+
+
+@pytest.fixture
+def observed() -> Observed:
+    """What a loading session tells."""
+    return Observed()
+
+
+@pytest.fixture
+def loading(database: Database, observed: Observed) -> Iterator[Session]:
+    """A session that tells of rows that could not go by LOAD DATA."""
+    with closing(Session(database.settings, "test", observed)) as opened:
+        yield opened
+
+
+def load(session: Session, insert: Insert, rows: list[tuple[Any, ...]]) -> int:
+    """Commit many rows and return how many were new."""
+    with session.transaction() as transaction:
+        return transaction.insert(insert, rows)
+
+
+def test_a_loaded_row_counts_when_it_is_new(
+    loading: Session, database: Database, observed: Observed
+) -> None:
+    """As by INSERT: one whose key is there counts none and stays, in the same statement too."""
+    add(loading, line(0, b"first"), line(4, b"first"))
+    new = load(loading, LOAD_LINES, [line(n, b"then") for n in [*MANY, 2]])
+
+    assert new == len(MANY) - 2
+    assert database.query(LINES) == [line(n, b"first" if n in (0, 4) else b"then") for n in MANY]
+    assert observed.told == []
+
+
+def test_rows_that_are_all_there_are_loaded_without_a_change(
+    loading: Session, database: Database
+) -> None:
+    """However few warnings the server keeps of those that it counts."""
+    rows = [line(n, b"first") for n in MANY]
+    new = load(loading, LOAD_LINES, rows)
+    again = load(loading, LOAD_LINES, [line(n, b"then") for n in MANY])
+
+    assert (new, again) == (len(MANY), 0)
+    assert database.query(LINES) == rows
+
+
+def test_loaded_values_come_back_as_they_were(loading: Session, database: Database) -> None:
+    """Bytes of every kind, texts of every kind, NULL and numbers."""
+    every = bytes(range(256))
+    load(loading, LOAD_LINES, [line(2**64 - 1 - n, every) for n in range(FEWEST)])
+    rows = [(n, HOSTILE, "", "\\N\t\n\\" if n else "", "\r\0", 2**32 - 1) for n in range(FEWEST)]
+    load(loading, ADD_STREAMS._replace(load="log_stream"), rows)
+
+    assert {row[3] for row in database.query(LINES)} == {every}
+    assert (
+        database.query(
+            "SELECT stream_id, source, host, path, format, generation FROM log_stream"
+            " ORDER BY stream_id"
+        )
+        == rows
+    )
+
+
+def test_what_is_loaded_is_undone_with_the_transaction(
+    loading: Session, database: Database
+) -> None:
+    """As what is inserted, before it and after."""
+    with pytest.raises(ZeroDivisionError), loading.transaction() as transaction:
+        transaction.insert(ADD_LINES, [line(1)])
+        transaction.insert(LOAD_LINES, [line(n) for n in MANY])
+        transaction.insert(ADD_LINES, [line(3)])
+        raise ZeroDivisionError
+
+    assert database.query(LINES) == []
+    assert loading.ended == 1
+
+
 TIMED = (STREAM, 0, 1, 0, "2026-01-01 00:00:00.000", 0)
 
 
@@ -211,6 +307,63 @@ def test_a_value_that_does_not_fit_its_column_is_refused(
     assert session.ended == begun
 
 
+@pytest.mark.parametrize(
+    ("table", "insert", "row"),
+    [
+        ("log_stream", ADD_STREAMS, (STREAM, "x" * 256, "", "", "", 0)),
+        ("log_stream", ADD_STREAMS, (2**64, "", "", "", "", 0)),
+        ("log_stream", ADD_STREAMS, (STREAM, "", "", "", "", 2**32)),
+        ("log_stream", ADD_STREAMS, (STREAM, "", None, "", "", 0)),
+        ("raw_log", ADD_LINES, line(0, flags=256)),
+        ("clean_log", ADD_CLEAN, (*TIMED[:4], "no time", 0, None, None, None)),
+        ("clean_log", ADD_CLEAN, (*TIMED, 65_536, None, None)),
+        ("clean_log", ADD_CLEAN, (*TIMED, None, 10_000_000, None)),
+    ],
+)
+def test_a_loaded_value_that_does_not_fit_its_column_is_refused(
+    loading: Session,
+    database: Database,
+    observed: Observed,
+    table: str,
+    insert: Insert,
+    row: tuple[Any, ...],
+) -> None:
+    """Nothing of the transaction is stored, changed to fit or left out; the session goes on."""
+    others = {
+        "log_stream": ("", "", "", "", 0),
+        "raw_log": (0, 0, b""),
+        "clean_log": (0, *TIMED[2:], None, None, None),
+    }
+    rows = [(number, *others[table]) for number in range(FEWEST)]
+    with pytest.raises(RowRefused), loading.transaction() as transaction:
+        transaction.insert(ADD_LINES, [line(7)])
+        transaction.insert(insert._replace(load=table), [*rows, row])
+
+    assert database.query(LINES) == []
+    assert database.query(f"SELECT COUNT(*) FROM {table}") == [(0,)]
+    assert load(loading, insert._replace(load=table), rows) == len(rows)
+    assert loading.ended == 0
+    assert observed.told == ["taken back"]
+
+
+def test_a_fraction_beyond_the_columns_is_rounded_by_either_way(
+    loading: Session, database: Database, observed: Observed
+) -> None:
+    """Without a word: it is no other value by LOAD DATA than by INSERT."""
+    rows = [(1, n, *TIMED[2:], None, 0.0005 + n / 7, None) for n in range(FEWEST)]
+    load(loading, ADD_CLEAN._replace(load="clean_log"), rows)
+    load(loading, ADD_CLEAN, [(2, *row[1:]) for row in rows])
+
+    loaded, inserted = (
+        database.query(
+            f"SELECT request_time FROM clean_log WHERE stream_id = {stream} ORDER BY line_offset"
+        )
+        for stream in (1, 2)
+    )
+    assert loaded == inserted
+    assert observed.told == []
+
+
 def test_null_where_none_may_be_is_refused(session: Session) -> None:
     """It is the row's fault, where the statement names the column."""
     rows = [(STREAM, 0, 0, b"x"), (STREAM, 1, None, b"x")]
@@ -224,6 +377,17 @@ def test_a_column_that_must_be_named_is_an_outage(session: Session) -> None:
         running.insert(ADD_LINES, [(STREAM, 0, None, b"x")])
 
     assert raised.value.reason == "statement"
+
+
+def test_a_loaded_column_that_must_be_named_is_an_outage(
+    loading: Session, database: Database
+) -> None:
+    """No value is made up for it either."""
+    rows = [(STREAM, n, None, b"x") for n in range(FEWEST)]
+    with pytest.raises(Unavailable, match="error 1364"):
+        load(loading, LOAD_LINES, rows)
+
+    assert database.query(LINES) == []
 
 
 @pytest.mark.parametrize(

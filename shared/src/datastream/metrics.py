@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Protocol
@@ -304,6 +305,17 @@ class ConsumerMetrics(ServiceMetrics):
             ["table"],
             registry=registry,
         )
+        self._load_refused = Gauge(
+            "datastream_load_refused",
+            "Whether MySQL refuses LOAD DATA LOCAL: rows go by INSERT.",
+            registry=registry,
+        )
+        self._loads_taken_back = Counter(
+            "datastream_loads_taken_back_total",
+            "LOAD DATA statements that were taken back for a warning, and sent as INSERTs.",
+            registry=registry,
+        )
+        self._is_load_refused = False
         for table in tables:
             self._stored.labels(table)
         if "rejected_log" in tables:
@@ -340,6 +352,22 @@ class ConsumerMetrics(ServiceMetrics):
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
+
+    def readiness(self) -> tuple[int, str]:
+        """Return the HTTP status and the words of /readyz, with what makes it slower."""
+        status, words = super().readiness()
+        if status == HTTPStatus.OK and self._is_load_refused:
+            words += ", but MySQL refuses LOAD DATA LOCAL (local_infile is OFF): rows go by INSERT"
+        return status, words
+
+    def load_refused(self, *, is_refused: bool) -> None:
+        """Show whether the server refuses LOAD DATA LOCAL."""
+        self._is_load_refused = is_refused
+        self._load_refused.set(is_refused)
+
+    def load_taken_back(self) -> None:
+        """Count rows that were loaded with a warning, and sent again as INSERTs."""
+        self._loads_taken_back.inc()
 
     def collided(self, table: str) -> None:
         """Count a text whose key another text has."""

@@ -30,7 +30,7 @@ def run(env: Environment) -> int:
     with (
         metrics.serve(counts, service.metrics_host, service.metrics_port),
         stop_on_signals() as stop,
-        closing(Session(mysql, NAME)) as session,
+        closing(Session(mysql, NAME, counts)) as session,
     ):
         as_it_is = Preparation(lambda slice_: slice_)
         run_consumer(topology.LAKE_QUEUE, as_it_is, Lake(session), rabbit, counts, stop)
