@@ -24,6 +24,8 @@ ZLIB = 1
 #: The most that one pack holds. One line is found in two milliseconds of CPU time in twice as much,
 #: and pages of 16 KB are mostly full from here on.
 MOST_TEXT = 256 * 1024
+#: What a line takes there beside its bytes: its offset, quotes, brackets, a newline.
+LINE_OVERHEAD = 16
 #: How far from a pack's first line its last one may begin: by this SQL finds the pack of a line.
 MOST_SPAN = 1024**2
 
@@ -66,10 +68,10 @@ def packs(lines: Sequence[Line], flags: int, end: int) -> Iterator[Pack]:
     start = size = 0
     for at, (offset, line) in enumerate(lines):
         is_far = offset - lines[start][0] > MOST_SPAN
-        if at > start and (size + len(line) > MOST_TEXT or is_far):
+        if at > start and (size + len(line) + LINE_OVERHEAD > MOST_TEXT or is_far):
             yield _pack(lines[start:at], flags, offset - 1)
             start, size = at, 0
-        size += len(line) + 1
+        size += len(line) + LINE_OVERHEAD
     yield _pack(lines[start:], flags, end)
 
 
