@@ -1,1 +1,5 @@
-ALTER TABLE raw_line RENAME TO raw_pack
+ALTER TABLE raw_line
+    RENAME COLUMN body TO line,
+    DROP COLUMN end_offset,
+    DROP COLUMN line_count,
+    DROP COLUMN codec

@@ -6,10 +6,14 @@ from deployment import Deployment
 
 _STREAM = "SELECT stream_id FROM log_stream WHERE path LIKE %(path)s"
 
-#: Looks at the ends of indexes. Batches commit in order, so what lies before is there.
+#: Looks at the ends of indexes. Batches commit in order, so what lies before is there. A line ends
+#: at its newline, which is behind the last one's beginning.
 _LAST = """
     SELECT LEAST(
-        (SELECT COALESCE(MAX(line_offset), -1) FROM raw_log WHERE stream_id = %(stream)s),
+        COALESCE((
+            SELECT end_offset FROM raw_pack
+            WHERE stream_id = %(stream)s ORDER BY line_offset DESC LIMIT 1
+        ), -1),
         GREATEST(
             (SELECT COALESCE(MAX(line_offset), -1) FROM clean_log WHERE stream_id = %(stream)s),
             (SELECT COALESCE(MAX(line_offset), -1) FROM error_log WHERE stream_id = %(stream)s),
@@ -31,7 +35,10 @@ class Tables:
         self._stream: int | None = None
 
     def last(self) -> int:
-        """Return the offset up to which both consumers have stored each line; -1 for none."""
+        """Return an offset before which both consumers have stored each line; -1 for none.
+
+        It is at the last line's first byte, or behind that.
+        """
         with self._connection.cursor() as cursor:
             if self._stream is None:
                 cursor.execute(_STREAM, {"path": self._path})

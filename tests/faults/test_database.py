@@ -92,7 +92,7 @@ def test_answer_to_a_commit_lost(
     producer, lake, clean = start_all(deployment, writer.path, to_database)
     await_stored(deployment, writer.path, 2_000)
     # Not of a look at the user agents, which holds no line.
-    lost = to_database.lose_answer(b"COMMIT", after=(b"INTO raw_log", b"INTO clean_log"))
+    lost = to_database.lose_answer(b"COMMIT", after=(b"INTO raw_pack", b"INTO clean_log"))
     writer.start()
     assert lost.wait(PATIENCE)
     writer.stop()
@@ -107,7 +107,7 @@ def test_consumer_killed_before_its_commit(
     """Not committed is not acknowledged: the batch is delivered to the next consumer."""
     producer = deployment.start("producer", str(writer.path), MAX_SLICE_LINES="50")
     clean = deployment.start("clean_consumer")
-    held = to_database.hold(b"COMMIT", after=b"INSERT INTO raw_log")
+    held = to_database.hold(b"COMMIT", after=b"INSERT INTO raw_pack")
     lake = deployment.start("lake_consumer", MYSQL_PORT=str(to_database.port))
     assert held.wait(PATIENCE)
     lake.kill()
@@ -126,7 +126,7 @@ def test_transaction_left_open_by_a_host_that_is_gone(
     """Its rows stay locked until the server ends its silent session; then the next one goes on."""
     producer = deployment.start("producer", str(writer.path), MAX_SLICE_LINES="50")
     clean = deployment.start("clean_consumer")
-    held = to_database.hold(b"COMMIT", after=b"INSERT INTO raw_log")
+    held = to_database.hold(b"COMMIT", after=b"INSERT INTO raw_pack")
     gone = deployment.start("lake_consumer", MYSQL_PORT=str(to_database.port))
     assert held.wait(PATIENCE)
     gone.kill()  # the proxy keeps its connection open, as nobody tells the server
@@ -441,13 +441,13 @@ def test_migration_meanwhile(deployment: Deployment, writer: Writer) -> None:
         deployment.database.connect(deployment.mysql.database) as connection,
         connection.cursor() as cursor,
     ):
-        cursor.execute("LOCK TABLES raw_log WRITE, clean_log WRITE")
+        cursor.execute("LOCK TABLES raw_pack WRITE, clean_log WRITE")
 
         def held_up() -> None:
             assert deployment.query(waiting, "Waiting for table%lock") >= [(2,)]
 
         eventually(held_up)
-        cursor.execute("ALTER TABLE raw_log ADD COLUMN more INT NULL, ALGORITHM=COPY")
+        cursor.execute("ALTER TABLE raw_pack ADD COLUMN more INT NULL, ALGORITHM=COPY")
         cursor.execute("ALTER TABLE clean_log ADD COLUMN more INT NULL, ALGORITHM=COPY")
         cursor.execute("UNLOCK TABLES")
     migrate.apply(deployment.mysql)
@@ -465,7 +465,7 @@ def test_slower_than_a_heartbeat(deployment: Deployment, writer: Writer) -> None
         deployment.database.connect(deployment.mysql.database) as connection,
         connection.cursor() as cursor,
     ):
-        cursor.execute("LOCK TABLES raw_log WRITE, clean_log WRITE, rejected_log WRITE")
+        cursor.execute("LOCK TABLES raw_pack WRITE, clean_log WRITE, rejected_log WRITE")
         writer.burst(2_000)
         await_metric(producer, "datastream_lines_published_total", 4_000)
         # The server's clock decides: three heartbeats of ten seconds.
@@ -501,13 +501,13 @@ def test_column_missing(deployment: Deployment, writer: Writer) -> None:
     producer, lake, clean = start_all(deployment, writer.path)
     await_stored(deployment, writer.path, 2_000)
     schema = deployment.mysql.database
-    for table, column in {"raw_log": "line", "clean_log": "file_type"}.items():
+    for table, column in {"raw_pack": "body", "clean_log": "file_type"}.items():
         statement = f"ALTER TABLE {table} RENAME COLUMN {column} TO other"
         run_sql(deployment.database, statement, schema=schema)
     writer.start()
     await_outage(lake, clean, reason="statement")
     await_words(clean, "the schema is older than the code: run the migrations")
-    for table, column in {"raw_log": "line", "clean_log": "file_type"}.items():
+    for table, column in {"raw_pack": "body", "clean_log": "file_type"}.items():
         statement = f"ALTER TABLE {table} RENAME COLUMN other TO {column}"
         run_sql(deployment.database, statement, schema=schema)
     writer.stop()
@@ -520,7 +520,7 @@ TABLES = (
     "clean_log",
     "error_log",
     "log_stream",
-    "raw_log",
+    "raw_pack",
     "referrer",
     "rejected_log",
     "user_agent",

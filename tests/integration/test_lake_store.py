@@ -152,7 +152,7 @@ def test_a_slice_that_begins_inside_a_stored_line_is_in_conflict(
 def test_a_line_that_the_database_refuses_stands_alone(deployment: Deployment, lake: Lake) -> None:
     """It is quarantined as a slice of its own at its offset; all the others are stored."""
     with deployment.database.connect(deployment.mysql.database) as connection:
-        connection.cursor().execute("ALTER TABLE raw_log MODIFY line VARBINARY(8) NOT NULL")
+        connection.cursor().execute("ALTER TABLE raw_pack MODIFY body VARBINARY(8) NOT NULL")
     slices = [
         slice_of(b"1", b"2", b"much too long", b"3"),
         slice_of(b"4", b"5", stream=ANOTHER),

@@ -94,10 +94,7 @@ def _compared(there: dict[int, Line], slices: Sequence[Slice]) -> Plan:
     for slice_ in slices:
         lines = dict(_lines(slice_))
         relations = {
-            offset: _relation(there[offset], line)
-            if offset in there
-            else _of_a_new_one(there, offsets, offset, line.end)
-            for offset, line in lines.items()
+            offset: _relation(there, offsets, offset, line) for offset, line in lines.items()
         }
         if _Relation.DIFFERS in relations.values():
             made.conflicts.append(slice_)
@@ -156,21 +153,31 @@ class _Relation(Enum):
     DIFFERS = auto()
 
 
-def _of_a_new_one(
-    there: Mapping[int, Line], offsets: Sequence[int], offset: int, end: int
+def _relation(
+    there: Mapping[int, Line], offsets: Sequence[int], offset: int, sent: Line
 ) -> _Relation:
-    """Return NEW for a line under a free offset, unless it begins or ends inside another.
+    """Return the relation of a line to those that are there, whose `offsets` are in order.
 
-    Then it is of another log that has the same first line.
+    A new or longer one that reaches into another is of another log that has the same first line.
     """
+    stored = there.get(offset)
+    relation = _Relation.NEW if stored is None else _to_one(offset, stored, sent)
+    if relation is _Relation.DUPLICATE or relation is _Relation.DIFFERS:
+        return relation
     at = bisect_left(offsets, offset)
     begins_inside = at > 0 and there[offsets[at - 1]].end >= offset
-    ends_inside = at < len(offsets) and offsets[at] <= end
-    return _Relation.DIFFERS if begins_inside or ends_inside else _Relation.NEW
+    behind = at if stored is None else at + 1
+    ends_inside = behind < len(offsets) and offsets[behind] <= sent.end
+    return _Relation.DIFFERS if begins_inside or ends_inside else relation
 
 
-def _relation(stored: Line, sent: Line) -> _Relation:
+def _to_one(offset: int, stored: Line, sent: Line) -> _Relation:
+    """Return the relation of a line to the one that is there under its offset."""
     is_alike = not (stored.flags ^ sent.flags) & INCOMPLETE
+    is_whole = not (stored.flags | sent.flags) & INCOMPLETE
+    # Where a line of an older version ends is not known, if it is disguised: then it has no length.
+    if is_whole and offset < stored.end != sent.end:
+        return _Relation.DIFFERS
     if stored.line == sent.line and is_alike:
         return _Relation.DUPLICATE
     if stored.flags & INCOMPLETE and sent.line.startswith(stored.line):

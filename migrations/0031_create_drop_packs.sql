@@ -1,4 +1,4 @@
--- depends: 0028_create_grow_pack
+-- depends: 0030_create_grow_pack
 -- The second step of merging neighbours: those after the first go, if it holds their lines byte for
 -- byte. So whoever may call both can lose no line by them.
 

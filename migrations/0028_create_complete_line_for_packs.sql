@@ -1,4 +1,4 @@
--- depends: 0025_drop_complete_line
+-- depends: 0027_drop_complete_line
 -- The one change that a stored line may see: a beginning (1, without its newline yet; 2, over a
 -- limit) is replaced by a line that goes on from it. Whoever may call this needs no right to update
 -- raw_pack, and has none.

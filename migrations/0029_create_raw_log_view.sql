@@ -1,4 +1,4 @@
--- depends: 0026_create_complete_line_for_packs
+-- depends: 0028_create_complete_line_for_packs
 -- The lines of all packs as rows. Both servers put a key that is asked for (line_offset = 5) in the
 -- place of l.line_offset below, and so find the one pack by raw_pack's key: no pack's last line
 -- begins more than 1 MiB after its first. For a range of lines, name one of packs too: its first

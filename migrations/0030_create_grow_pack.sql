@@ -1,4 +1,4 @@
--- depends: 0027_create_raw_log_view
+-- depends: 0029_create_raw_log_view
 -- The first step of merging neighbours: the first of them takes the lines of all, if these are the
 -- stored ones byte for byte. A text that the server would cut is not compared, and nothing changes.
 
