@@ -65,9 +65,9 @@ def test_an_account_of_the_database_is_refused_what_is_not_its_work(
 
 def test_a_line_that_is_whole_stays_as_it_is_whoever_asks(stack: Stack) -> None:
     """The one way for the lake's account to change a line completes a beginning, and that alone."""
-    stream, offset, line = stack.query(
-        "SELECT stream_id, line_offset, line FROM raw_log LIMIT 1"
-    )[0]
+    stream, offset, line = stack.query("SELECT stream_id, line_offset, line FROM raw_log LIMIT 1")[
+        0
+    ]
     beginning = (stream, 2**40, 1, b"GET /")
     disguised = (stream, 2**41, 4, b"GET /")
     with stack.connect("lake") as connection, connection.cursor() as cursor:

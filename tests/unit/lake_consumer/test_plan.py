@@ -203,7 +203,8 @@ def looks(draw: st.DrawFn, log: Log, disguises: Sequence[LineDisguise | None]) -
 
 
 DISGUISES: st.SearchStrategy[list[LineDisguise | None]] = st.sampled_from(
-    [[None], [HASHES], [NETWORKS], [None, HASHES, NETWORKS]])
+    [[None], [HASHES], [NETWORKS], [None, HASHES, NETWORKS]]
+)
 
 
 @st.composite
