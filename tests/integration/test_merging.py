@@ -9,10 +9,10 @@ import pytest
 
 from datastream.inserts import Insert, binaries, numbers
 from datastream.mysql import Session, StreamLog
+from datastream.packs import packs
 from datastream.slices import DISGUISED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from deployment import Deployment
-from lake_consumer import merging
 from lake_consumer.merging import TAIL, Merging
 from lake_consumer.store import Lake
 
@@ -45,7 +45,7 @@ def lines(deployment: Deployment) -> list[tuple[int, int, bytes]]:
     return [(offset, flags, line) for offset, flags, line in found]
 
 
-def packs(deployment: Deployment) -> list[tuple[int, int]]:
+def stored_packs(deployment: Deployment) -> list[tuple[int, int]]:
     """Return offset and number of lines of every pack."""
     return list(deployment.query("SELECT line_offset, line_count FROM raw_pack ORDER BY 1"))
 
@@ -70,7 +70,7 @@ def test_one_line_after_the_other_does_not_stay_a_row_a_line(
 
     assert settle(session) == [TAIL * 5]
     assert lines(deployment) == before
-    assert packs(deployment) == [(0, TAIL * 5)]
+    assert stored_packs(deployment) == [(0, TAIL * 5)]
     assert settle(session) == []
 
 
@@ -84,7 +84,7 @@ def test_a_few_at_the_end_wait_for_more(deployment: Deployment, session: Session
 
     position = store(session, [b"line"] * (TAIL - 1), position)
     assert settle(session) == []
-    assert packs(deployment)[0] == (0, TAIL)
+    assert stored_packs(deployment)[0] == (0, TAIL)
 
 
 def test_rows_of_an_older_version_become_packs(deployment: Deployment, session: Session) -> None:
@@ -97,7 +97,7 @@ def test_rows_of_an_older_version_become_packs(deployment: Deployment, session: 
 
     assert settle(session) == [100, 100]
     assert lines(deployment) == [(offset, 0, b"older") for offset in offsets]
-    assert packs(deployment) == [(0, 100), (1_000, 100)]
+    assert stored_packs(deployment) == [(0, 100), (1_000, 100)]
 
 
 def test_what_may_go_on_or_is_disguised_otherwise_stays_apart(
@@ -111,7 +111,7 @@ def test_what_may_go_on_or_is_disguised_otherwise_stays_apart(
 
     assert settle(session) == [TAIL, TAIL]
     assert lines(deployment) == before
-    assert [count for _, count in packs(deployment)] == [TAIL, TAIL, 1]
+    assert [count for _, count in stored_packs(deployment)] == [TAIL, TAIL, 1]
 
 
 @pytest.mark.parametrize("change", ["a byte", "a line less"])
@@ -121,14 +121,13 @@ def test_the_server_merges_no_other_lines(
     """A pack that does not hold the stored lines takes the place of none of them."""
     store(session, [b"line"] * TAIL)
     before = lines(deployment)
-    packs_of = merging.packs
 
     def wrong(found: list[tuple[int, bytes]], flags: int, end: int) -> object:
         other = found[:-1] if change == "a line less" else [*found[:-1], (found[-1][0], b"lime")]
-        return packs_of(other, flags, end)
+        return packs(other, flags, end)
 
-    monkeypatch.setattr(merging, "packs", wrong)
+    monkeypatch.setattr("lake_consumer.merging.packs", wrong)
 
     assert settle(session) == []
     assert lines(deployment) == before
-    assert len(packs(deployment)) == TAIL
+    assert len(stored_packs(deployment)) == TAIL
