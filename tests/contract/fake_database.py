@@ -7,6 +7,7 @@ number. What it does not keep: a reader that waits for rows which another sessio
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -22,18 +23,22 @@ from pymysql.constants import CR, ER
 
 from datastream.config import MysqlSettings, Secret
 from datastream.local_infile import Loaded
+from datastream.packs import unpacked
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 SETTINGS = MysqlSettings("db.example.com", 3306, "logs", "account", Secret("secret"))
 
-#: Every column of the tables that services write and that has no default, as the server knows it.
+#: Every column of the tables that services write and that they fill, as the server knows it.
 #: The contract compares it with the server's.
 COLUMNS = {
-    "raw_log": {
+    "raw_pack": {
         "stream_id": "bigint unsigned not null",
         "line_offset": "bigint unsigned not null",
         "flags": "tinyint unsigned not null",
-        "line": "mediumblob not null",
+        "end_offset": "bigint unsigned",
+        "line_count": "int unsigned not null default 1",
+        "codec": "tinyint unsigned not null default 0",
+        "body": "mediumblob not null",
     },
     "log_stream": {
         "stream_id": "bigint unsigned not null",
@@ -116,11 +121,24 @@ COLUMNS = {
     },
 }
 
+#: The view that a migration makes, without the column that nothing here fills.
+RAW_LOG = """
+    CREATE VIEW raw_log AS
+    SELECT
+        p.stream_id AS stream_id,
+        json_extract(l.value, '$[0]') AS line_offset,
+        p.flags AS flags,
+        bytes_of(json_extract(l.value, '$[1]')) AS line,
+        p.line_offset AS pack
+    FROM raw_pack AS p
+    JOIN json_each(lines_of(p.line_offset, p.codec, p.body)) AS l
+"""
+
 #: Writes values into a statement as the driver does.
 _DRIVER: Any = Connection(defer_connect=True)
 _DRIVER.server_status = 0
 _BITS = {"tinyint": 8, "smallint": 16, "int": 32}
-_TYPE = re.compile(r"(\w+)(?:\((\d+)(?:,\d+)?\))?( unsigned)?( not null)?")
+_TYPE = re.compile(r"(\w+)(?:\((\d+)(?:,\d+)?\))?( unsigned)?( not null)?( default \d+)?")
 #: A value in a statement: a text, bytes, or a number that may be beyond SQLite's.
 _LITERAL = re.compile(
     r"'((?:[^'\\]|\\.)*)'|(?:_binary )?X'([0-9a-fA-F]*)'|(?<![\w.])([0-9]{19,})(?![\w.])", re.DOTALL
@@ -176,12 +194,15 @@ class FakeDatabase:
             connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
             for table, columns in COLUMNS.items():
                 connection.execute(_create(table, columns))
+            connection.execute(RAW_LOG)
 
     def session(self) -> sqlite3.Connection:
         """Open SQLite's own connection."""
         connection = sqlite3.connect(self._path, timeout=0)
         connection.execute("PRAGMA synchronous = OFF")
         connection.create_function("characters", 1, len, deterministic=True)
+        connection.create_function("lines_of", 3, _lines_of, deterministic=True)
+        connection.create_function("bytes_of", 1, bytes.fromhex, deterministic=True)
         return connection
 
     def _connect(self, **options: object) -> FakeConnection:
@@ -445,7 +466,7 @@ def _create(table: str, columns: dict[str, str]) -> str:
 def _column(name: str, kind: str) -> str:
     found = _TYPE.fullmatch(kind)
     assert found, kind
-    word, width, unsigned, required = found.groups()
+    word, width, unsigned, required, default = found.groups()
     check, number = {
         "char": (f"characters(`{name}`) <= {width}", ER.DATA_TOO_LONG),
         "varchar": (f"characters(`{name}`) <= {width}", ER.DATA_TOO_LONG),
@@ -458,7 +479,13 @@ def _column(name: str, kind: str) -> str:
         most = 2 ** (_BITS[word] - (not unsigned)) - 1
         check, number = f"`{name}` BETWEEN 0 AND {most}", ER.WARN_DATA_OUT_OF_RANGE
     rule = f'CONSTRAINT "{number}" CHECK (`{name}` IS NULL OR {check})' if check else ""
-    return f"`{name}` {'NOT NULL' if required else ''} {rule}"
+    return f"`{name}` {'NOT NULL' if required else ''} {default or ''} {rule}"
+
+
+def _lines_of(line_offset: int, codec: int, body: bytes) -> str:
+    """Return the lines of a pack as JSON: the offset as SQLite has it, the bytes as digits."""
+    lines = unpacked(line_offset, codec, body)
+    return json.dumps([[_signed(offset), line.hex()] for offset, line in lines])
 
 
 def _translated(statement: str) -> str:
@@ -485,9 +512,14 @@ def _literal(found: re.Match[str]) -> str:
         value = int(number)
         if value >= 2**64:
             raise _error(ER.WARN_DATA_OUT_OF_RANGE, "Out of range value")
-        return str(value - 2**64 if value >= 2**63 else value)
+        return str(_signed(value))
     plain = re.sub(r"\\(.)", lambda each: _ESCAPED.get(each[1], each[1]), text, flags=re.DOTALL)
     return f"CAST(X'{plain.encode().hex()}' AS TEXT)"
+
+
+def _signed(value: int) -> int:
+    """Return a number as SQLite holds it."""
+    return value - 2**64 if value >= 2**63 else value
 
 
 def _unsigned(value: object) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,15 +17,16 @@ from datastream.errors import RowRefused, Unavailable
 from datastream.inserts import Insert, binaries, json_texts, numbers, texts
 from datastream.loading import FEWEST
 from datastream.mysql import Session
-from datastream.slices import TRUNCATED, UNTERMINATED
+from datastream.packs import PLAIN, Pack, packs
+from datastream.slices import DISGUISED, TRUNCATED, UNTERMINATED
 from deployment import Deployment
 
 ADD_LINES = Insert(
     """
-    INSERT INTO raw_log ({columns}) VALUES {values}
+    INSERT INTO raw_pack ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
     """,
-    {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "line": binaries},
+    {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "body": binaries},
 )
 #: The same, by LOAD DATA.
 LOAD_LINES = ADD_LINES._replace(load="raw_log")
@@ -54,8 +56,9 @@ ADD_CLEAN = Insert(
     },
 )
 LINES = "SELECT stream_id, line_offset, flags, line FROM raw_log ORDER BY line_offset"
+ENDS = "SELECT end_offset FROM raw_pack ORDER BY line_offset"
 STREAM = 2**64 - 1
-HOSTILE = "'\"\\%s%\0\n\r\x1a\x1f\U0001f600; DROP TABLE raw_log; --\\"
+HOSTILE = "'\"\\%s%\0\n\r\x1a\x1f\U0001f600; DROP TABLE raw_pack; --\\"
 
 
 class Database(Protocol):
@@ -119,12 +122,12 @@ def session(database: Database) -> Iterator[Session]:
 
 
 def line(offset: int, text: bytes = b"x", flags: int = 0) -> tuple[int, int, int, bytes]:
-    """Return a row of raw_log."""
+    """Return a row of raw_log, and the first columns of one of raw_pack."""
     return STREAM, offset, flags, text
 
 
 def add(session: Session, *rows: tuple[int, int, int, bytes]) -> int:
-    """Commit rows of raw_log and return how many were new."""
+    """Commit lines, each as a pack, and return how many were new."""
     with session.transaction() as transaction:
         return transaction.insert(ADD_LINES, rows)
 
@@ -394,7 +397,7 @@ def test_a_loaded_column_that_must_be_named_is_an_outage(
     ("statement", "number"),
     [
         ("SELECT 1 FROM missing", 1146),
-        ("SELECT missing FROM raw_log", 1054),
+        ("SELECT missing FROM raw_pack", 1054),
         ("CALL missing(1)", 1305),
     ],
 )
@@ -418,11 +421,11 @@ def test_a_row_that_another_session_holds_is_waited_for(
     """Not for ever: then only the batch is to be stored again, on the same session."""
     add(session, line(0))
     with closing(Session(database.settings, "other")) as other, other.transaction() as holder:
-        holder.execute("DELETE FROM raw_log WHERE line_offset = %s", (0,))
+        holder.execute("DELETE FROM raw_pack WHERE line_offset = %s", (0,))
 
         with pytest.raises(Unavailable) as raised, session.transaction() as transaction:
             transaction.execute("SET SESSION innodb_lock_wait_timeout = 1")
-            transaction.execute("DELETE FROM raw_log WHERE line_offset = %s", (0,))
+            transaction.execute("DELETE FROM raw_pack WHERE line_offset = %s", (0,))
 
     assert raised.value.reason == "lock"
     assert (session.ended, add(session, line(0))) == (0, 1)
@@ -445,7 +448,7 @@ def test_a_session_that_was_ended_is_opened_again(session: Session, database: Da
 def test_deleting_counts_what_was_there(session: Session, database: Database) -> None:
     """By key: one row or none."""
     add(session, line(0), line(2))
-    statement = "DELETE FROM raw_log WHERE stream_id = %s AND line_offset = %s"
+    statement = "DELETE FROM raw_pack WHERE stream_id = %s AND line_offset = %s"
     with session.transaction() as transaction:
         counts = [transaction.execute(statement, (STREAM, offset)) for offset in (0, 0, 1)]
 
@@ -469,13 +472,90 @@ def test_only_a_beginning_gives_way(
     """The procedure changes a line that may go on, to one that goes on from it, and counts it."""
     add(session, line(0, stored, flags), line(20, stored, UNTERMINATED))
     with session.transaction() as transaction:
-        count = transaction.execute("CALL complete_line(%s, %s, %s, %s)", (STREAM, 0, 0, whole))
+        values = (STREAM, 0, 0, whole, 9)
+        count = transaction.execute("CALL complete_line(%s, %s, %s, %s, %s)", values)
 
     assert count == changed
+    assert database.query(ENDS) == [(9 if changed else None,), (None,)]
     assert database.query(LINES) == [
         line(0, whole) if changed else line(0, stored, flags),
         line(20, stored, UNTERMINATED),
     ]
+
+
+ADD_PACKS = Insert(
+    "INSERT INTO raw_pack ({columns}) VALUES {values}",
+    {
+        "stream_id": numbers,
+        "line_offset": numbers,
+        "flags": numbers,
+        "end_offset": numbers,
+        "line_count": numbers,
+        "codec": numbers,
+        "body": binaries,
+    },
+)
+
+
+def add_packs(session: Session, *made: Pack) -> None:
+    """Commit packs."""
+    with session.transaction() as transaction:
+        rows = [(STREAM, p.line_offset, p.flags, p.end, p.line_count, *p[4:]) for p in made]
+        transaction.insert(ADD_PACKS, rows)
+
+
+EVERY_BYTE = bytes(byte for byte in range(256) if byte != 0x0A)
+#: By what is odd about them.
+LINES_OF_A_PACK = {
+    "plain": [b"one", b"", b'"two" \\', b"three"],
+    "every byte": [EVERY_BYTE, b"", EVERY_BYTE[::-1]],
+    "each byte alone": [bytes([byte]) for byte in EVERY_BYTE],
+    "a control in ASCII": [b"one\0\x1f\r\t\x7f", b"'\"\\\\n\\u0041"],
+    "invalid UTF-8": [b"\xff\xfe\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"\xc3\xa9"],
+    "JSON": [b'[[0,"x"]]', b"]],[[", b"null", b"\\"],
+    "one of 1 MiB": [b"\x81'\"\\" * (256 * 1024)],
+    "one that is empty": [b""],
+}
+
+
+@pytest.mark.parametrize("lines", LINES_OF_A_PACK.values(), ids=LINES_OF_A_PACK)
+@pytest.mark.parametrize("start", [0, 2**63 - 2**21])
+def test_the_view_shows_the_bytes_of_a_pack(
+    session: Session, database: Database, lines: list[bytes], start: int
+) -> None:
+    """Line by line, each with its offset in the stream, and with the pack that it is of."""
+    offsets = list(accumulate((len(text) + 1 for text in lines), initial=start))
+    numbered = list(zip(offsets, lines, strict=False))
+    add_packs(session, *packs(numbered, DISGUISED, offsets[-1] - 1))
+
+    shown = "SELECT line_offset, flags, line FROM raw_log ORDER BY line_offset"
+    assert database.query(shown) == [(offset, DISGUISED, text) for offset, text in numbered]
+    assert database.query("SELECT DISTINCT pack FROM raw_log") == [(start,)]
+
+
+@pytest.mark.parametrize("flags", [UNTERMINATED, TRUNCATED, UNTERMINATED | DISGUISED])
+def test_the_view_shows_the_bytes_of_a_line_as_it_is(
+    session: Session, database: Database, flags: int
+) -> None:
+    """A line that may go on is never compressed, whatever its length."""
+    texts = [EVERY_BYTE, b"", b"'\"\\" * 300_000]
+    for start, text in enumerate(texts):
+        add_packs(session, *packs([(start * 2**21, text)], flags, start * 2**21 + len(text)))
+
+    assert database.query("SELECT line FROM raw_log ORDER BY line_offset") == [(t,) for t in texts]
+    assert database.query("SELECT DISTINCT codec FROM raw_pack") == [(PLAIN,)]
+
+
+def test_a_pack_of_several_lines_gives_no_way(session: Session, database: Database) -> None:
+    """Whatever the flags of the row are: only a line as it is may be a beginning."""
+    (pack,) = packs([(0, b"one"), (4, b"two")], 0, 7)
+    add_packs(session, pack._replace(flags=UNTERMINATED))
+    with session.transaction() as transaction:
+        values = (STREAM, 0, 0, pack.body + b"more", 99)
+        count = transaction.execute("CALL complete_line(%s, %s, %s, %s, %s)", values)
+
+    assert count == 0
+    assert database.query(LINES) == [line(0, b"one", UNTERMINATED), line(4, b"two", UNTERMINATED)]
 
 
 def test_rows_of_several_tables_are_found_between_two_keys(
@@ -499,7 +579,7 @@ def test_rows_of_several_tables_are_found_between_two_keys(
         LOCK IN SHARE MODE
     """
     before = """
-        SELECT line_offset + IF(flags & 4, 0, LENGTH(line)) FROM raw_log
+        SELECT COALESCE(end_offset, line_offset + IF(flags & 4, 0, LENGTH(body))) FROM raw_pack
         WHERE stream_id = %s AND line_offset < %s ORDER BY line_offset DESC LIMIT 1
     """
     with session.transaction() as transaction:
@@ -515,7 +595,7 @@ def test_rows_of_several_tables_are_found_between_two_keys(
 def test_the_columns_are_those_of_the_migrations(database: Database) -> None:
     """Their types, widths, and whether they may be NULL: what the fake refuses is what is refused.
 
-    Columns with a default are no service's to fill.
+    Most columns with a default are no service's to fill.
     """
     if isinstance(database, FakeDatabase):
         return  # it has the columns that the real one is compared with
@@ -524,10 +604,12 @@ def test_the_columns_are_those_of_the_migrations(database: Database) -> None:
         "SELECT table_name, column_name, column_type, is_nullable, column_default"
         " FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY ordinal_position"
     ):
-        if table in COLUMNS and default in (None, "NULL"):
+        is_filled = default in (None, "NULL") or column in COLUMNS.get(table, ())
+        if table in COLUMNS and is_filled:
             # The width of a whole number is how it is shown; JSON has another name in MariaDB.
             word = re.sub(r"(int)\(\d+\)", r"\1", kind).replace("longtext", "json")
             word += "" if is_nullable == "YES" else " not null"
+            word += "" if default in (None, "NULL") else f" default {default}"
             found.setdefault(table, {})[column] = word
 
     assert found == COLUMNS

@@ -332,7 +332,7 @@ def test_consumer_timeout(deployment: Deployment, writer: Writer) -> None:
         deployment.database.connect(deployment.mysql.database) as connection,
         connection.cursor() as cursor,
     ):
-        cursor.execute("LOCK TABLES raw_log WRITE")
+        cursor.execute("LOCK TABLES raw_pack WRITE")
         writer.burst(3_000)
         await_metric(producer, "datastream_lines_published_total", 5_000)
 

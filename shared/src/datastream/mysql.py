@@ -444,6 +444,8 @@ class StreamLog:
     """Writes log_stream: each stream once, by whichever consumer sees it first."""
 
     COUNT: LiteralString = "SELECT COUNT(*) FROM log_stream WHERE stream_id IN %s"
+    #: Changes nothing, and needs no more rights than `ensure`.
+    LOCK: LiteralString = "UPDATE log_stream SET stream_id = stream_id WHERE stream_id IN %s"
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -469,6 +471,16 @@ class StreamLog:
     def assert_there(self, transaction: Transaction, streams: Iterable[Stream]) -> None:
         """Raise Vanished unless the table still has each of the streams."""
         keys = {stream.stream_id for stream in streams}
+        assert_there(transaction, "log_stream", self.COUNT, keys)
+
+    def lock(self, transaction: Transaction, streams: Iterable[Stream]) -> None:
+        """Keep the streams to this transaction until it ends, waiting for another's end.
+
+        Raises Vanished unless the table has each of them.
+        """
+        keys = sorted({stream.stream_id for stream in streams})
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            transaction.execute(self.LOCK, (keys[start : start + KEYS_AT_ONCE],))
         assert_there(transaction, "log_stream", self.COUNT, keys)
 
     def forget(self) -> None:

@@ -360,9 +360,17 @@ class _Cursor(Cursor):
         try:
             return super().execute(query, args)
         except pymysql.MySQLError as error:
-            if error.args[0] not in DONE_ALREADY:
+            if error.args[0] not in DONE_ALREADY and not self._is_renamed(query, error):
                 raise
             return 0
+
+    def _is_renamed(self, query: str, error: pymysql.MySQLError) -> bool:
+        """Whether the table that a statement renames has its new name already, and no other."""
+        renamed = re.search(r"^ALTER TABLE \w+ RENAME TO (\w+)$", query.strip(), re.MULTILINE)
+        if error.args[0] != ER.NO_SUCH_TABLE or renamed is None:
+            return False
+        super().execute("SHOW TABLES LIKE %s", (renamed[1],))
+        return self.fetchone() is not None
 
 
 class _Backend(MySQLBackend):  # type: ignore[misc]  # yoyo has no types
