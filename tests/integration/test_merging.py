@@ -213,7 +213,7 @@ def test_a_stream_that_is_written_all_the_time_leaves_room_for_others(
     at_work = Merging(session, merged.append)
 
     for _ in range(6):
-        at_work.stored([STREAM.stream_id])
+        at_work.stored({STREAM.stream_id: 0})
         at_work.step()
 
     assert merged == [100]
@@ -230,3 +230,25 @@ def test_lines_that_take_more_room_than_in_their_log_are_merged_by_halves(
     assert settle(session) == [5] * 4
     assert lines(deployment) == before
     assert settle(session) == []
+
+
+def test_what_fills_a_gap_is_merged_with_what_was_looked_at(
+    deployment: Deployment, session: Session
+) -> None:
+    """As between two lake consumers, of which one is ahead of the other."""
+    merged: list[int] = []
+    at_work = Merging(session, merged.append)
+    lake = Lake(session, at_work.stored)
+
+    def store_at(*positions: int) -> None:
+        for position in positions:
+            lake.store([Slice(STREAM, position, b"line", 1, 0, read_at_ms=0)])
+        while at_work.step():
+            pass
+
+    store_at(*range(0, 50, 5), *range(55, 155, 5))
+    store_at(50)
+    store_at(*range(155, 155 + 5 * TAIL, 5))
+
+    assert merged[:2] == [10, 20]
+    assert stored_packs(deployment) == [(0, 10), (50, 21 + TAIL)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -148,7 +148,7 @@ class Merging:
         """`merged(packs)` is called with how many packs have become one."""
         self._session = session
         self._merged = merged
-        self._stored: SimpleQueue[int] = SimpleQueue()
+        self._stored: SimpleQueue[tuple[int, int]] = SimpleQueue()
         #: Where to look next in streams, the one looked at last at the end.
         self._next: dict[int, int] = {}
         #: Streams to look at, in turns: one that is written all the time leaves room for others.
@@ -157,10 +157,10 @@ class Merging:
         self._pass: int | None = -1
         self._refused: dict[tuple[int, int], None] = {}
 
-    def stored(self, stream_ids: Iterable[int]) -> None:
-        """Take note of streams that have new packs. Any thread may call this."""
-        for stream_id in stream_ids:
-            self._stored.put(stream_id)
+    def stored(self, positions: Mapping[int, int]) -> None:
+        """Take note of streams that have new packs, and from where on. Any thread may call this."""
+        for item in positions.items():
+            self._stored.put(item)
 
     def run(self, stop: Event) -> None:
         """Merge until `stop` is set, through every outage of the database."""
@@ -187,7 +187,11 @@ class Merging:
         """
         with suppress(Empty):
             while True:
-                self._due.setdefault(self._stored.get_nowait())
+                stream_id, position = self._stored.get_nowait()
+                self._due.setdefault(stream_id)
+                if position < self._next.get(stream_id, 0):
+                    # It fills a gap: the pack before it, too, may have a new neighbour.
+                    self._next[stream_id] = max(0, position - MOST_SPAN)
         if self._pass is not None and self._pass not in self._due:
             with self._session.transaction() as transaction:
                 ((self._pass,),) = transaction.select(NEXT_STREAM, (self._pass,))
@@ -224,8 +228,8 @@ class Merging:
                 is_merged = _merge(transaction, stream_id, group)
         except _TooLarge:
             middle = len(group) // 2
-            halves = (half for half in (group[:middle], group[middle:]) if len(half) > 1)
-            return any([self._merge(stream_id, half) for half in halves])
+            halves = [half for half in (group[:middle], group[middle:]) if len(half) > 1]
+            return sum(self._merge(stream_id, half) for half in halves) > 0
         except (TakenBack, RowRefused, ValueError) as error:
             self._refused[stream_id, group[0].offset] = None
             _forget_the_first(self._refused)

@@ -6,7 +6,7 @@ raw_log is the view that shows its lines as rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -55,9 +55,11 @@ class Lake:
     """Stores slices in raw_pack; a line that is already there changes nothing."""
 
     def __init__(
-        self, session: Session, stored: Callable[[Iterable[int]], None] = lambda _streams: None
+        self,
+        session: Session,
+        stored: Callable[[Mapping[int, int]], None] = lambda _positions: None,
     ) -> None:
-        """`stored(stream_ids)` is called once a batch is committed."""
+        """`stored(positions)` is called once a batch is committed: its first one by stream."""
         self._session = session
         self._stored = stored
         self._streams = StreamLog(session)
@@ -91,7 +93,7 @@ class Lake:
         except Vanished:
             self._streams.forget()
             raise
-        self._stored({slice_.stream.stream_id for slice_ in slices})
+        self._stored({slice_.stream.stream_id: slice_.position for slice_ in reversed(slices)})
         return sum(map(_outcome, plans), Outcome())
 
 
