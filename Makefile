@@ -100,8 +100,11 @@ destroy: ## Remove everything, rows too; asks first | [YES=1]
 
 ##@ Run it without Docker, as systemd services; as root
 
+# One after the other, with --jobs too: consumers first, which know what a newer producer sends.
 .PHONY: install
-install: install-producer install-consumers ## Producer and consumers on one host
+install: ## Producer and consumers on one host
+	@deploy/bin/units install consumers
+	@deploy/bin/units install producer
 
 .PHONY: install-producer
 install-producer: ## Install or update it, on the web server's host | [LOG_GROUP=adm]
@@ -181,12 +184,12 @@ pictures: venv ## Take the README's pictures of a demo in containers | [MINUTES=
 	@PYTHONPATH=tests:deploy/grafana MINUTES='$(or $(MINUTES),10)' $(BIN)/python -m deploy.pictures
 
 .PHONY: bench
-bench: venv ## Measure it against this machine's own limit | [DB=mysql]
-	@PYTHONPATH=tests $(BIN)/python -m bench --db '$(or $(DB),mariadb)'
+bench: venv ## Measure it against this machine's own limit | [DB=mysql] [AGAINST=main]
+	@PYTHONPATH=tests $(BIN)/python -m bench --db '$(or $(DB),mariadb)' $(if $(AGAINST),--against '$(AGAINST)')
 
 .PHONY: bench-full
-bench-full: venv ## The same and every scenario; an hour | [DB=mysql]
-	@PYTHONPATH=tests $(BIN)/python -m bench --db '$(or $(DB),mariadb)' --full
+bench-full: venv ## The same and every scenario; an hour | [DB=mysql] [AGAINST=main]
+	@PYTHONPATH=tests $(BIN)/python -m bench --db '$(or $(DB),mariadb)' --full $(if $(AGAINST),--against '$(AGAINST)')
 
 .PHONY: bench-parse
 bench-parse: venv ## Measure parsing, for every preset and custom formats

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 from weakref import WeakKeyDictionary
@@ -206,24 +207,49 @@ class Deployment:
     _schemas: ClassVar[WeakKeyDictionary[Database, Schema]] = WeakKeyDictionary()
 
     MODULES = ("producer", "lake_consumer", "clean_consumer")
+    #: What runs the services and the command `datastream`.
+    python = sys.executable
 
     def __init__(self, name: str, broker: Broker, database: Database, folder: Path) -> None:
         self.folder = folder
         self.broker = broker
         self.database = database
         self.services: list[Service] = []
-        broker.create_vhost(name)
-        database.create(name, name, "secret")
-        self.rabbit = RabbitSettings(
-            broker.host, broker.port, name, broker.user, Secret(broker.password)
+        self._name = name
+
+    @cached_property
+    def rabbit(self) -> RabbitSettings:
+        """The virtual host with the topology: made when it is first asked for, as many do not."""
+        broker = self.broker
+        broker.create_vhost(self._name)
+        settings = RabbitSettings(
+            broker.host, broker.port, self._name, broker.user, Secret(broker.password)
         )
-        self.mysql = MysqlSettings(database.host, database.port, name, name, Secret("secret"))
-        declare_topology(self.rabbit)
-        if schema := self._schemas.get(database):
-            schema.make(self.mysql)
+        self.declare(settings)
+        return settings
+
+    @cached_property
+    def mysql(self) -> MysqlSettings:
+        """The schema with the tables and its account: made when it is first asked for."""
+        database = self.database
+        database.create(self._name, self._name, "secret")
+        settings = MysqlSettings(
+            database.host, database.port, self._name, self._name, Secret("secret")
+        )
+        self.make_tables(settings)
+        return settings
+
+    def declare(self, settings: RabbitSettings) -> None:
+        """Make the exchange and the queues."""
+        declare_topology(settings)
+
+    def make_tables(self, settings: MysqlSettings) -> None:
+        """Make the tables."""
+        if schema := self._schemas.get(self.database):
+            schema.make(settings)
         else:
-            migrate.apply(self.mysql)
-            self._schemas[database] = Schema(database, name)
+            migrate.apply(settings)
+            self._schemas[self.database] = Schema(self.database, self._name)
 
     def env(self, **changes: str) -> dict[str, str]:
         """Return the environment of a service."""
@@ -253,7 +279,7 @@ class Deployment:
         """Start a service: one of MODULES."""
         number = len(self.services)
         service = Service(
-            [sys.executable, "-c", RUN, module, *arguments],
+            [self.python, "-c", RUN, module, *arguments],
             self.env(**changes),
             self.folder,
             self.folder / f"{module}-{number}.log",
@@ -273,7 +299,7 @@ class Deployment:
     ) -> subprocess.CompletedProcess[str]:
         """Run the command `datastream` to its end; `words` are typed at it."""
         return subprocess.run(
-            [sys.executable, "-m", "datastream_operator", *arguments],
+            [self.python, "-m", "datastream_operator", *arguments],
             env=self.env(**changes),
             cwd=self.folder,
             input=words,
@@ -341,9 +367,11 @@ class Deployment:
         for service in self.services:
             if service.process.poll() is None:
                 service.kill()
-        self.broker.delete_vhost(self.rabbit.vhost)
-        with self.database.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE {self.mysql.database}")
+        if "rabbit" in vars(self):
+            self.broker.delete_vhost(self._name)
+        if "mysql" in vars(self):
+            with self.database.connect() as connection, connection.cursor() as cursor:
+                cursor.execute(f"DROP DATABASE {self._name}")
 
 
 def lines_of(path: Path) -> Iterator[bytes]:

@@ -70,6 +70,25 @@ containers() {
 # shellcheck disable=SC2120  # it is the other scripts that name one
 running() { containers 2>/dev/null | awk -v service="${1:-}" 'service == "" || $1 == service' | wc -l | tr -d ' '; }
 
+# wanted: the services of the Compose file that run once they are deployed, without what the last deploy
+# left out.
+wanted() (
+    profiles=,$COMPOSE_PROFILES,${ALERT_WEBHOOK:+alerts,}
+    WITHOUT="$WITHOUT $(cat "$SECRETS_DIR/.without" 2>/dev/null || true)"
+    # The migration job ends.
+    profiles=$profiles awk '
+        function tell() {
+            if (name && name != "migrate" && (!profile || index(ENVIRON["profiles"], "," profile ","))) print name
+            name = profile = ""
+        }
+        /^[a-z]/ { tell(); is_service = $1 == "services:" }
+        is_service && /^  [a-z_]+:$/ { tell(); name = substr($1, 1, length($1) - 1) }
+        /^    profiles: / { profile = $2; gsub(/[][]/, "", profile) }
+        END { tell() }' "$compose_file" | while read -r service; do
+        if ! without "$service"; then echo "$service"; fi
+    done
+)
+
 # measures COMMAND: runs a command of the operator's image beside the services' metrics; in the
 # doctor's container, which is there already, if it runs and has the memory.
 measures() {
@@ -111,9 +130,23 @@ remember() {
     say "Wrote $1=$2 to ${kept_env##*/}" >>"$scratch/wrote"
 }
 
+# put_draft: puts the draft in the place of .env, or of what that is a link to, with its mode. At once: a disk
+# that is full leaves it as it was.
+put_draft() {
+    place=$(readlink -f "$kept_env" 2>/dev/null) || place=$kept_env
+    new=$place.new.$$
+    if ! {
+        { [ ! -e "$place" ] || cp -p "$place" "$new"; } &&
+            (umask 077 && cat "$env_file" >"$new") && mv -f "$new" "$place"
+    }; then
+        rm -f "$new"
+        die "$kept_env cannot be written"
+    fi
+}
+
 write_down() {
     if [ -s "$scratch/wrote" ]; then
-        (umask 077 && cat "$env_file" >"$kept_env") || die "$kept_env cannot be written"
+        put_draft
         cat "$scratch/wrote"
     fi
     env_file=$kept_env

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+from bench.revisions import CannotBuild
 from bench.servers import ROOT
+from datastream_operator.interruption import ignore, interruptible
 from datastream_playground.local.errors import CannotServe, DidNotStart
 
 #: Where results are kept.
@@ -20,18 +22,22 @@ OUTPUT = ROOT / ".run"
 def workplace(name: str) -> Iterator[Path]:
     """Give an empty folder for the length of the block.
 
-    On the disk, where a commit costs what it costs; /tmp may be in memory.
+    On the disk, where a commit costs what it costs; /tmp may be in memory. Within the block
+    SIGTERM and SIGHUP raise KeyboardInterrupt too: the folder is removed whatever ends it.
     """
     OUTPUT.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=OUTPUT) as folder:
-        yield Path(folder)
+    with interruptible(), tempfile.TemporaryDirectory(prefix=f"{name}-", dir=OUTPUT) as folder:
+        try:
+            yield Path(folder)
+        finally:
+            ignore()
 
 
 def end(main: Callable[[], int]) -> NoReturn:
-    """Run a command and exit with its code, or with a line about the servers it cannot have."""
+    """Run a command and exit with its code, or with a line about what it cannot have."""
     try:
         sys.exit(main())
-    except (CannotServe, DidNotStart) as error:
+    except (CannotBuild, CannotServe, DidNotStart) as error:
         sys.exit(f"bench: {error}")
     except KeyboardInterrupt:
         sys.exit(130)  # what a shell says of Ctrl-C

@@ -7,19 +7,52 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from bench.revisions import Build
 from bench.servers import Servers
 from bench.usage import Meter, Reader, of_processes
+from datastream.config import MysqlSettings, RabbitSettings
+from datastream_playground.local.servers import Broker, Database
 from deployment import Deployment, Service
 
 
 @contextmanager
-def installed(servers: Servers, folder: Path) -> Iterator[Deployment]:
-    """Give a vhost and a schema of the scenario's own; services are ended, all is removed."""
+def installed(servers: Servers, folder: Path, build: Build | None = None) -> Iterator[Deployment]:
+    """Give a vhost and a schema of the scenario's own; services are ended, all is removed.
+
+    A build has its own code make what is in them, and run.
+    """
     name = f"bench_{uuid.uuid4().hex[:8]}"
     place = folder / name
     place.mkdir()
-    with closing(Deployment(name, servers.broker, servers.database, place)) as deployment:
+    own = (name, servers.broker, servers.database, place)
+    with closing(OfBuild(build, *own) if build else Deployment(*own)) as deployment:
         yield deployment
+
+
+class OfBuild(Deployment):
+    """An installation of a build: its commands make the queues and the tables."""
+
+    def __init__(
+        self, build: Build, name: str, broker: Broker, database: Database, folder: Path
+    ) -> None:
+        self.python = str(build.python)
+        super().__init__(name, broker, database, folder)
+        for command in ("topology", "migrate"):
+            done = self.operate(command)
+            if done.returncode:
+                raise RuntimeError(f"datastream {command}: {done.stdout}{done.stderr}")
+
+    def declare(self, settings: RabbitSettings) -> None:
+        """Leave it to the build's command."""
+
+    def make_tables(self, settings: MysqlSettings) -> None:
+        """Leave it to the build's command."""
+
+    def env(self, **changes: str) -> dict[str, str]:
+        """Return the environment of a service, without a path to another build's code."""
+        environment = super().env(**changes)
+        environment.pop("PYTHONPATH", None)
+        return environment
 
 
 class Running:

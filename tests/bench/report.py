@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from bench.figures import quantile, ratio
-from bench.results import Backlog, Quiet, Results
+from bench.results import Against, Backlog, Quiet, Reading, Results
 from bench.small import SERVERS, Turn, Turns
 from bench.targets import Target
 
@@ -13,14 +13,21 @@ PEERS = {
     "naive": "naive: a message a line, a commit a row",
     "rsyslog": "rsyslog: imfile to ommysql, lines unparsed",
 }
+#: Letters of a revision's name that a column has room for.
+MOST_OF_A_NAME = 12
 WORDS = {True: "met", False: "missed", None: "-"}
 
 
 def lines_of(results: Results, scenarios: Mapping[str, Backlog], targets: Iterable[Target]) -> str:
     """Return the whole report."""
-    parts = [_rates(results), _parts(results), _bytes(results), _latencies(results)]
+    parts = [_rates(results), _parts(results), _bytes(results)]
+    if results.reading is not None:
+        parts.append(_reading(results.reading))
+    parts.append(_latencies(results))
     if results.quiet is not None:
         parts.append(quiet_lines(results.quiet))
+    if results.against is not None:
+        parts.append(against_lines(results.against))
     if scenarios:
         parts.append(_scenarios(scenarios, results.ceiling_lines_per_s))
     parts.append(_targets(targets))
@@ -43,6 +50,10 @@ def _rates(results: Results) -> Iterator[str]:
             yield f"{name:<46}{'not installed':>26}"
         else:
             yield f"{name:<46}{reached:>10,.0f}{_share(reached, ceiling)}"
+    single = results.slices_of_one_line
+    if single is not None:
+        rate = single.lines_per_s
+        yield f"{'backlog: slices of one line':<46}{rate:>10,.0f}{_share(rate, ceiling)}"
 
 
 def _parts(results: Results) -> Iterator[str]:
@@ -58,6 +69,14 @@ def _bytes(results: Results) -> Iterator[str]:
     yield f"{'bytes a line':<24}"
     for name, size in results.bytes_per_line.items():
         yield f"{name:<24}{size:>16.0f}"
+    if results.raw_room is not None:
+        yield f"{'raw_log, of the log':<24}{results.raw_room:>16.3f}"
+
+
+def _reading(reading: Reading) -> Iterator[str]:
+    yield f"{'read back by the database, lines/s':<46}{reading.lines_per_s:>10,.0f}"
+    yield f"{'its CPU time for each of them, µs':<46}{reading.cpu_us_per_line:>10.2f}"
+    yield f"{'its CPU time for one line by its key, ms':<46}{reading.key_cpu_ms:>10.3f}"
 
 
 def _latencies(results: Results) -> Iterator[str]:
@@ -76,6 +95,24 @@ def quiet_lines(quiet: Quiet) -> Iterator[str]:
     yield f"{'a line of one to both tables, ms: p50, max':<46}{p50:>12.0f}{worst:>8.0f}"
     for count, seconds in quiet.cpu_s_until_ready.items():
         yield f"{f'CPU s until all is published, logs: {count}':<46}{seconds:>12.2f}"
+
+
+def against_lines(against: Against) -> Iterator[str]:
+    """Yield each figure of another revision and of today, and the ratio: median, least, most."""
+    pairs = max((len(figure.ratios) for figure in against.figures.values()), default=0)
+    name = against.revision if len(against.revision) <= MOST_OF_A_NAME else "the other"
+    yield f"today against {against.revision}, pairs of turns: {pairs}"
+    yield f"{'':<42}{name:>13}{'today':>11}{'ratio':>8}{'least':>8}{'greatest':>10}"
+    for name, figure in against.figures.items():
+        spread = [figure.ratio, figure.least, figure.greatest]
+        ratio_, least, greatest = ("-" if value is None else f"{value:.3f}" for value in spread)
+        theirs, ours = _figure(figure.theirs), _figure(figure.ours)
+        yield f"{name:<42}{theirs:>13}{ours:>11}{ratio_:>8}{least:>8}{greatest:>10}"
+
+
+def _figure(value: float) -> str:
+    """Return a figure with at least three digits of it."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.3f}"
 
 
 def memory_lines(turns: Turns) -> Iterator[str]:

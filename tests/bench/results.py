@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.figures import ratio
+from bench.figures import quantile, ratio
 
 SERVICES = ("producer", "lake", "clean")
+#: A backlog with the number of clean consumers that does it fastest, as one of the figures against
+#: another revision.
+RATE = "lines/s"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,74 @@ class Quiet:
         return self.former_cpu_share / self.cpu_share if self.cpu_share else float("inf")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How the database reads lines of raw_log back."""
+
+    #: All lines of a stream, and what each takes of its CPU time.
+    lines_per_s: float
+    cpu_us_per_line: float
+    #: CPU time for one line by its key, in milliseconds.
+    key_cpu_ms: float
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of another revision and of today: the medians, and the ratio in each pair."""
+
+    theirs: float
+    ours: float
+    #: Today's to the other's; without the pairs in which the other's was nothing.
+    ratios: list[float]
+
+    @property
+    def ratio(self) -> float | None:
+        """The median of the pairs."""
+        return quantile(self.ratios, 0.5) if self.ratios else None
+
+    @property
+    def least(self) -> float | None:
+        """The least of the pairs."""
+        return min(self.ratios, default=None)
+
+    @property
+    def greatest(self) -> float | None:
+        """The greatest of the pairs."""
+        return max(self.ratios, default=None)
+
+    def content(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        spread = {"ratio": self.ratio, "least": self.least, "greatest": self.greatest}
+        return spread | asdict(self)
+
+
+@dataclass(frozen=True)
+class Against:
+    """Today's build beside another revision's, measured in turns."""
+
+    #: As it was named, and its commit: what it names may move on.
+    revision: str
+    commit: str
+    #: By name.
+    figures: dict[str, Figure]
+
+    def content(self) -> dict[str, Any]:
+        """Return it as JSON has it. `least` and `greatest` are of the ratio before them."""
+        rate = self.figures[RATE]
+        return {
+            "revision": self.revision,
+            "commit": self.commit,
+            "lines_per_s_ratio": rate.ratio,
+            "least": rate.least,
+            "greatest": rate.greatest,
+            "figures": {name: figure.content() for name, figure in self.figures.items()},
+        }
+
+    def write(self, database: str, path: Path) -> None:
+        """Write it alone as JSON."""
+        _write({"database": database, "against": self.content()}, path)
+
+
 @dataclass
 class Results:
     """The figures of one run."""
@@ -67,8 +138,14 @@ class Results:
     peers: dict[str, float | None] = field(default_factory=dict)
     #: A thousand quiet logs beside a busy one; None: not measured.
     quiet: Quiet | None = None
-    #: In the log, and by table with its indexes.
+    #: In the log, and in the tables with their indexes.
     bytes_per_line: dict[str, float] = field(default_factory=dict)
+    #: None: not measured.
+    reading: Reading | None = None
+    #: A message for each line; None: not measured.
+    slices_of_one_line: Backlog | None = None
+    #: Another revision, in turns with this one; None: none was named.
+    against: Against | None = None
 
     @property
     def ceiling_lines_per_s(self) -> float:
@@ -96,16 +173,24 @@ class Results:
         """The backlog with one clean consumer."""
         return self.backlog_by_clean_consumers["1"]
 
+    @property
+    def raw_room(self) -> float | None:
+        """The room of raw lines, as a share of the log's own bytes."""
+        found = self.bytes_per_line
+        return ratio(found.get("raw_log", 0.0), found.get("the log", 0.0))
+
     def write(self, path: Path) -> None:
         """Write them as JSON. Raises KeyError before a backlog is measured."""
         content = asdict(self) | {
+            "against": self.against.content() if self.against else None,
+            "raw_room": self.raw_room,
             "ceiling_lines_per_s": self.ceiling_lines_per_s,
             "backlog_lines_per_s": self.backlog_lines_per_s,
             "ratio_to_ceiling": self.ratio_to_ceiling,
             "cpu_us_per_line": self.with_one.cpu_us_per_line,
             "peak_mb": self.with_one.peak_mb,
         }
-        path.write_text(json.dumps(_rounded(content), indent=2) + "\n")
+        _write(content, path)
 
 
 def write_scenarios(scenarios: Mapping[str, Backlog], results: Results, path: Path) -> None:
@@ -115,11 +200,16 @@ def write_scenarios(scenarios: Mapping[str, Backlog], results: Results, path: Pa
         | {"ratio_to_ceiling": ratio(found.lines_per_s, results.ceiling_lines_per_s)}
         for name, found in scenarios.items()
     }
-    path.write_text(json.dumps(_rounded(content), indent=2) + "\n")
+    _write(content, path)
+
+
+def _write(content: Mapping[str, Any], path: Path) -> None:
+    text = json.dumps(_rounded(content), indent=2, ensure_ascii=False)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _rounded(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_rounded(inner) for inner in value]

@@ -6,6 +6,7 @@ import uuid
 from typing import Any, NamedTuple
 
 from bench.servers import PrivateDatabase
+from datastream_playground.local.servers import Database
 
 #: Bytes as they are: a log holds any.
 _AS_BYTES = "CHARACTER SET binary"
@@ -65,14 +66,26 @@ def load(
         connection.commit()
 
 
-def size(database: PrivateDatabase, schema: str, table: str) -> int:
-    """Return how many bytes a table takes with its indexes."""
+def room(database: Database, schema: str, prefix: str) -> int:
+    """Return how many bytes the tables take whose names begin so, with their indexes.
+
+    A view takes none: what it shows may be packed in tables beside it.
+    """
     with database.connect(schema) as connection, connection.cursor() as cursor:
-        cursor.execute(f"ANALYZE TABLE {table}")
         cursor.execute(
-            "SELECT DATA_LENGTH + INDEX_LENGTH FROM information_schema.TABLES"
-            " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
-            (table,),
+            "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE()"
+            " AND TABLE_TYPE = 'BASE TABLE' AND LEFT(TABLE_NAME, %s) = %s",
+            (len(prefix), prefix),
         )
-        row = cursor.fetchone()
-    return int(row[0]) if row else 0
+        tables = [table for (table,) in cursor.fetchall()]
+        total = 0
+        for table in tables:
+            cursor.execute(f"ANALYZE TABLE `{table}`")
+            cursor.execute(
+                "SELECT DATA_LENGTH + INDEX_LENGTH FROM information_schema.TABLES"
+                " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
+                (table,),
+            )
+            [[size]] = cursor.fetchall()
+            total += int(size)
+    return total

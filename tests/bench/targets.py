@@ -15,6 +15,9 @@ P99_MS = {"1000": 100.0, "10000": 250.0}
 #: Of a core, in percent; and milliseconds; and times less than by the former way of looking.
 QUIET_CPU, QUIET_MS, QUIET_TIMES = 3.0, 250.0, 20.0
 PEAK_MB = 100.0
+#: Raw lines: their room, of the log's own bytes; how many are read back in a second; and
+#: milliseconds of CPU time for one by its key.
+RAW_ROOM, READ_BACK, KEY_MS = 0.2, 200_000.0, 5.0
 LARGE_TABLE_SHARE = 0.9
 #: Scenarios of bench-full by name: the second is compared with the first.
 ROWS = ("0 rows there", "20,000,000 rows there")
@@ -53,6 +56,12 @@ def judged(results: Results, scenarios: Mapping[str, Backlog]) -> Iterator[Targe
     for name in SERVICES:
         peak = max(found.peak_mb[name] for found in backlogs)
         yield _at_most(f"peak memory, {name}, any backlog, MB", PEAK_MB, peak)
+    yield _at_most("room of raw lines, of the log's own bytes", RAW_ROOM, results.raw_room)
+    reading = results.reading
+    back = reading.lines_per_s if reading else None
+    yield _at_least("raw lines read back, lines/s", READ_BACK, back)
+    key = reading.key_cpu_ms if reading else None
+    yield _at_most("a raw line by its key, CPU ms", KEY_MS, key)
     few, many = (scenarios.get(name) for name in ROWS)
     yield _at_least(f"{ROWS[1]}, of the empty tables' rate", LARGE_TABLE_SHARE, _gain(few, many))
     yield _at_least("a second clean consumer, of the rate with one", 1.0, _gain(one, two))
@@ -65,11 +74,17 @@ def _gain(before: Backlog | None, after: Backlog | None) -> float | None:
 
 def _at_least(what: str, least: float, reached: float | None) -> Target:
     if reached is None:
-        return Target(f"{what}: at least {least:g}", "not measured", None)
-    return Target(f"{what}: at least {least:g}", f"{reached:.2f}", reached >= least)
+        return Target(f"{what}: at least {_short(least)}", "not measured", None)
+    words = f"{reached:.2f}" if least < 1_000 else f"{reached:,.0f}"
+    return Target(f"{what}: at least {_short(least)}", words, reached >= least)
+
+
+def _short(value: float) -> str:
+    return f"{value:g}" if value < 1_000 else f"{value:,.0f}"
 
 
 def _at_most(what: str, most: float, reached: float | None) -> Target:
     if reached is None:
         return Target(f"{what}: at most {most:g}", "not measured", None)
-    return Target(f"{what}: at most {most:g}", f"{reached:.1f}", reached <= most)
+    digits = 1 if most >= 1 else 2
+    return Target(f"{what}: at most {most:g}", f"{reached:.{digits}f}", reached <= most)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ import pytest
 from datastream_playground import sample
 from datastream_playground.local.ports import free_port
 from deploy import images
-from deploy.stack import ROOT, docker, run
-from deployment import WITHOUT_PROXY, Deployment, eventually
+from deploy.former import export, former_commit
+from deploy.stack import ROOT, docker, growing, run
+from deployment import WITHOUT_PROXY, Deployment, eventually, lines_of
 
 IMAGE = "local/systemd"
 #: What systemd needs of a container: its control groups, and mounts that it may share.
@@ -31,24 +33,72 @@ FOLDERS = ["--tmpfs=/run", "--tmpfs=/run/lock", "--tmpfs=/tmp:exec"]
 LAKE = "datastream-lake-consumer"
 CLEAN = "datastream-clean-consumer"
 PRODUCER = "datastream-producer"
-LOG = "/var/log/nginx/access.log"
+#: The version that is tested, and the one before it.
+PRESENT, FORMER = "/checkout", "/former"
+#: The programs, and what of a checkout is in them.
+PROGRAMS = {
+    "/opt/datastream": ("shared", "services/producer"),
+    "/opt/datastream-consumers": (
+        "shared",
+        "services/lake_consumer",
+        "services/clean_consumer",
+        "deploy/operator",
+    ),
+}
+DATASTREAM = "/opt/datastream-consumers{}/bin/datastream"
+#: Ends with 1 where a program has another module than a checkout.
+COMPARE = """
+checkout=$1 program=$2
+shift 2
+for part; do
+    for package in "$checkout/$part"/src/*/; do
+        diff -rq --exclude=__pycache__ "$package" \
+            "$program"/lib/python3*/site-packages/"$(basename "$package")"
+    done
+done
+"""
+SETTINGS = 'cd /etc/datastream; stat --format="%n %a %U %G" *; cksum *'
 
 
 class Machine:
     """A host of its own, on this machine's network."""
 
-    def __init__(self) -> None:
+    def __init__(self, logs: Path, former: Path) -> None:
         self.name = f"datastream-test-{uuid.uuid4().hex[:8]}"
-        where = ["--detach", "--name", self.name, "--network=host", f"--volume={ROOT}:/checkout:ro"]
+        mounted = (f"{ROOT}:{PRESENT}:ro", f"{former}:{FORMER}:ro", f"{logs}:/var/log/nginx")
+        where = ["--detach", "--name", self.name, "--network=host"]
+        where += [f"--volume={volume}" for volume in mounted]
         docker("run", *where, *RIGHTS, *FOLDERS, "--env=container=docker", IMAGE, "sh", "-c", BOOT)
 
     def execute(self, *command: str) -> str:
         """Return what a command prints there; it must succeed."""
         return docker("exec", self.name, *command)
 
-    def make(self, *targets: str) -> str:
-        """Run targets of the Makefile, as root."""
-        return self.execute("make", "--no-print-directory", "-C", "/checkout", *targets)
+    def make(self, *targets: str, checkout: str = PRESENT) -> str:
+        """Run targets of a checkout's Makefile, as root."""
+        return self.execute("make", "--no-print-directory", "-C", checkout, *targets)
+
+    def assert_installed(self, checkout: str) -> None:
+        """Each module of both programs is that of a checkout."""
+        for program, parts in PROGRAMS.items():
+            self.execute("sh", "-euc", COMPARE, "sh", checkout, program, *parts)
+
+    def go_back(self) -> None:
+        """Go back to the former programs and their tables, as docs/upgrading.md has it."""
+        schema = self.execute(DATASTREAM.format(".old"), "--version").split()[-1]
+        self.make("rollback-producer")
+        self.execute(DATASTREAM.format(""), "migrate", "--rollback", "--to", schema, "--yes")
+        self.make("rollback-consumers")
+
+    def go_forth(self) -> None:
+        """Go forth again, as docs/upgrading.md has it."""
+        self.make("rollback-consumers")
+        self.execute("systemctl", "start", "datastream-migrate")
+        self.make("rollback-producer")
+
+    def settings(self) -> str:
+        """Return modes, owners and sums of the settings and the passwords."""
+        return self.execute("sh", "-c", SETTINGS)
 
     def write(self, path: str, text: str, *, append: bool = False) -> None:
         """Write a file there, or add to it; its mode stays."""
@@ -91,15 +141,49 @@ class Machine:
 
 
 @pytest.fixture
-def machine(engine: None) -> Iterator[Machine]:  # noqa: ARG001 - an engine is what boots it
+def log(tmp_path: Path) -> Path:
+    """A log as Debian's nginx has it, in a folder of its own, with lines."""
+    path = tmp_path / "nginx" / "access.log"
+    path.parent.mkdir()
+    sample.write(path, 300, "combined", seed=13)
+    for entry, mode in ((path.parent, 0o750), (path, 0o640)):
+        os.chown(entry, -1, 4)
+        entry.chmod(mode)
+    return path
+
+
+@pytest.fixture
+def former(tmp_path: Path) -> Path:
+    """The files of the version before this one; where there is none, those of this one."""
+    commit = former_commit(ROOT)
+    if commit is None:
+        images.said.append("The history has no former version: units were updated to their own")
+        return ROOT
+    export(ROOT, commit, tmp_path / "former")
+    return tmp_path / "former"
+
+
+@pytest.fixture
+def machine(engine: None, log: Path, former: Path) -> Iterator[Machine]:  # noqa: ARG001 - an engine is what boots it
     """A host that has booted."""
     subprocess.run([Path(images.__file__).parent / "stand_ins" / "build", "systemd"], check=True)
-    made = Machine()
+    made = Machine(log.parent, former)
     try:
         made.wait_booted()
         yield made
     finally:
         run("docker", "rm", "--force", "--volumes", made.name)
+
+
+@pytest.fixture
+def empty(deployment: Deployment) -> Deployment:
+    """Servers on which the former version makes tables and queues."""
+    mysql, rabbit = deployment.mysql, deployment.rabbit
+    deployment.change(f"DROP DATABASE {mysql.database}")
+    deployment.database.create(mysql.database, mysql.user, mysql.password.read())
+    deployment.broker.delete_vhost(rabbit.vhost)
+    deployment.broker.create_vhost(rabbit.vhost)
+    return deployment
 
 
 def configure(machine: Machine, deployment: Deployment, ports: tuple[int, int, int]) -> None:
@@ -138,52 +222,57 @@ def configure(machine: Machine, deployment: Deployment, ports: tuple[int, int, i
 
 
 def test_units_are_installed_killed_updated_taken_back_and_removed(
-    machine: Machine, deployment: Deployment, tmp_path: Path
+    machine: Machine, empty: Deployment, log: Path
 ) -> None:
-    """Through all of it, and a reboot, each line is in the tables once."""
-    log = tmp_path / "access.log"
-    sample.write(log, 300, "combined", seed=13)
-    machine.write(LOG, log.read_text(errors="surrogateescape"))
-    machine.execute("chgrp", "adm", LOG)
-    machine.execute("chmod", "0640", LOG)
+    """From the former version on, through all of it and a reboot, each line is stored once."""
     producer_port, lake_port, base = free_port(), free_port(), free_port()
     ports = (producer_port, lake_port, base + 1, base + 2)
     units = (PRODUCER, LAKE, f"{CLEAN}@1", f"{CLEAN}@2")
-    lines = 300
+    first = log.read_bytes().splitlines(keepends=True)
 
-    def one_more(*ready: int) -> None:
-        nonlocal lines
+    def flows(*ready: int) -> None:
         machine.wait_ready(*ready)
-        machine.write(LOG, "one more line\n", append=True)
-        lines += 1
-        deployment.assert_settled(lines)
+        with log.open("ab") as file:
+            file.write(b"one more line\n")
+        empty.assert_settled(len(list(lines_of(log))))
 
-    machine.make("install")
-    configure(machine, deployment, (producer_port, lake_port, base))
+    def survives(change: Callable[[], object]) -> None:
+        before = {unit: machine.pid(unit) for unit in units}
+        with growing(log, first):
+            change()
+
+            def others_run() -> None:
+                assert all(machine.pid(unit) not in (0, before[unit]) for unit in units)
+
+            eventually(others_run)
+        flows(*ports)
+
+    machine.make("install", checkout=FORMER)
+    configure(machine, empty, (producer_port, lake_port, base))
     machine.execute("systemctl", "start", "datastream-migrate")
     machine.execute("systemctl", "enable", "--now", *units)
-    one_more(*ports)
+    flows(*ports)
     assert all(machine.user(unit) > 0 for unit in units)
+    machine.assert_installed(FORMER)
+    settings = machine.settings()
 
-    killed = {unit: machine.pid(unit) for unit in units}
-    machine.execute("systemctl", "kill", "--signal=KILL", *units)
+    survives(lambda: machine.execute("systemctl", "kill", "--signal=KILL", *units))
 
-    def others_run() -> None:
-        assert all(machine.pid(unit) not in (0, killed[unit]) for unit in units)
+    survives(lambda: machine.make("install"))
+    machine.assert_installed(PRESENT)
 
-    eventually(others_run)
-    one_more(*ports)
+    survives(machine.go_back)
+    machine.assert_installed(FORMER)
 
-    for targets in (["install"], ["rollback-producer", "rollback-consumers"]):
-        killed = {unit: machine.pid(unit) for unit in units}
-        machine.make(*targets)
-        others_run()
-        one_more(*ports)
+    survives(machine.go_forth)
+    machine.assert_installed(PRESENT)
+    assert machine.settings() == settings
 
     machine.execute("systemctl", "disable", "--now", units[3])
     docker("restart", machine.name)
     machine.wait_booted()
-    one_more(*ports[:3])
+    flows(*ports[:3])
+    assert empty.raw_lines() == list(lines_of(log))
 
     machine.make("uninstall-producer", "uninstall-consumers")
     asked = ("--no-legend", "datastream-*")
@@ -191,4 +280,4 @@ def test_units_are_installed_killed_updated_taken_back_and_removed(
     left = run("docker", "exec", machine.name, "systemctl", "list-unit-files", *asked).stdout
     running = machine.execute("systemctl", "list-units", "--state=active", *asked)
     assert (left, running) == ("", "")
-    assert "consumers.env" in machine.execute("ls", "/etc/datastream")
+    assert machine.settings() == settings

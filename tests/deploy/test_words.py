@@ -72,7 +72,8 @@ def prepared(
         docker.chmod(0o755)
     for name in ("sh", "awk", "sed", "cat", "mktemp", "rm", "dirname", "head", "uname", "cut", "tr",
                  "id", "grep", "sort", "tail", "ls", "paste", "mkdir", "chmod", "cmp", "cp", "mv",
-                 "touch", "cksum", "git", "wc", "chown", "rmdir", "find", "uniq"):  # fmt: skip
+                 "touch", "cksum", "git", "wc", "chown", "rmdir", "find", "uniq",
+                 "ln", "readlink"):  # fmt: skip
         found = next(
             Path(path, name) for path in os.environ["PATH"].split(":") if Path(path, name).exists()
         )
@@ -317,9 +318,9 @@ def test_a_log_is_written_down_once_it_can_be_read(tmp_path: Path) -> None:
     assert [line for line in page if len(line) > 80] == []
 
 
-def test_what_an_interrupted_deploy_left_of_a_secret_is_written_over(tmp_path: Path) -> None:
+def test_what_a_killed_deploy_left_of_a_secret_is_in_no_way(tmp_path: Path) -> None:
     """Nobody but root may write to that file, and a deploy needs no root."""
-    left = tmp_path / "secrets" / ".lake_mysql_password.new"
+    left = tmp_path / "secrets" / ".lake_mysql_password.new.1"
     left.parent.mkdir()
     left.touch(mode=0o444)
     command, env = prepared(tmp_path, UP, "deploy")
@@ -327,7 +328,94 @@ def test_what_an_interrupted_deploy_left_of_a_secret_is_written_over(tmp_path: P
     ended = run("/usr/bin/setpriv", "--bounding-set=-dac_override", *command, env=env)
 
     assert ended.returncode == 0, ended.stderr
-    assert not left.exists()
+    assert (tmp_path / "secrets" / "lake_mysql_password").exists()
+
+
+#: Copies, and lets nobody go on until it is told to; but only the first time.
+PAUSED_COPY = """#!/bin/sh
+/bin/cp "$@" || exit
+if mkdir {at} 2>/dev/null; then cat {at}.fifo; fi
+"""
+
+
+def test_of_two_first_deploys_at_once_the_first_password_stays(tmp_path: Path) -> None:
+    """A database may have been made with it; and both come to their end."""
+    secrets, at = tmp_path / "secrets", tmp_path / "at"
+    os.mkfifo(f"{at}.fifo")
+    folders = [tmp_path / name for name in ("late", "early")]
+    for folder in folders:
+        folder.mkdir()
+    late, early = (prepared(folder, UP, "deploy", SECRETS_DIR=str(secrets), LOG_DIR=str(tmp_path))
+                   for folder in folders)  # fmt: skip
+    copy = folders[0] / "bin" / "cp"
+    copy.unlink()
+    copy.write_text(PAUSED_COPY.format(at=at))
+    copy.chmod(0o755)
+
+    with subprocess.Popen(late[0], env=late[1], stderr=subprocess.PIPE, text=True) as process:
+        eventually(at.stat)
+        ended = run(*early[0], env=early[1])
+        passwords = {path.name: path.read_text() for path in secrets.glob("*_password")}
+        Path(f"{at}.fifo").write_text("go on")
+        _, said = process.communicate()
+
+    assert (ended.returncode, process.returncode) == (0, 0), ended.stderr + said
+    assert {path.name: path.read_text() for path in secrets.glob("*_password")} == passwords
+    assert list(secrets.glob(".*password*")) == []
+
+
+#: As on a full disk: the draft of `.env` cannot be copied.
+FULL = """#!/bin/sh
+case $#:$1 in
+    1:{settings}) ;;
+    1:/*/env)
+        head -c 4 "$1"
+        echo 'cat: write error: No space left on device' >&2
+        exit 1 ;;
+esac
+exec /bin/cat "$@"
+"""
+
+
+def test_a_full_disk_takes_no_setting_away(tmp_path: Path) -> None:
+    """The file of settings is as it was; it is said that it cannot be written."""
+    settings = tmp_path / "env"
+    settings.write_text("SOURCE=shop\nMYSQL_PASSWORD=secret\n")
+    log = tmp_path / "access.log"
+    log.touch()
+    command, env = prepared(tmp_path, UP, "deploy", LOG=str(log), TMPDIR=str(tmp_path))
+    copy = tmp_path / "bin" / "cat"
+    copy.unlink()
+    copy.write_text(FULL.format(settings=settings))
+    copy.chmod(0o755)
+
+    ended = run(*command, env=env)
+
+    assert ended.returncode == 1
+    assert f"{settings} cannot be written" in ended.stderr
+    assert settings.read_text() == "SOURCE=shop\nMYSQL_PASSWORD=secret\n"
+    assert list(tmp_path.glob("env?*")) == []
+
+
+def test_the_file_of_settings_stays_what_it_is(tmp_path: Path) -> None:
+    """With its mode, and where it is a link to one elsewhere."""
+    settings = tmp_path / "elsewhere" / "settings"
+    settings.parent.mkdir()
+    settings.write_text("SOURCE=shop\n")
+    settings.chmod(0o640)
+    (tmp_path / "env").symlink_to(settings)
+    log = tmp_path / "access.log"
+    log.touch()
+
+    ended = run_script(tmp_path, UP, "deploy", LOG=str(log))
+
+    assert ended.returncode == 0, ended.stderr
+    assert settings.read_text().splitlines()[0] == "SOURCE=shop"
+    assert f"LOG_PATH={log}\n" in settings.read_text()
+    assert settings.stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "env").is_symlink()
+    assert f"Wrote LOG_PATH={log} to env" in ended.stdout
+    assert [path.name for path in settings.parent.iterdir()] == ["settings"]
 
 
 def test_secrets_are_labelled_where_selinux_confines_containers(tmp_path: Path) -> None:
@@ -580,6 +668,55 @@ def test_status_fails_where_something_is_not_ready(tmp_path: Path, code: int, wo
     assert ended.returncode == min(code, 1)
     assert "producer c0ffee Exited (1) 2 days ago" in ended.stdout
     assert words in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "away"),
+    [
+        ({}, {"grafana", "lake_consumer", "mysqld_exporter", "prometheus"}),
+        ({"WITHOUT": "grafana prometheus"}, {"lake_consumer", "mysqld_exporter"}),
+        (
+            {
+                "WITHOUT": "grafana",
+                "COMPOSE_PROFILES": "demo",
+                "ALERT_WEBHOOK": "https://example.com/hook",
+            },
+            {"alertmanager", "lake_consumer", "mysqld_exporter", "nginx", "prometheus", "traffic"},
+        ),
+    ],
+    ids=["all", "left out", "demo and alerts"],
+)
+def test_a_service_without_a_container_is_told_to_status(
+    tmp_path: Path, settings: dict[str, str], away: set[str]
+) -> None:
+    """But for those that are not to run, the migration job, which ends, and what scripts run."""
+    (tmp_path / "secrets").mkdir()
+    there = ("clean_consumer", "doctor", "mysql", "producer", "rabbitmq")
+    cases = {
+        "'ps '*": "; ".join(f"echo '{service} d0c Up 2 minutes'" for service in there),
+        "exec*' d0c '*' status'": 'echo "$CONTAINERS"',
+    }
+
+    ended = run_script(tmp_path, up(cases), "status", **settings)
+
+    assert ended.returncode == 0, ended.stderr
+    told = ended.stdout.splitlines()
+    assert {line.removesuffix(" - Away") for line in told if line.endswith(" - Away")} == away
+    assert len(told) == len(there) + len(away)
+
+
+def test_what_the_last_deploy_left_out_is_not_away(tmp_path: Path) -> None:
+    """Though WITHOUT was told to that deploy alone."""
+    told = up({"*' run '*status' 'status": 'echo "$CONTAINERS"'})
+    run_script(tmp_path, told, "deploy", WITHOUT="grafana")
+
+    left_out = run_script(tmp_path, told, "status").stdout
+    run_script(tmp_path, told, "deploy")
+    wanted = run_script(tmp_path, told, "status").stdout
+
+    assert "prometheus - Away\n" in left_out
+    assert "grafana - Away\n" not in left_out
+    assert "grafana - Away\n" in wanted
 
 
 def test_where_the_doctor_does_not_run_status_has_a_container_of_its_own(tmp_path: Path) -> None:
@@ -938,6 +1075,7 @@ def test_destroy_removes_what_deploy_made_and_no_more(tmp_path: Path) -> None:
     run_script(tmp_path, UP, "deploy")
     assert (secrets / "mysql_root_password").exists()
     (secrets / "mine").touch()
+    (secrets / ".mysql_root_password.new.1").touch()  # a deploy was killed
 
     ended = run_script(tmp_path, UP, "destroy", YES="1")
     assert ended.returncode == 0, ended.stderr

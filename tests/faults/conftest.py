@@ -36,6 +36,13 @@ def writer(tmp_path: Path, lines: bytes) -> Iterator[Writer]:
 
 
 @pytest.fixture
+def deployment(deployment: Deployment) -> Deployment:
+    """One whose virtual host and schema are there before anything fails."""
+    assert deployment.rabbit.vhost == deployment.mysql.database
+    return deployment
+
+
+@pytest.fixture
 def to_broker(deployment: Deployment) -> Iterator[Proxy]:
     """A proxy to the broker."""
     with Proxy(deployment.broker.host, deployment.broker.port) as proxy:

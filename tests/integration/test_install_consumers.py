@@ -246,3 +246,40 @@ def test_without_a_former_program_there_is_no_way_back(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "make rollback-consumers: there is no former program in" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moved", [1, 2, 3])
+def test_a_way_back_that_was_cut_off_is_gone_to_its_end(tmp_path: Path, moved: int) -> None:
+    """After each of its steps; neither program is lost."""
+    program = tmp_path / "opt/datastream-consumers"
+    for name, version in (("", "newer"), (".old", "former")):
+        folder = program.with_name(program.name + name)
+        folder.mkdir(parents=True)
+        (folder / "pyvenv.cfg").write_text(version)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    command = programs / "mv"
+    command.write_text(
+        f'#!/bin/sh\n/bin/mv "$@" || exit\necho >>{tmp_path}/moves\n'
+        f'[ "$(/usr/bin/wc -l <{tmp_path}/moves)" != {moved} ] || kill -9 "$PPID"\n'
+    )
+    command.chmod(0o755)
+
+    def go_back() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [ROOT / "deploy/bin/units", "rollback", "consumers"],
+            env={"DESTDIR": str(tmp_path), "PATH": f"{programs}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert go_back().returncode < 0
+    again = go_back()
+
+    # Where it had moved all, it is back, and that was forth again.
+    expected = ["newer", "former"] if moved == 3 else ["former", "newer"]
+    assert again.returncode == 0, again.stderr
+    folders = (program, program.with_name(program.name + ".old"))
+    assert [(folder / "pyvenv.cfg").read_text() for folder in folders] == expected
+    assert len(list(program.parent.iterdir())) == 2

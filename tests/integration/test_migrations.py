@@ -53,6 +53,13 @@ def columns(deployment: Deployment, table: str) -> list[tuple[str, int | None]]:
     ]
 
 
+def emptied(deployment: Deployment) -> None:
+    """Take everything from the schema, without the work of taking each migration back."""
+    schema = deployment.mysql.database
+    anew = f"CREATE DATABASE {schema} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+    run_sql(deployment.database, f"DROP DATABASE {schema}", anew)
+
+
 def test_all_apply_undo_and_apply_again(deployment: Deployment) -> None:
     """The schema can be made, taken away to the last table, and made again."""
     made = tables(deployment)
@@ -88,7 +95,7 @@ def test_a_killed_job_does_not_stand_in_the_way(
     for path in MIGRATIONS[: number + 1]:
         shutil.copy(path, tmp_path)
         shutil.copy(path.with_suffix(".rollback.sql"), tmp_path)
-    migrate.roll_back(deployment.mysql)
+    emptied(deployment)
     migrate.apply(deployment.mysql, tmp_path)
     with deployment.database.connect(deployment.mysql.database) as connection:
         cursor = connection.cursor()
@@ -452,9 +459,7 @@ def test_a_table_of_another_program_is_not_taken_for_ours(
     deployment: Deployment, other: str
 ) -> None:
     """It is named and left as it is, and nothing is made beside it."""
-    migrate.roll_back(deployment.mysql)
-    for table in YOYO:
-        deployment.change(f"DROP TABLE {table}")
+    emptied(deployment)
     kind, name = re.split(r"[ (]", other)[:2]
     deployment.change(f"CREATE {other}")
     before = definition(deployment)

@@ -100,6 +100,23 @@ def test_a_failure_is_one(tmp_path: Path, target: str) -> None:
     assert "Error 78" in ended.stderr
 
 
+@pytest.mark.parametrize("failing", ["producer", "consumers"])
+def test_consumers_are_brought_up_to_date_before_the_producer(tmp_path: Path, failing: str) -> None:
+    """They know what a newer producer sends, which stays the former one where they fail."""
+    units = tmp_path / "deploy" / "bin" / "units"
+    units.parent.mkdir(parents=True)
+    units.write_text(f'#!/bin/sh\necho "$*"; [ "$2" != {failing} ]\n')
+    units.chmod(0o755)
+
+    ended = subprocess.run(
+        [*command_of(tmp_path, "install"), "--jobs=2"], capture_output=True, text=True, check=False
+    )
+
+    both = ["install consumers", "install producer"]
+    assert ended.returncode != 0
+    assert ended.stdout.splitlines() == (both if failing == "producer" else both[:1])
+
+
 def stand_ins(folder: Path, text: str) -> None:
     """Put a script in place of what the targets run."""
     (folder / "deploy" / "bin").mkdir(parents=True)

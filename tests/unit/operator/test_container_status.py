@@ -183,13 +183,15 @@ def test_what_does_not_run_is_said_in_words() -> None:
         "migrate c3 Exited (69) 3 seconds ago\n"
         "rabbitmq c4 Exited (0) 2 hours ago\n"
         "mysql c5 Created\n"
+        "grafana - Away\n"
         "prometheus c6 Up 2 minutes (Paused)\n"
     )
     unanswered: dict[str, dict[str, Process]] = {name: {} for name in status.PORTS}
 
     text = shown(services(known, unanswered, unanswered))
 
-    assert re.search(r"producer +it is not running", text)
+    assert re.search(r"producer +away", text)
+    assert re.search(r"grafana +away", text)
     assert re.search(r"lake_consumer +exited \(137\)", text)
     assert re.search(r"clean_consumer +restarting", text)
     assert re.search(r"migrate +exited \(69\)", text)
@@ -213,6 +215,25 @@ def test_what_is_not_ready_is_said_with_what_to_do(known: str, last: str, away: 
 
     assert advice[:1] == ([f"Not ready: {away}"] if away else [])
     assert ("make logs" in " ".join(advice)) == bool(away)
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ("grafana - Away\nmysql c1 Exited (1) 2 days ago\n", "make logs SERVICE=mysql says why"),
+        ("grafana - Away\n", "make deploy starts what has stopped"),
+    ],
+)
+def test_what_has_no_container_has_no_words_of_its_own(known: str, words: str) -> None:
+    """It is red, and the logs that are named are those of another."""
+    states = status.states(status.containers(known), {})
+
+    advice = status.what_to_do(states)
+
+    assert states["grafana"].style == "red"
+    assert advice[0].startswith("Not ready: grafana")
+    assert words in advice[1]
+    assert "SERVICE=grafana" not in advice[1]
 
 
 def test_a_replica_has_the_name_that_docker_gave_it(

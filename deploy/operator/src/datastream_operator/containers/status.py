@@ -28,6 +28,8 @@ QUEUE_METRICS = (
 )
 
 RUNNING = "running"
+#: Of a service that has no container.
+AWAY = "away"
 
 #: Columns; what is shown has less than 24 lines.
 WIDTH = 80
@@ -43,7 +45,8 @@ _WORDS = re.compile(
 class Container:
     """What Docker reports of one container."""
 
-    #: `running`, or what it is instead: exited (137), restarting (1), created.
+    #: `running`, or what it is instead: exited (137), restarting (1), created; away where there is
+    #: none.
     state: str
     health: str
 
@@ -58,7 +61,10 @@ Containers = Mapping[str, list[Container]]
 
 
 def containers(text: str) -> Containers:
-    """Read lines of service, id and Docker's words, as deploy/bin/common.sh asks for them."""
+    """Read lines of service, id and Docker's words, as deploy/bin/common.sh asks for them.
+
+    deploy/bin/status adds a line, `SERVICE - Away`, for each service that has no container.
+    """
     found: dict[str, list[Container]] = defaultdict(list)
     for line in sorted(text.splitlines()):
         service, _, words = line.split(maxsplit=2)
@@ -105,12 +111,15 @@ def run(env: Environment) -> int:
 def what_to_do(shown: Mapping[str, Text]) -> list[str]:
     """Return what is not ready and how to go on, in lines; none where all is well."""
     # Only what is well has no colour.
-    away = [name for name, state in shown.items() if state.style]
-    if not away:
+    unready = [name for name, state in shown.items() if state.style]
+    if not unready:
         return []
+    # Without a container there are no words.
+    logs = [name for name in unready if shown[name].plain != AWAY]
     return [
-        f"Not ready: {', '.join(away)}",
-        f"  make logs SERVICE={away[0]} says why; make deploy starts what has stopped,",
+        f"Not ready: {', '.join(unready)}",
+        f"  {f'make logs SERVICE={logs[0]} says why; ' if logs else ''}"
+        "make deploy starts what has stopped,",
         "  and names what does not come up. docs/runbook.md has each trouble",
     ]
 
@@ -151,7 +160,7 @@ def _readiness(known: list[Container], processes: Mapping[str, Process]) -> Text
 def _health(known: list[Container]) -> Text:
     words = sorted({one.words for one in known})
     if not words:
-        return Text("it is not running", style="red")
+        return Text(AWAY, style="red")
     if words in (["healthy"], [RUNNING]):
         return Text(f"{TIMES}{len(known)} {words[0]}")
     return Text(", ".join(words), style="red")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pika
 
-from datastream_playground.local import processes
+from datastream_playground.local import home, processes
 from datastream_playground.local.packages import Programs
 from datastream_playground.local.ports import free_port
 from datastream_playground.local.server import Server, secret, write_private
@@ -55,7 +55,7 @@ ERLANG_FLAGS = (
 QUEUE_COLUMNS = "name,messages,messages_unacknowledged,message_bytes,consumers"
 
 _AMQP_HEADER = b"AMQP\x00\x00\x09\x01"
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9/_.+@:-]+")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/_.+@-]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -108,6 +108,10 @@ class Broker(Server):
         secret(self.folder / ".erlang.cookie")
         write_private(self.folder / "enabled_plugins", "[rabbitmq_management].\n")
         write_private(self.folder / "names", NAMES)
+        self._make_home(self.folder / "home")
+
+    def _make_home(self, folder: Path) -> None:
+        home.make(self.programs.rabbitmq_server, folder)
 
     def _choose_ports(self) -> None:
         self.port, self.management_port, self._epmd_port, self._distribution_port = (
@@ -143,9 +147,15 @@ class Broker(Server):
         def own(name: str) -> str:
             return str(self.folder / name)
 
-        # RabbitMQ passes this path to `df` unquoted. It runs in the folder, as `df` then does.
-        data = own("data") if _PLAIN_PATH.fullmatch(own("data")) else "/proc/self/cwd/data"
-        return {
+        # RabbitMQ has these unquoted in its scripts, and passes them to `df`, or has several in one
+        # value. All of them run in the folder.
+        plain = str(self.folder)
+        if not _PLAIN_PATH.fullmatch(plain):
+            plain = "/proc/self/cwd"
+        data = f"{plain}/data"
+        has_home = (self.folder / "home").exists()
+        scripts = {"RABBITMQ_SCRIPTS_DIR": f"{plain}/home/sbin"} if has_home else {}
+        return scripts | {
             "PATH": f"{self.programs.erl.parent}:/usr/sbin:/usr/bin:/sbin:/bin",
             "LANG": "C.UTF-8",
             "HOME": str(self.folder),  # where Erlang looks for the cookie
