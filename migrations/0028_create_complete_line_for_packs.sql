@@ -17,4 +17,5 @@ WHERE stream_id = of_stream
     AND line_offset = at_offset
     AND codec = 0
     AND flags & 3 <> 0
+    AND new_end >= at_offset
     AND LEFT(new_line, LENGTH(body)) = body

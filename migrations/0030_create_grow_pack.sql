@@ -1,6 +1,7 @@
 -- depends: 0029_create_raw_log_view
 -- The first step of merging neighbours: the first of them takes the lines of all, if these are the
--- stored ones byte for byte. A text that the server would cut is not compared, and nothing changes.
+-- stored ones byte for byte, and before its end. A text that the server would cut is not compared:
+-- then nothing changes.
 
 CREATE PROCEDURE IF NOT EXISTS grow_pack(
     IN of_stream BIGINT UNSIGNED,
@@ -25,8 +26,12 @@ WHERE stream_id = of_stream
     AND flags & 3 = 0
     AND LEAST(@@group_concat_max_len, @@max_allowed_packet) > 4 * UNCOMPRESSED_LENGTH(new_body)
     AND (
-        SELECT GROUP_CONCAT(
-            l.line_offset, ' ', HEX(CONVERT(l.line USING latin1)) ORDER BY l.line_offset
+        SELECT IF(
+            COUNT(*) = new_count AND MAX(l.line_offset) <= new_end,
+            GROUP_CONCAT(
+                l.line_offset, ' ', HEX(CONVERT(l.line USING latin1)) ORDER BY l.line_offset
+            ),
+            NULL
         )
         FROM JSON_TABLE(
             CONVERT(UNCOMPRESS(new_body) USING utf8mb4),

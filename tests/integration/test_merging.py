@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import replace
 
 import pytest
 
+from datastream.errors import Unavailable
 from datastream.inserts import Insert, binaries, numbers
 from datastream.mysql import Session, StreamLog
 from datastream.packs import packs
@@ -14,7 +16,7 @@ from datastream.slices import DISGUISED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from deployment import Deployment
 from lake_consumer.merging import TAIL, Merging
-from lake_consumer.store import Lake
+from lake_consumer.store import INSERT_PACKS, Lake
 
 OLDER_ROWS = Insert(
     "INSERT INTO raw_pack ({columns}) VALUES {values}",
@@ -131,3 +133,122 @@ def test_the_server_merges_no_other_lines(
     assert settle(session) == []
     assert lines(deployment) == before
     assert len(stored_packs(deployment)) == TAIL
+
+
+def call(session: Session, procedure: str, *arguments: object, compared: int = 2**24) -> int:
+    """Call a procedure as the lake consumer may; return how many packs it changed."""
+    placeholders = ", ".join(["%s"] * (1 + len(arguments)))
+    with session.transaction() as transaction:
+        transaction.execute("SET SESSION group_concat_max_len = %s", (compared,))
+        return transaction.execute(
+            f"CALL {procedure}({placeholders})",
+            (STREAM.stream_id, *arguments),  # type: ignore[arg-type]
+        )
+
+
+def test_texts_that_the_server_would_cut_are_not_equal(
+    deployment: Deployment, session: Session
+) -> None:
+    """Whoever has only the beginnings compared removes nothing."""
+    other = next(packs([(1_000, b"a" * 600), (1_601, b"b" * 600)], 0, 2_201))
+    store(session, [b"a" * 600, b"c" * 600], 1_000)
+    with session.transaction() as transaction:
+        row = (STREAM.stream_id, 999, 0, 2_201, 2, other.codec, other.body)
+        transaction.insert(INSERT_PACKS, [row])
+    before = lines(deployment)
+
+    with suppress(Unavailable):  # as MySQL answers, where its sql_mode is strict
+        assert call(session, "drop_packs", 999, 1_000, 1_601, compared=1_024) == 0
+    assert lines(deployment) == before
+
+
+@pytest.mark.parametrize(("end", "count"), [(4, 2), (10, 3)])
+def test_a_pack_grows_by_lines_that_are_seen_in_it(
+    deployment: Deployment, session: Session, end: int, count: int
+) -> None:
+    """The view shows none beyond a pack's end, and so this is no way to hide one."""
+    store(session, [b"line", b"other"])
+    whole = next(packs([(0, b"line"), (5, b"other")], 0, 10))
+
+    assert call(session, "grow_pack", 0, 5, end, count, whole.body) == 0
+    assert call(session, "grow_pack", 0, 5, 10, 2, whole.body) == 1
+    assert call(session, "drop_packs", 0, 5, 5) == 1
+    assert lines(deployment) == [(0, 0, b"line"), (5, 0, b"other")]
+
+
+def test_a_pack_that_cannot_be_read_is_not_removed(
+    deployment: Deployment, session: Session
+) -> None:
+    """Its lines are in no other, for all that the server knows."""
+    store(session, [b"line", b"next"])
+    call(session, "grow_pack", 0, 5, 9, 2, next(packs([(0, b"line"), (5, b"next")], 0, 9)).body)
+    with session.transaction() as transaction:
+        transaction.insert(INSERT_PACKS, [(STREAM.stream_id, 10, 0, 13, 1, 1, b"damaged")])
+
+    assert call(session, "drop_packs", 0, 5, 10) == 0
+    assert len(stored_packs(deployment)) == 3
+
+
+def test_a_line_is_not_completed_to_before_its_beginning(
+    deployment: Deployment, session: Session
+) -> None:
+    """There the view would not show it."""
+    store(session, [b"begin"], 100, UNTERMINATED)
+
+    assert call(session, "complete_line", 100, 0, b"beginning", 99) == 0
+    assert call(session, "complete_line", 100, 0, b"beginning", 109) == 1
+    assert lines(deployment) == [(100, 0, b"beginning")]
+
+
+def test_a_stream_that_is_written_all_the_time_leaves_room_for_others(
+    deployment: Deployment, session: Session
+) -> None:
+    """Rows of older versions of another stream are merged meanwhile."""
+    older = replace(STREAM, stream_id=7)
+    StreamLog(session).ensure([STREAM, older])
+    with session.transaction() as transaction:
+        rows = [(older.stream_id, offset, 0, b"older") for offset in range(0, 600, 6)]
+        transaction.insert(OLDER_ROWS, rows)
+    merged: list[int] = []
+    at_work = Merging(session, merged.append)
+
+    for _ in range(6):
+        at_work.stored({STREAM.stream_id: 0})
+        at_work.step()
+
+    assert merged == [100]
+    assert stored_packs(deployment) == [(0, 100)]
+
+
+def test_lines_that_take_more_room_than_in_their_log_are_merged_by_halves(
+    deployment: Deployment, session: Session
+) -> None:
+    """Bytes that JSON escapes take six times their length."""
+    store(session, [b"\x01" * 10_000] * 20)
+    before = lines(deployment)
+
+    assert settle(session) == [5] * 4
+    assert lines(deployment) == before
+    assert settle(session) == []
+
+
+def test_what_fills_a_gap_is_merged_with_what_was_looked_at(
+    deployment: Deployment, session: Session
+) -> None:
+    """As between two lake consumers, of which one is ahead of the other."""
+    merged: list[int] = []
+    at_work = Merging(session, merged.append)
+    lake = Lake(session, at_work.stored)
+
+    def store_at(*positions: int) -> None:
+        for position in positions:
+            lake.store([Slice(STREAM, position, b"line", 1, 0, read_at_ms=0)])
+        while at_work.step():
+            pass
+
+    store_at(*range(0, 50, 5), *range(55, 155, 5))
+    store_at(50)
+    store_at(*range(155, 155 + 5 * TAIL, 5))
+
+    assert merged[:2] == [10, 20]
+    assert stored_packs(deployment) == [(0, 10), (50, 21 + TAIL)]

@@ -372,11 +372,18 @@ class Transaction:
         # The server counts a byte for the command.
         if len(query) >= self._most_bytes:
             if len(statement.rows) == 1:
-                # As the server would, if the connection did not break before it can say so.
-                raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, f"{len(query)} bytes")
+                self.assert_short(len(query))
             return sum(map(self._insert, statement.halves()))
         affected: int = self._cursor.execute(query)
         return affected
+
+    def assert_short(self, length: int) -> None:
+        """Raise the server's error for a text of so many bytes where it takes none so long.
+
+        The server breaks the connection before it can say so, or makes NULL of the text.
+        """
+        if length >= self._most_bytes:
+            raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, f"{length} bytes")
 
     def execute(self, statement: LiteralString, parameters: Sequence[Value] = ()) -> int:
         """Run one statement with `%s` parameters and return how many rows were affected."""

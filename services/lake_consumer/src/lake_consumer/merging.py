@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from datastream.config import MysqlSettings
-from datastream.errors import Unavailable
+from datastream.errors import RowRefused, Unavailable
 from datastream.mysql import Session, StreamLog, TakenBack, Transaction
 from datastream.packs import LINE_OVERHEAD, MOST_SPAN, MOST_TEXT, Pack, packs
 from datastream.slices import INCOMPLETE
@@ -28,6 +28,8 @@ TAIL = 16
 GROWTH = 4
 #: Packs that are looked at together.
 PAGE = 2_000
+#: Streams whose place is remembered, and packs that were not merged: a few MB at most.
+REMEMBERED = 10_000
 #: Seconds between looks while there is nothing to do.
 PAUSE = 10.0
 #: Of the time, what merging takes at most, so that storing goes first.
@@ -52,6 +54,10 @@ NEXT_STREAM = "SELECT MIN(stream_id) FROM log_stream WHERE stream_id > %s"
 COMPARED = "SET SESSION group_concat_max_len = 16777216"
 GROW_PACK = "CALL grow_pack(%s, %s, %s, %s, %s, %s)"
 DROP_PACKS = "CALL drop_packs(%s, %s, %s, %s)"
+
+
+class _TooLarge(TakenBack):
+    """Lines take more room than they have in their log: disguised, or escaped."""
 
 
 class Key(NamedTuple):
@@ -142,19 +148,19 @@ class Merging:
         """`merged(packs)` is called with how many packs have become one."""
         self._session = session
         self._merged = merged
-        self._stored: SimpleQueue[int] = SimpleQueue()
-        #: Where to look next in each stream that this process has stored lines of.
+        self._stored: SimpleQueue[tuple[int, int]] = SimpleQueue()
+        #: Where to look next in streams, the one looked at last at the end.
         self._next: dict[int, int] = {}
-        #: Streams with new packs.
-        self._due: set[int] = set()
+        #: Streams to look at, in turns: one that is written all the time leaves room for others.
+        self._due: dict[int, None] = {}
         #: The last stream that was looked at in the first pass, over all; None once it is over.
         self._pass: int | None = -1
-        self._refused: set[tuple[int, int]] = set()
+        self._refused: dict[tuple[int, int], None] = {}
 
-    def stored(self, stream_ids: Iterable[int]) -> None:
-        """Take note of streams that have new packs. Any thread may call this."""
-        for stream_id in stream_ids:
-            self._stored.put(stream_id)
+    def stored(self, positions: Mapping[int, int]) -> None:
+        """Take note of streams that have new packs, and from where on. Any thread may call this."""
+        for item in positions.items():
+            self._stored.put(item)
 
     def run(self, stop: Event) -> None:
         """Merge until `stop` is set, through every outage of the database."""
@@ -181,17 +187,22 @@ class Merging:
         """
         with suppress(Empty):
             while True:
-                self._due.add(self._stored.get_nowait())
-        if not self._due and self._pass is not None:
+                stream_id, position = self._stored.get_nowait()
+                self._due.setdefault(stream_id)
+                if position < self._next.get(stream_id, 0):
+                    # It fills a gap: the pack before it, too, may have a new neighbour.
+                    self._next[stream_id] = max(0, position - MOST_SPAN)
+        if self._pass is not None and self._pass not in self._due:
             with self._session.transaction() as transaction:
                 ((self._pass,),) = transaction.select(NEXT_STREAM, (self._pass,))
             if self._pass is not None:
-                self._due.add(self._pass)
+                self._due[self._pass] = None
         if not self._due:
             return False
         stream_id = next(iter(self._due))
+        self._due[stream_id] = self._due.pop(stream_id)  # to the end, whatever comes of it
         if not self._look(stream_id):
-            self._due.discard(stream_id)
+            del self._due[stream_id]
         return bool(self._due) or self._pass is not None
 
     def _look(self, stream_id: int) -> bool:
@@ -204,7 +215,9 @@ class Merging:
         is_full = len(keys) == PAGE
         if is_full and next_ <= first and not any(is_merged):
             next_ = keys[-1].offset  # else the same page would come again and again
+        self._next.pop(stream_id, None)
         self._next[stream_id] = max(first, next_)
+        _forget_the_first(self._next)
         return is_full
 
     def _merge(self, stream_id: int, group: Sequence[Key]) -> bool:
@@ -213,8 +226,13 @@ class Merging:
         try:
             with self._session.transaction() as transaction:
                 is_merged = _merge(transaction, stream_id, group)
-        except (TakenBack, ValueError) as error:
-            self._refused.add((stream_id, group[0].offset))
+        except _TooLarge:
+            middle = len(group) // 2
+            halves = [half for half in (group[:middle], group[middle:]) if len(half) > 1]
+            return sum(self._merge(stream_id, half) for half in halves) > 0
+        except (TakenBack, RowRefused, ValueError) as error:
+            self._refused[stream_id, group[0].offset] = None
+            _forget_the_first(self._refused)
             logger.warning(
                 "Packs were not merged, as their lines would differ; they stay as they are",
                 extra={
@@ -229,10 +247,17 @@ class Merging:
         return is_merged
 
 
+def _forget_the_first(remembered: dict[Any, Any]) -> None:
+    """Keep no more than REMEMBERED: what is forgotten is looked at again, and no more."""
+    if len(remembered) > REMEMBERED:
+        del remembered[next(iter(remembered))]
+
+
 def _merge(transaction: Transaction, stream_id: int, group: Sequence[Key]) -> bool:
     """Make one pack of several, unless they have changed since; return whether that was done.
 
-    Raises TakenBack where the server finds other lines in it.
+    Raises _TooLarge where that needs more than one, and TakenBack where the server finds other
+    lines in it.
     """
     first, last = group[0].offset, group[-1].offset
     transaction.execute(StreamLog.LOCK, ([stream_id],))
@@ -242,12 +267,12 @@ def _merge(transaction: Transaction, stream_id: int, group: Sequence[Key]) -> bo
         return False
     lines = [line for pack in found for line in pack.lines()]
     whole, *others = packs(lines, found[0].flags, found[-1].end)
-    if others:  # disguised lines may take more room than they have in their log
-        return False
-    grown = transaction.execute(
-        GROW_PACK, (stream_id, first, last, whole.end, whole.line_count, whole.body)
-    )
-    dropped = transaction.execute(DROP_PACKS, (stream_id, first, group[1].offset, last))
-    if (grown, dropped) != (1, len(group) - 1):
+    if others:
+        raise _TooLarge
+    grow = stream_id, first, last, whole.end, whole.line_count, whole.body
+    drop = stream_id, first, group[1].offset, last
+    if transaction.execute(GROW_PACK, grow) != 1:
+        raise TakenBack
+    if transaction.execute(DROP_PACKS, drop) != len(group) - 1:
         raise TakenBack
     return True

@@ -6,14 +6,14 @@ raw_log is the view that shows its lines as rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 
 from datastream.consuming import Outcome, store_by_halves
 from datastream.inserts import Insert, binaries, numbers
 from datastream.mysql import Session, StreamLog, Transaction, Vanished
-from datastream.packs import Pack
+from datastream.packs import PLAIN, ZLIB, Pack, json_bytes
 from datastream.slices import Slice
 from lake_consumer.plan import Plan, lines_of, plan
 
@@ -40,6 +40,10 @@ _PACK = """
 PACK_BEFORE = _PACK + "WHERE stream_id = %s AND line_offset < %s ORDER BY line_offset DESC LIMIT 1"
 PACKS_WITHIN = _PACK + "WHERE stream_id = %s AND line_offset BETWEEN %s AND %s ORDER BY line_offset"
 
+#: Bytes of a line, below which every server can show it: none takes statements of less than eight
+#: times as much.
+A_LONG_ONE = 128 * 1024
+
 #: A procedure, so that the account that stores lines has no right to change one.
 COMPLETE_LINE = "CALL complete_line(%s, %s, %s, %s, %s)"
 
@@ -51,9 +55,11 @@ class Lake:
     """Stores slices in raw_pack; a line that is already there changes nothing."""
 
     def __init__(
-        self, session: Session, stored: Callable[[Iterable[int]], None] = lambda _streams: None
+        self,
+        session: Session,
+        stored: Callable[[Mapping[int, int]], None] = lambda _positions: None,
     ) -> None:
-        """`stored(stream_ids)` is called once a batch is committed."""
+        """`stored(positions)` is called once a batch is committed: its first one by stream."""
         self._session = session
         self._stored = stored
         self._streams = StreamLog(session)
@@ -87,7 +93,7 @@ class Lake:
         except Vanished:
             self._streams.forget()
             raise
-        self._stored({slice_.stream.stream_id for slice_ in slices})
+        self._stored({slice_.stream.stream_id: slice_.position for slice_ in reversed(slices)})
         return sum(map(_outcome, plans), Outcome())
 
 
@@ -97,6 +103,11 @@ def _write(transaction: Transaction, stream_id: int, slices: Sequence[Slice]) ->
         line for pack in _packs_that_meet(transaction, stream_id, slices) for line in lines_of(pack)
     )
     made = plan(stored, slices)
+    whole = (Pack(at, to.flags, to.end, 1, PLAIN, to.line) for at, to in made.completed.items())
+    for pack in (*made.packs, *whole):
+        # Only a line alone can be that long. The server would store it, and the view not show it.
+        if len(pack.body) > A_LONG_ONE or pack.codec == ZLIB:
+            transaction.assert_short(json_bytes(pack))
     transaction.insert(
         INSERT_PACKS,
         [
@@ -111,11 +122,29 @@ def _write(transaction: Transaction, stream_id: int, slices: Sequence[Slice]) ->
 
 def _packs_that_meet(
     transaction: Transaction, stream_id: int, slices: Sequence[Slice]
-) -> list[Pack]:
-    first, end = slices[0].position, max(slice_.end for slice_ in slices)
-    before = [Pack(*row) for row in transaction.select(PACK_BEFORE, (stream_id, first))]
-    within = transaction.select(PACKS_WITHIN, (stream_id, first, end))
-    return [*(pack for pack in before if pack.end >= first), *(Pack(*row) for row in within)]
+) -> Iterator[Pack]:
+    """Yield the stored packs that meet any of the slices, and not what is between those.
+
+    A batch may hold the first slice of a stream and its last, as after a rewind.
+    """
+    read = -1  # the offset of the last pack that was read
+    for first, end in _ranges(slices):
+        before = [Pack(*row) for row in transaction.select(PACK_BEFORE, (stream_id, first))]
+        within = transaction.select(PACKS_WITHIN, (stream_id, first, end))
+        met = [*(pack for pack in before if pack.end >= first), *(Pack(*row) for row in within)]
+        yield from (pack for pack in met if pack.line_offset > read)
+        read = max([read, *(pack.line_offset for pack in met)])
+
+
+def _ranges(slices: Sequence[Slice]) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last offset of slices that follow on one another or overlap."""
+    first, end = slices[0].position, slices[0].end
+    for slice_ in slices[1:]:
+        if slice_.position > end + 1:
+            yield first, end
+            first = slice_.position
+        end = max(end, slice_.end)
+    yield first, end
 
 
 def _outcome(made: Plan) -> Outcome:
