@@ -21,7 +21,7 @@ from old_rows import as_rows
 LINES = 5_000
 DISGUISE = {
     "PRIVACY_BEFORE": "lake",
-    "PRIVACY_ADDRESSES": "truncate",
+    "PRIVACY_ADDRESSES": "truncated",
     "PRIVACY_QUERIES": "drop",
 }
 
