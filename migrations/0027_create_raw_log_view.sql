@@ -29,3 +29,4 @@ JOIN JSON_TABLE(
 ) AS l
     ON p.line_offset <= l.line_offset
     AND p.line_offset >= IF(l.line_offset > 1048576, l.line_offset - 1048576, 0)
+    AND COALESCE(p.end_offset, l.line_offset) >= l.line_offset

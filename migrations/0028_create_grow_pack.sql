@@ -12,7 +12,14 @@ CREATE PROCEDURE IF NOT EXISTS grow_pack(
 )
 SQL SECURITY DEFINER
 UPDATE raw_pack
-SET end_offset = new_end, line_count = new_count, codec = 1, body = new_body
+SET
+    end_offset = new_end, line_count = new_count, codec = 1, body = new_body,
+    stored_at = (
+        SELECT latest.at FROM (
+            SELECT MAX(stored_at) AS at FROM raw_pack
+            WHERE stream_id = of_stream AND line_offset BETWEEN first_pack AND last_pack
+        ) AS latest
+    )
 WHERE stream_id = of_stream
     AND line_offset = first_pack
     AND flags & 3 = 0

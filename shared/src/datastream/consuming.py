@@ -204,10 +204,12 @@ def consume(
             if prepared:
                 since = min(delivery.arrived_at for delivery in batch)
                 outcome = queue.serve_until(database.submit(store, prepared, since))
+            # Before the acknowledgement: a broker that goes away then may have taken it, and does
+            # not deliver the batch again.
+            observer.stored(outcome, [d.read_at_ms for d in batch if d.read_at_ms is not None])
             crashes.storing(outcome, len(prepared))
             _set_aside(queue, batch, outcome, observer)
             queue.ack(batch)
-            observer.stored(outcome, [d.read_at_ms for d in batch if d.read_at_ms is not None])
 
 
 def _set_aside(

@@ -379,6 +379,22 @@ class ConsumerMetrics(ServiceMetrics):
         self._crashed.inc()
 
 
+class LakeMetrics(ConsumerMetrics):
+    """What the lake consumer counts."""
+
+    def __init__(self) -> None:
+        super().__init__("raw_log")
+        self._merged = Counter(
+            "datastream_packs_merged_total",
+            "Small packs of neighbouring lines that have become one with others.",
+            registry=self.registry,
+        )
+
+    def merged(self, packs: int) -> None:
+        """Count packs that have become one."""
+        self._merged.inc(packs)
+
+
 class DoctorMetrics(ServiceMetrics):
     """What `datastream doctor --watch` shows."""
 

@@ -221,12 +221,29 @@ def test_all_is_safe_before_the_acknowledgement() -> None:
     "step", ["store", "dead-letter not_a_slice", "dead-letter refused", "ack 2"]
 )
 def test_no_step_that_fails_is_passed_over(step: str) -> None:
-    """The batch is not acknowledged, nor counted as stored."""
-    queue, stop, observer = Steps([delivery(2), FAULT], fails_at=step), Event(), Observer()
+    """The batch is not acknowledged."""
+    queue, stop = Steps([delivery(2), FAULT], fails_at=step), Event()
     with pytest.raises(Unavailable, match=step):
-        consume(queue, Store(stop, bad=[slice_of(2)]).store, observer, stop)
+        consume(queue, Store(stop, bad=[slice_of(2)]).store, Observer(), stop)
 
     assert "ack 2" not in queue.steps
+
+
+def test_what_is_committed_is_counted_though_the_acknowledgement_fails() -> None:
+    """The broker may have taken it all the same, and then never delivers the batch again."""
+    queue, stop, observer = Steps([delivery(1)], fails_at="ack 1"), Event(), Observer()
+    with pytest.raises(Unavailable, match="ack 1"):
+        consume(queue, Store(stop).store, observer, stop)
+
+    assert observer.outcome.stored == {"table": 1}
+
+
+def test_what_is_not_committed_is_not_counted() -> None:
+    """The session with the broker ended while it was stored."""
+    queue, stop, observer = Steps([delivery(1)], fails_at="store"), Event(), Observer()
+    with pytest.raises(Unavailable, match="store"):
+        consume(queue, Store(stop).store, observer, stop)
+
     assert observer.outcome == Outcome()
 
 

@@ -6,7 +6,7 @@ raw_log is the view that shows its lines as rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
@@ -50,8 +50,12 @@ STREAM_ID = attrgetter("stream.stream_id")
 class Lake:
     """Stores slices in raw_pack; a line that is already there changes nothing."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(
+        self, session: Session, stored: Callable[[Iterable[int]], None] = lambda _streams: None
+    ) -> None:
+        """`stored(stream_ids)` is called once a batch is committed."""
         self._session = session
+        self._stored = stored
         self._streams = StreamLog(session)
 
     def check(self) -> None:
@@ -83,6 +87,7 @@ class Lake:
         except Vanished:
             self._streams.forget()
             raise
+        self._stored({slice_.stream.stream_id for slice_ in slices})
         return sum(map(_outcome, plans), Outcome())
 
 
