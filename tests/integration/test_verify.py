@@ -130,6 +130,7 @@ def test_rows_that_do_not_match(
     deployment: Deployment, log: Path, statement: str, difference: str
 ) -> None:
     """Raw and clean are compared key by key; a row twice and a row too many are differences."""
+    as_rows(deployment)
     [(at,)] = deployment.query("SELECT line_offset FROM clean_log ORDER BY 1 LIMIT 1 OFFSET 99")
     assert deployment.change(f"{statement} WHERE line_offset = %s", at) == 1
 
