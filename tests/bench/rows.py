@@ -6,8 +6,8 @@ import uuid
 from typing import Any, NamedTuple
 
 from bench.servers import PrivateDatabase
-from datastream_playground.local.servers import Database
 from datastream_operator import migrate
+from datastream_playground.local.servers import Database
 
 #: The tables that services fill most of, by what they show of them: raw_log is a view.
 FILLED = {"raw_log": "raw_pack", "clean_log": "clean_log"}

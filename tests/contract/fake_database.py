@@ -201,7 +201,7 @@ class FakeDatabase:
         connection = sqlite3.connect(self._path, timeout=0)
         connection.execute("PRAGMA synchronous = OFF")
         connection.create_function("characters", 1, len, deterministic=True)
-        connection.create_function("lines_of", 3, _lines_of, deterministic=True)
+        connection.create_function("lines_of", 3, _unpacked, deterministic=True)
         connection.create_function("bytes_of", 1, bytes.fromhex, deterministic=True)
         return connection
 
@@ -482,7 +482,7 @@ def _column(name: str, kind: str) -> str:
     return f"`{name}` {'NOT NULL' if required else ''} {default or ''} {rule}"
 
 
-def _lines_of(line_offset: int, codec: int, body: bytes) -> str:
+def _unpacked(line_offset: int, codec: int, body: bytes) -> str:
     """Return the lines of a pack as JSON: the offset as SQLite has it, the bytes as digits."""
     lines = unpacked(line_offset, codec, body)
     return json.dumps([[_signed(offset), line.hex()] for offset, line in lines])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from unittest.mock import Mock
 
 import pymysql
 import pytest
 
+from datastream.loading import NOBODY, Loading
 from datastream.mysql import Transaction
 from datastream.packs import MOST_JSON, MOST_TEXT, json_bytes, packs
 from datastream.slices import UNTERMINATED
@@ -34,7 +36,7 @@ def test_a_line_alone_is_as_long_as_its_json() -> None:
 
 def test_what_the_server_cannot_show_is_refused_before_it_is_stored() -> None:
     """With the server's number, which has a hint."""
-    transaction = Transaction(None, 1_000)
+    transaction = Transaction(Mock(), 1_000, Loading(NOBODY, is_wanted=False))
     transaction.assert_short(999)
 
     with pytest.raises(pymysql.OperationalError, match="1153"):
