@@ -29,7 +29,7 @@ ADD_LINES = Insert(
     {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "body": binaries},
 )
 #: The same, by LOAD DATA.
-LOAD_LINES = ADD_LINES._replace(load="raw_log")
+LOAD_LINES = ADD_LINES._replace(load="raw_pack")
 ADD_STREAMS = Insert(
     "INSERT INTO log_stream ({columns}) VALUES {values}",
     {
@@ -317,7 +317,7 @@ def test_a_value_that_does_not_fit_its_column_is_refused(
         ("log_stream", ADD_STREAMS, (2**64, "", "", "", "", 0)),
         ("log_stream", ADD_STREAMS, (STREAM, "", "", "", "", 2**32)),
         ("log_stream", ADD_STREAMS, (STREAM, "", None, "", "", 0)),
-        ("raw_log", ADD_LINES, line(0, flags=256)),
+        ("raw_pack", ADD_LINES, line(0, flags=256)),
         ("clean_log", ADD_CLEAN, (*TIMED[:4], "no time", 0, None, None, None)),
         ("clean_log", ADD_CLEAN, (*TIMED, 65_536, None, None)),
         ("clean_log", ADD_CLEAN, (*TIMED, None, 10_000_000, None)),
@@ -334,7 +334,7 @@ def test_a_loaded_value_that_does_not_fit_its_column_is_refused(
     """Nothing of the transaction is stored, changed to fit or left out; the session goes on."""
     others = {
         "log_stream": ("", "", "", "", 0),
-        "raw_log": (0, 0, b""),
+        "raw_pack": (0, 0, b""),
         "clean_log": (0, *TIMED[2:], None, None, None),
     }
     rows = [(number, *others[table]) for number in range(FEWEST)]

@@ -19,6 +19,7 @@ from pymysql.constants import CR, ER, SERVER_STATUS
 from datastream import greetings, local_infile
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
+from datastream.how_many import how_many
 from datastream.inserts import Insert, Statement, numbers, texts
 from datastream.loading import LOCK_ERRORS, NOBODY, Loading, LoadObserver
 from datastream.streams import Stream
@@ -383,7 +384,7 @@ class Transaction:
         The server breaks the connection before it can say so, or makes NULL of the text.
         """
         if length >= self._most_bytes:
-            raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, f"{length} bytes")
+            raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, how_many(length, "byte"))
 
     def execute(self, statement: LiteralString, parameters: Sequence[Value] = ()) -> int:
         """Run one statement with `%s` parameters and return how many rows were affected."""

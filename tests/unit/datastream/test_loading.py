@@ -18,12 +18,12 @@ from datastream.metrics import ConsumerMetrics
 from datastream.mysql import Session
 
 ADD = Insert(
-    "INSERT INTO raw_log ({columns}) VALUES {values} ON DUPLICATE KEY UPDATE line_offset ="
+    "INSERT INTO raw_pack ({columns}) VALUES {values} ON DUPLICATE KEY UPDATE line_offset ="
     " line_offset",
-    {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "line": binaries},
-    load="raw_log",
+    {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "body": binaries},
+    load="raw_pack",
 )
-COUNT = "SELECT COUNT(*) FROM raw_log"
+COUNT = "SELECT COUNT(*) FROM raw_pack"
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_server_that_refuses_it_is_told_of_once(
         counts.answered(dependency)
     database.takes_loads = False
     with session.transaction() as transaction:
-        transaction.execute("DELETE FROM raw_log")
+        transaction.execute("DELETE FROM raw_pack")
         new = transaction.insert(ADD, [(1, n, 0, b"x") for n in range(FEWEST)])
     add(session, 1_000)
     session.close()
@@ -169,7 +169,7 @@ def test_any_warning_takes_the_rows_back(
     database: FakeDatabase, session: Session, counts: ConsumerMetrics
 ) -> None:
     """By INSERT they are refused, or are as they were sent."""
-    database.narrow("raw_log", "line", 3)
+    database.narrow("raw_pack", "body", 3)
     rows = [(1, n, 0, b"x") for n in range(FEWEST)]
     with pytest.raises(RowRefused), session.transaction() as transaction:
         transaction.insert(ADD, [*rows, (1, FEWEST, 0, b"long")])
@@ -184,7 +184,7 @@ def test_a_warning_of_another_kind_among_duplicates_is_seen(
 ) -> None:
     """Their warnings are looked at one by one."""
     add(session)
-    database.narrow("raw_log", "flags", 3)
+    database.narrow("raw_pack", "flags", 3)
     add(session)
     rows = [(1, n, 0, b"x") for n in range(FEWEST)]
     with pytest.raises(RowRefused), session.transaction() as transaction:

@@ -39,6 +39,9 @@ WORD = re.compile(r"\b(?:([a-z])\.)?`?([a-z][a-z0-9_]*)`?\b(?!\s*\()")
 CREATED = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \((.*)\) ENGINE", re.DOTALL)
 ALTERED = re.compile(r"^ALTER TABLE (\w+)(.*)", re.DOTALL | re.MULTILINE)
 CHANGE = re.compile(r"\b(ADD|DROP) COLUMN (?:/\*.*?\*/ )?`?(\w+)")
+RENAMED = re.compile(r"\bRENAME COLUMN (\w+) TO (\w+)")
+MOVED = re.compile(r"\bRENAME TO (\w+)")
+VIEWED = re.compile(r"VIEW (\w+) AS\nSELECT(.*?)\nFROM", re.DOTALL)
 
 
 def labels_of_metrics() -> dict[str, set[str]]:
@@ -72,6 +75,13 @@ def columns() -> dict[str, set[str]]:
         for table, changes in ALTERED.findall(path.read_text()):
             for verb, column in CHANGE.findall(changes):
                 (tables[table].add if verb == "ADD" else tables[table].remove)(column)
+            for old, new in RENAMED.findall(changes):
+                tables[table].remove(old)
+                tables[table].add(new)
+            for name in MOVED.findall(changes):
+                tables[name] = tables.pop(table)
+        for view, body in VIEWED.findall(path.read_text()):
+            tables[view] = set(re.findall(r"^    .* AS (\w+),?$", body, re.MULTILINE))
     return tables
 
 
