@@ -20,13 +20,17 @@ AS SELECT
     p.stored_at AS stored_at
 FROM raw_packed AS p
 JOIN JSON_TABLE(
-    IF(
-        p.codec = 0,
-        CONCAT(
-            '[[', p.line_offset, ',',
-            JSON_QUOTE(CONVERT(CONVERT(p.body USING latin1) USING utf8mb4)), ']]'
-        ),
-        CONVERT(UNCOMPRESS(p.body) USING utf8mb4)
+    COALESCE(
+        CASE p.codec
+            WHEN 0 THEN CONCAT(
+                '[[', p.line_offset, ',',
+                JSON_QUOTE(CONVERT(CONVERT(p.body USING latin1) USING utf8mb4)), ']]'
+            )
+            WHEN 1 THEN CONVERT(UNCOMPRESS(p.body) USING utf8mb4)
+        END,
+        -- No JSON, and so an error: without it the lines of a pack that this server cannot unpack
+        -- would be left out, and 0024 drops the pack.
+        'a pack that this server cannot unpack'
     ),
     '$[*]' COLUMNS (
         line_offset BIGINT UNSIGNED PATH '$[0]',

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
 from datastream.mysql import Session
-from datastream.packs import Pack
+from datastream.packs import MOST_SPAN, Pack
 from datastream.parsing import ENTRY_BYTES, begins
 from datastream.slices import DISGUISED, GREATEST, INCOMPLETE, MOST_BYTES, TRUNCATED, Slice
 from datastream.streams import Stream
@@ -49,6 +50,12 @@ PACKS = """
         ORDER BY line_offset LIMIT %s
     )
 """.replace("{end}", END)
+#: The packs around an offset, also where a row that is not theirs begins among their lines. It
+#: reads the keys of up to 1 MiB of single lines of older versions.
+AROUND = """
+    SELECT line_offset, flags, end_offset, line_count, codec, body, stored_at FROM raw_pack
+    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s AND line_count > 1 AND end_offset >= %s
+"""
 
 BEGINNING = datetime(1970, 1, 2, tzinfo=UTC)
 
@@ -106,14 +113,29 @@ def lines(
 
     Of packs stored before `since` there are none. Raises Refused and Unavailable.
     """
+    around = _around(session, stream, first)
     while True:
         rows = _rows(session, stream, first, last, PACKS_AT_ONCE)
-        for row in rows:
-            if row.stored_at >= since:
-                yield from (line for line in row.lines() if first <= line.offset <= last)
-        if len(rows) < PACKS_AT_ONCE:
+        is_last = sum(_begin(row) > first for row in rows) < PACKS_AT_ONCE
+        # Those that begin after the last one may have lines among its own.
+        until = last if is_last else _begin(rows[-1])
+        rows = sorted({_begin(row): row for row in [*around, *rows]}.values(), key=_begin)
+        yield from _in_order([row for row in rows if row.stored_at >= since], first, until)
+        if is_last:
             return
-        first = rows[-1].reach + 1
+        first = until + 1
+        around = [row for row in rows if row.pack.line_count > 1 and row.pack.end >= first]
+
+
+def _in_order(rows: list[_Row], first: int, last: int) -> Iterator[Line]:
+    """Yield the lines from `first` to `last` of packs that are in order and may overlap."""
+    waiting: list[Line] = []
+    for row in rows:
+        at = bisect_left(waiting, _begin(row), key=_offset)
+        yield from waiting[:at]
+        lines = [line for line in row.lines() if first <= line.offset <= last]
+        waiting = sorted([*waiting[at:], *lines], key=_offset)
+    yield from waiting
 
 
 def lines_at(
@@ -129,25 +151,40 @@ def lines_at(
         if not rows or offset > rows[-1].reach:
             rows = _rows(session, stream, offset, GREATEST, PACKS_AT_A_LINE)
         at = bisect_right(rows, offset, key=_begin) - 1
-        if at < 0 or rows[at].stored_at < since:
-            continue
-        if row is not rows[at]:
+        if at >= 0 and row is not rows[at]:
             row = rows[at]
             its = {line.offset: line for line in row.lines()}
-        if offset in its:
-            yield its[offset]
+        if at >= 0 and offset in its:
+            if rows[at].stored_at >= since:
+                yield its[offset]
+            continue
+        around = [row for row in _around(session, stream, offset) if row.stored_at >= since]
+        yield from islice(_in_order(around, offset, offset), 1)
 
 
 def _begin(row: _Row) -> int:
     return row.pack.line_offset
 
 
+def _offset(line: Line) -> int:
+    return line.offset
+
+
+def _around(session: Session, stream: int, offset: int) -> list[_Row]:
+    """Return the packs of several lines that reach over an offset, in order."""
+    with session.transaction() as transaction:
+        key = stream, max(0, offset - MOST_SPAN), offset, offset
+        return _as_rows(stream, transaction.select(AROUND, key))
+
+
 def _rows(session: Session, stream: int, first: int, last: int, most: int) -> list[_Row]:
     with session.transaction() as transaction:
         found = transaction.select(PACKS, (stream, first, stream, first, last, most))
-        rows = [
-            _Row(stream, Pack(*pack), stored_at.replace(tzinfo=UTC)) for *pack, stored_at in found
-        ]
+        return _as_rows(stream, found)
+
+
+def _as_rows(stream: int, found: Iterable[tuple[Any, ...]]) -> list[_Row]:
+    rows = [_Row(stream, Pack(*pack), stored_at.replace(tzinfo=UTC)) for *pack, stored_at in found]
     return sorted(rows, key=_begin)
 
 

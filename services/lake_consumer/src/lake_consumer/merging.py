@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
 from datastream.mysql import Session, StreamLog, TakenBack, Transaction
-from datastream.packs import LINE_OVERHEAD, MOST_SPAN, MOST_TEXT, Pack, packs
+from datastream.packs import LINE_OVERHEAD, MOST_SPAN, MOST_TEXT, Pack, json_bytes, packs
 from datastream.slices import INCOMPLETE
 
 logger = logging.getLogger(__name__)
@@ -52,12 +52,17 @@ PACKS = """
 NEXT_STREAM = "SELECT MIN(stream_id) FROM log_stream WHERE stream_id > %s"
 #: Bytes: what the comparison of a pack's lines may take.
 COMPARED = "SET SESSION group_concat_max_len = 16777216"
+LIMIT = "SELECT LEAST(@@group_concat_max_len, @@max_allowed_packet)"
 GROW_PACK = "CALL grow_pack(%s, %s, %s, %s, %s, %s)"
 DROP_PACKS = "CALL drop_packs(%s, %s, %s, %s)"
 
 
 class _TooLarge(TakenBack):
     """Lines take more room than they have in their log: disguised, or escaped."""
+
+
+class _OverLimit(TakenBack):
+    """The server has no room to compare so many lines."""
 
 
 class Key(NamedTuple):
@@ -226,25 +231,27 @@ class Merging:
         try:
             with self._session.transaction() as transaction:
                 is_merged = _merge(transaction, stream_id, group)
-        except _TooLarge:
+        except (_TooLarge, _OverLimit) as error:
             middle = len(group) // 2
             halves = [half for half in (group[:middle], group[middle:]) if len(half) > 1]
+            if isinstance(error, _OverLimit) and not halves:
+                self._refuse(stream_id, group, f"the server compares no more: {error}")
             return sum(self._merge(stream_id, half) for half in halves) > 0
         except (TakenBack, RowRefused, ValueError) as error:
-            self._refused[stream_id, group[0].offset] = None
-            _forget_the_first(self._refused)
-            logger.warning(
-                "Packs were not merged, as their lines would differ; they stay as they are",
-                extra={
-                    "stream": f"{stream_id:016x}",
-                    "offset": group[0].offset,
-                    "error": str(error),
-                },
-            )
+            self._refuse(stream_id, group, f"their lines would differ: {error}")
             return False
         if is_merged:
             self._merged(len(group))
         return is_merged
+
+    def _refuse(self, stream_id: int, group: Sequence[Key], why: str) -> None:
+        """Remember a group that cannot be merged, and say so."""
+        self._refused[stream_id, group[0].offset] = None
+        _forget_the_first(self._refused)
+        logger.warning(
+            "Packs were not merged; they stay as they are",
+            extra={"stream": f"{stream_id:016x}", "offset": group[0].offset, "error": why},
+        )
 
 
 def _forget_the_first(remembered: dict[Any, Any]) -> None:
@@ -256,8 +263,8 @@ def _forget_the_first(remembered: dict[Any, Any]) -> None:
 def _merge(transaction: Transaction, stream_id: int, group: Sequence[Key]) -> bool:
     """Make one pack of several, unless they have changed since; return whether that was done.
 
-    Raises _TooLarge where that needs more than one, and TakenBack where the server finds other
-    lines in it.
+    Raises _TooLarge where that needs more than one, _OverLimit where the server compares no text so
+    long, and TakenBack where it finds other lines in it.
     """
     first, last = group[0].offset, group[-1].offset
     transaction.execute(StreamLog.LOCK, ([stream_id],))
@@ -271,8 +278,12 @@ def _merge(transaction: Transaction, stream_id: int, group: Sequence[Key]) -> bo
         raise _TooLarge
     grow = stream_id, first, last, whole.end, whole.line_count, whole.body
     drop = stream_id, first, group[1].offset, last
-    if transaction.execute(GROW_PACK, grow) != 1:
-        raise TakenBack
-    if transaction.execute(DROP_PACKS, drop) != len(group) - 1:
-        raise TakenBack
+    if (
+        transaction.execute(GROW_PACK, grow) != 1
+        or transaction.execute(DROP_PACKS, drop) != len(group) - 1
+    ):
+        ((limit,),) = transaction.select(LIMIT)
+        if limit <= 4 * json_bytes(whole):
+            raise _OverLimit(f"max_allowed_packet or group_concat_max_len is {limit:,}")
+        raise TakenBack("the server finds others in the pack")
     return True
