@@ -135,6 +135,32 @@ def test_the_server_merges_no_other_lines(
     assert len(stored_packs(deployment)) == TAIL
 
 
+def test_what_the_server_has_no_room_to_compare_is_merged_by_parts(
+    deployment: Deployment,
+    session: Session,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is too large even then is named once, with the server's limit."""
+    store(session, [b"x" * 1_000] * TAIL)
+    before = lines(deployment)
+
+    limit = "SET SESSION group_concat_max_len = 12288"
+    monkeypatch.setattr("lake_consumer.merging.COMPARED", limit)
+    assert (settle(session), [vars(each)["error"] for each in caplog.records]) == (
+        [2] * (TAIL // 2),
+        [],
+    )
+
+    store(session, [b"y" * 4_000] * TAIL, 1_001 * TAIL)
+    assert settle(session) == [2] * (TAIL // 2)
+    assert lines(deployment)[:TAIL] == before
+    told = [vars(record)["error"] for record in caplog.records]
+    assert len(told) == TAIL // 2
+    words = "the server compares no more: max_allowed_packet or group_concat_max_len is 12,288"
+    assert {*told} == {words}
+
+
 def call(session: Session, procedure: str, *arguments: object, compared: int = 2**24) -> int:
     """Call a procedure as the lake consumer may; return how many packs it changed."""
     placeholders = ", ".join(["%s"] * (1 + len(arguments)))

@@ -126,6 +126,31 @@ def test_lines_below_any_offset_are_counted(
         assert tables.counts(end).raw == sum(offset < end for offset in offsets)
 
 
+@pytest.mark.usefixtures("log")
+def test_rows_among_the_lines_of_a_pack_hide_none(deployment: Deployment, session: Session) -> None:
+    """However many there are: each is read where it begins, and the pack's lines around them."""
+    number = stream_of(deployment)
+    expected = list(raw.lines(session, number))
+    [(begin, end)] = deployment.query(
+        "SELECT line_offset, end_offset FROM raw_pack WHERE line_count > 100 ORDER BY 1 LIMIT 1"
+    )
+    own = {line.offset for line in expected}
+    others = [at for at in range(begin + 1, end, 3) if at not in own][: 3 * raw.PACKS_AT_ONCE]
+    for at in others:
+        deployment.change(
+            "INSERT INTO raw_pack (stream_id, line_offset, flags, body) VALUES (%s, %s, 0, '')",
+            *(number, at),
+        )
+
+    found = list(raw.lines(session, number))
+    assert [line for line in found if line.offset in own] == expected
+    assert [line.offset for line in found] == sorted(own | {*others})
+    for first in (others[5], others[100] + 1, others[-1] + 1):
+        rest = [line for line in found if line.offset >= first]
+        assert list(raw.lines(session, number, first)) == rest
+    assert list(raw.lines_at(session, number, [line.offset for line in found])) == found
+
+
 @pytest.mark.parametrize("settings", [{}], indirect=True, ids=["as it was"])
 def test_another_line_in_a_pack_is_found(deployment: Deployment, log: Path) -> None:
     """And named as in a row of its own; a pack that is gone is as many lines."""

@@ -108,6 +108,7 @@ def test_a_gap_is_a_loss_and_the_end_is_a_lag(deployment: Deployment, log: Path)
     assert "10 lines from here on are not yet in raw_log" in loss.stdout
 
 
+@pytest.mark.parametrize("is_packed", [True, False], ids=["packs", "rows"])
 @pytest.mark.parametrize(
     ("statement", "difference"),
     [
@@ -121,16 +122,17 @@ def test_a_gap_is_a_loss_and_the_end_is_a_lag(deployment: Deployment, log: Path)
         ),
         (
             "INSERT INTO raw_pack (stream_id, line_offset, flags, body)"
-            " SELECT stream_id, line_offset + 1, 0, '' FROM raw_pack",
+            " SELECT stream_id, line_offset + 1, 0, '' FROM clean_log",
             "raw_log has a row from here on, where no line begins",
         ),
     ],
 )
 def test_rows_that_do_not_match(
-    deployment: Deployment, log: Path, statement: str, difference: str
+    deployment: Deployment, log: Path, statement: str, difference: str, is_packed: bool
 ) -> None:
     """Raw and clean are compared key by key; a row twice and a row too many are differences."""
-    as_rows(deployment)
+    if not is_packed:
+        as_rows(deployment)
     [(at,)] = deployment.query("SELECT line_offset FROM clean_log ORDER BY 1 LIMIT 1 OFFSET 99")
     assert deployment.change(f"{statement} WHERE line_offset = %s", at) == 1
 
@@ -138,6 +140,7 @@ def test_rows_that_do_not_match(
 
     assert result.returncode == 1
     assert difference in result.stdout
+    assert "more difference" not in result.stdout
 
 
 def test_a_row_behind_the_end(deployment: Deployment, log: Path) -> None:
