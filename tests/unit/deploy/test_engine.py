@@ -18,7 +18,7 @@ def test_whoever_started_it_stops_it_once_nobody_needs_it(
     steps: list[str] = []
     monkeypatch.setattr(images, "ENGINE_LOCK", tmp_path / "lock")
     monkeypatch.setattr(images, "ENGINE_DOOR", tmp_path / "door")
-    monkeypatch.setattr(images.shutil, "which", lambda _name: "/usr/bin/docker")
+    monkeypatch.setattr("shutil.which", lambda _name: "/usr/bin/docker")
 
     def answers(*_command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess([], 0 if "start" in steps else 1)
@@ -29,7 +29,7 @@ def test_whoever_started_it_stops_it_once_nobody_needs_it(
             steps.append("start")
 
     monkeypatch.setattr(images, "run", answers)
-    monkeypatch.setattr(images.subprocess, "run", start)
+    monkeypatch.setattr("subprocess.run", start)
     monkeypatch.setattr(images, "_stop", lambda: steps.append("stop"))
     is_in, may_leave = threading.Event(), threading.Event()
 
