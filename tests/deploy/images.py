@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +18,9 @@ from deployment import eventually
 HERE = Path(__file__).parent
 #: Where an engine that was started here has its process's number.
 ENGINE_PID = Path("/run/docker.pid")
+#: Held by each process that needs the engine; and by the one that looks for it, starts or stops it.
+ENGINE_LOCK = Path(tempfile.gettempdir()) / "datastream-tests-engine.lock"
+ENGINE_DOOR = ENGINE_LOCK.with_suffix(".door")
 #: What each image is stood in for by, where it cannot be pulled. There is no Grafana in Debian.
 STAND_INS = {
     "PYTHON_IMAGE": ("python", "local/python:3.13"),
@@ -35,20 +40,31 @@ said: list[str] = []
 def engine() -> Iterator[None]:
     """Have an engine that answers for the length of the block.
 
-    Where there is none it is started, and stopped again. Raises CalledProcessError.
+    Where there is none it is started, and stopped again once no other process needs it. Raises
+    CalledProcessError.
     """
-    is_there = run("docker", "version").returncode == 0 if shutil.which("docker") else False
-    subprocess.run([HERE / "engine"], check=True)
-    try:
-        yield
-    finally:
-        if not is_there:
-            os.kill(int(ENGINE_PID.read_text()), signal.SIGTERM)
+    with ENGINE_LOCK.open("w") as used, ENGINE_DOOR.open("w") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        is_there = run("docker", "version").returncode == 0 if shutil.which("docker") else False
+        subprocess.run([HERE / "engine"], check=True)
+        fcntl.flock(used, fcntl.LOCK_SH)
+        fcntl.flock(door, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            if not is_there:
+                fcntl.flock(door, fcntl.LOCK_EX)
+                fcntl.flock(used, fcntl.LOCK_EX)
+                _stop()
 
-            def ended() -> None:
-                assert not ENGINE_PID.exists()
 
-            eventually(ended)
+def _stop() -> None:
+    os.kill(int(ENGINE_PID.read_text()), signal.SIGTERM)
+
+    def ended() -> None:
+        assert not ENGINE_PID.exists()
+
+    eventually(ended)
 
 
 def choose(defaults: dict[str, str]) -> dict[str, str]:

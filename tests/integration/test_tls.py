@@ -390,6 +390,7 @@ def installation(secured: Secured, tmp_path: Path) -> Iterator[Deployment]:
     """A vhost and a schema on the servers that speak TLS, whose account may not do without."""
     name = f"t_tls_{uuid.uuid4().hex[:6]}"
     with closing(Deployment(name, secured.demanding, secured.database, tmp_path)) as made:
+        assert made.rabbit.vhost == made.mysql.user == name
         with secured.database.connect() as connection, connection.cursor() as cursor:
             cursor.execute("ALTER USER %s@'%%' REQUIRE X509", (name,))
         yield made
