@@ -7,7 +7,6 @@ and later and with MariaDB 10.11 and later.
 from __future__ import annotations
 
 import ssl
-import struct
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -187,15 +186,17 @@ def connect(settings: MysqlSettings, read_timeout: float | None = None, **option
         raise _no_session(
             settings, "it takes the password over TLS alone, and offers none: see MYSQL_TLS", "tls"
         ) from error
-    except (IndexError, struct.error) as error:  # the driver's too, at a greeting that is none
-        raise _stranger(settings) or _no_session(
-            settings, "that is not MySQL's port: check MYSQL_HOST and MYSQL_PORT", "protocol"
-        ) from error
     except pymysql.MySQLError as error:
         failure = (_is_no_greeting(error) and _stranger(settings)) or _tls_failure(error, settings)
         if failure is None:
             raise
         raise failure from error
+    except (Unavailable, OSError):
+        raise
+    except Exception as error:  # the driver decodes what it gets without looking at it
+        raise _stranger(settings) or _no_session(
+            settings, "that is not MySQL's port: check MYSQL_HOST and MYSQL_PORT", "protocol"
+        ) from error
     # The driver has one setting for both, and no way to change it later on.
     connection._read_timeout = read_timeout  # noqa: SLF001
     return connection
