@@ -155,10 +155,16 @@ class Connection(connections.Connection):
         return context
 
 
-def connect(settings: MysqlSettings, read_timeout: float | None = None, **options: Any) -> Any:
+def connect(
+    settings: MysqlSettings,
+    read_timeout: float | None = None,
+    write_timeout: float | None = None,
+    **options: Any,
+) -> Any:
     """Return a new connection of the driver, opened with its `options`.
 
-    Once the server has let us in, a statement may take `read_timeout` seconds; None: any time.
+    Once the server has let us in, a statement may take `read_timeout` seconds to be answered and
+    `write_timeout` to be sent; None: any time.
     Raises Unavailable where the password's file cannot be read, TLS is on and fails, or another
     program answers, and what the driver raises for anything else.
     """
@@ -176,6 +182,8 @@ def connect(settings: MysqlSettings, read_timeout: float | None = None, **option
             connect_timeout=CONNECT_TIMEOUT,
             # Until the server has greeted us and let us in, which it may never do.
             read_timeout=CONNECT_TIMEOUT,
+            # It bounds the TLS handshake, too.
+            write_timeout=CONNECT_TIMEOUT,
             **options,
         )
     except Unusable as error:
@@ -197,8 +205,9 @@ def connect(settings: MysqlSettings, read_timeout: float | None = None, **option
         raise _stranger(settings) or _no_session(
             settings, "that is not MySQL's port: check MYSQL_HOST and MYSQL_PORT", "protocol"
         ) from error
-    # The driver has one setting for both, and no way to change it later on.
+    # The driver has one setting for both times, and no way to change it later on.
     connection._read_timeout = read_timeout  # noqa: SLF001
+    connection._write_timeout = write_timeout  # noqa: SLF001
     return connection
 
 

@@ -76,10 +76,11 @@ START = pika.spec.Connection.Start(
 )
 BROKER_SAYS = pika.frame.Method(0, START).marshal()
 BROKER_TUNES = pika.frame.Method(0, pika.spec.Connection.Tune(10, 131_072, 1)).marshal()
-DATABASE_SAYS = (
-    b"\x4a\0\0\0\x0a8.4.3\0\x0b\0\0\0abcdefgh\0\xff\xff\xff\x02\0\xff\xff\x15"
+GREETING = (
+    b"\x0a8.4.3\0\x0b\0\0\0abcdefgh\0\xff\xff\xff\x02\0\xff\xff\x15"
     b"\0\0\0\0\0\0\0\0\0\0abcdefghijkl\0mysql_native_password\0"
 )
+DATABASE_SAYS = len(GREETING).to_bytes(3, "little") + b"\0" + GREETING
 DATABASE_AGREES = b"\x07\0\0\x02\0\0\0\x02\0\0\0"
 WORDS = [
     BROKER_SAYS,
@@ -174,10 +175,13 @@ def test_whatever_answers_in_place_of_the_broker_is_an_outage(
             pass
 
 
+# Python leaves it to the collector where the peer resets it before TLS begins.
+@pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 @pytest.mark.usefixtures("impatient")
 @given(sayings=SAYINGS, ending=ENDINGS)
 @example(sayings=[DATABASE_SAYS], ending="reset")
 @example(sayings=[DATABASE_SAYS.replace(b"8.4", b"\xff.4")], ending="closed")
+@example(sayings=[DATABASE_SAYS, None], ending="silent")  # in the middle of TLS's handshake
 @example(sayings=[b"\x0c\0\0\0\x0a8\0" + bytes(9)], ending="closed")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_answers_in_place_of_the_database_is_an_outage(
