@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -103,10 +104,10 @@ def test_the_shell_goes_on_after_errors_and_ctrl_c(deployment: Deployment, tmp_p
         shell.types("SELECT 7 AS seven \\G\n", "seven: 7", prompt)
         shell.types("SELECT nonsense;\n", "error 1054", prompt)
         shell.types("SELECT 'half\n", "... ")
-        shell.types("\x03", prompt)
+        shell.presses_ctrl_c(prompt)
         shell.types("SELECT SLEEP(1000);\n", "SLEEP(1000);")
         eventually(lambda: _assert_sleeps(deployment, 1))
-        shell.types("\x03", "interrupted", prompt)
+        shell.presses_ctrl_c("interrupted", prompt)
         eventually(lambda: _assert_sleeps(deployment, 0))
         shell.types("SELECT 'still ' AS a, 'here' AS b;\n", "still   here", prompt)
         shell.types("\x04")
@@ -170,6 +171,18 @@ class Terminal:
     def types(self, text: str, *shown: str) -> None:
         """Type a text and wait until each of the words is shown after it, in their order."""
         os.write(self._terminal, text.encode())
+        for words in shown:
+            self._wait_for(words)
+
+    def presses_ctrl_c(self, *shown: str) -> None:
+        """Press it until it is noticed.
+
+        One that comes between the prompt and the wait for what is typed wakes nothing.
+        """
+        while shown[0].encode() not in self._said:
+            os.write(self._terminal, b"\x03")
+            while select.select([self._terminal], [], [], 1)[0]:
+                self._said += os.read(self._terminal, 65_536)
         for words in shown:
             self._wait_for(words)
 

@@ -7,7 +7,6 @@ PyMySQL. Works with MySQL 8.4 and later and with MariaDB 10.11 and later.
 from __future__ import annotations
 
 import ssl
-import struct
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -155,10 +154,16 @@ class Connection(local_infile.Connection):
         return context
 
 
-def connect(settings: MysqlSettings, read_timeout: float | None = None, **options: Any) -> Any:
+def connect(
+    settings: MysqlSettings,
+    read_timeout: float | None = None,
+    write_timeout: float | None = None,
+    **options: Any,
+) -> Any:
     """Return a new connection of the driver, opened with its `options`.
 
-    Once the server has let us in, a statement may take `read_timeout` seconds; None: any time.
+    Once the server has let us in, a statement may take `read_timeout` seconds to be answered and
+    `write_timeout` to be sent; None: any time.
     Raises Unavailable where the password's file cannot be read, TLS is on and fails, or another
     program answers, and what the driver raises for anything else.
     """
@@ -176,6 +181,8 @@ def connect(settings: MysqlSettings, read_timeout: float | None = None, **option
             connect_timeout=CONNECT_TIMEOUT,
             # Until the server has greeted us and let us in, which it may never do.
             read_timeout=CONNECT_TIMEOUT,
+            # It bounds the TLS handshake, too.
+            write_timeout=CONNECT_TIMEOUT,
             **options,
         )
     except Unusable as error:
@@ -186,17 +193,20 @@ def connect(settings: MysqlSettings, read_timeout: float | None = None, **option
         raise _no_session(
             settings, "it takes the password over TLS alone, and offers none: see MYSQL_TLS", "tls"
         ) from error
-    except (IndexError, struct.error) as error:  # the driver's too, at a greeting that is none
-        raise _stranger(settings) or _no_session(
-            settings, "that is not MySQL's port: check MYSQL_HOST and MYSQL_PORT", "protocol"
-        ) from error
     except pymysql.MySQLError as error:
         failure = (_is_no_greeting(error) and _stranger(settings)) or _tls_failure(error, settings)
         if failure is None:
             raise
         raise failure from error
-    # The driver has one setting for both, and no way to change it later on.
+    except (Unavailable, OSError):
+        raise
+    except Exception as error:  # the driver decodes what it gets without looking at it
+        raise _stranger(settings) or _no_session(
+            settings, "that is not MySQL's port: check MYSQL_HOST and MYSQL_PORT", "protocol"
+        ) from error
+    # The driver has one setting for both times, and no way to change it later on.
     connection._read_timeout = read_timeout  # noqa: SLF001
+    connection._write_timeout = write_timeout  # noqa: SLF001
     return connection
 
 

@@ -13,7 +13,10 @@ from typing import Any
 import pika
 import pika.data
 import pika.exceptions
-from pika.adapters.utils.connection_workflow import AMQPConnectorSocketConnectError
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectorException,
+    AMQPConnectorSocketConnectError,
+)
 
 from datastream import greetings, refusals
 from datastream.config import RabbitSettings
@@ -68,8 +71,7 @@ def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
         ssl_options=options,
     )
     try:
-        with translated():
-            connection = _Connection(parameters)
+        connection = _opened(parameters)
     except Unavailable as error:
         why, reason = _told(error, settings)
         raise Unavailable(f"no session with {where}: {why}", reason) from error
@@ -78,6 +80,18 @@ def connect(settings: RabbitSettings, name: str) -> Iterator[Any]:
     finally:
         with suppress(pika.exceptions.AMQPError, OSError):
             connection.close()
+
+
+def _opened(parameters: Any) -> Any:
+    """Return a new connection. Raises Unavailable, with the reason `protocol` for no AMQP."""
+    try:
+        with translated():
+            return _Connection(parameters)
+    except AMQPConnectorException as error:  # an attempt that lasts too long; it is no AMQPError
+        raise Unavailable(f"no answer for {CONNECT_TIMEOUT} s") from error
+    except Exception as error:  # pika decodes what it gets without looking at it
+        words = f"it speaks no AMQP: {type(error).__name__}: {error}"
+        raise Unavailable(words, "protocol") from error
 
 
 @contextmanager
@@ -127,7 +141,8 @@ def _told(error: Unavailable, settings: RabbitSettings) -> tuple[str, str]:
     refusal = tls.refusal(error, settings.host) if tls is not None else None
     is_no_tls = tls is not None and refusal == tls.not_offered(settings.host)
     hung_up = isinstance(error.__cause__, pika.exceptions.IncompatibleProtocolError)
-    if hung_up or is_no_tls:
+    is_silent = isinstance(error.__cause__, AMQPConnectorException)
+    if hung_up or is_silent or is_no_tls or error.reason == "protocol":
         stranger = greetings.stranger("RABBIT", settings.host, settings.port)
         if stranger:
             return stranger, "protocol"
