@@ -89,6 +89,8 @@ def _opened(parameters: Any) -> Any:
             return _Connection(parameters)
     except AMQPConnectorException as error:  # an attempt that lasts too long; it is no AMQPError
         raise Unavailable(f"no answer for {CONNECT_TIMEOUT} s") from error
+    except Unavailable:
+        raise
     except Exception as error:  # pika decodes what it gets without looking at it
         words = f"it speaks no AMQP: {type(error).__name__}: {error}"
         raise Unavailable(words, "protocol") from error
