@@ -66,10 +66,10 @@ SABOTAGES = (
             Change(PIPELINE, "                tailer.confirm()\n", ""),
             Change(
                 PIPELINE,
-                "                _publish(publisher, slice_.stream.source, parts)\n",
+                "                publisher.publish(addressed(window, disguise))\n",
                 "                tailer.confirm()\n"
                 "                checkpoint.save(tailer.state())\n"
-                "                _publish(publisher, slice_.stream.source, parts)\n",
+                "                publisher.publish(addressed(window, disguise))\n",
             ),
         ),
     ),
@@ -89,10 +89,7 @@ SABOTAGES = (
     Sabotage(
         "INSERT IGNORE",
         "tests/faults/test_poison.py::test_a_row_that_the_database_refuses",
-        (
-            Change(LAKE_STORE, "    INSERT INTO raw_log", "    INSERT IGNORE INTO raw_log"),
-            Change(LAKE_STORE, "\n    ON DUPLICATE KEY UPDATE line_offset = line_offset", ""),
-        ),
+        (Change(LAKE_STORE, "INSERT INTO raw_pack", "INSERT IGNORE INTO raw_pack"),),
     ),
     Sabotage(
         "a position under a path instead of an identity",

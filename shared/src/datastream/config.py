@@ -307,6 +307,8 @@ class MysqlSettings:
     user: str
     password: Secret
     tls: TlsSettings | None = None
+    #: Whether rows may go by LOAD DATA LOCAL where the server takes it.
+    local_infile: bool = True
 
     @classmethod
     def read(cls, env: Environment, service: str) -> MysqlSettings:
@@ -328,6 +330,7 @@ class MysqlSettings:
             user=user,
             password=password,
             tls=_tls(env, "MYSQL"),
+            local_infile=env.flag("MYSQL_LOCAL_INFILE", default=True),
         )
 
 

@@ -430,3 +430,62 @@ def test_a_file_that_lacks_the_end_of_what_was_read_is_told_from_another(tmp_pat
 
     assert half.relation(reader.entry) is Relation.ENDS
     assert other.relation(reader.entry) is Relation.DIFFERS
+
+
+CONTENTS = st.lists(st.integers(0, 40).map(lambda length: b"x" * length), max_size=60)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(CONTENTS, st.integers(1, 9), st.integers(1, 200), st.integers(1, 40), st.integers(0, 70))
+def test_what_goes_with_a_slice_is_what_would_follow_it(
+    tmp_path: Path,
+    lines: list[bytes],
+    slice_lines: int,
+    slice_bytes: int,
+    line_bytes: int,
+    share: int,
+) -> None:
+    """Whatever the limits: each line once, in order, in slices that keep to them."""
+    path = written(tmp_path / "a.log", b"".join(line + b"\n" for line in lines))
+    limits = SliceLimits(slice_lines, slice_bytes, line_bytes)
+    slices = []
+    reader = reader_of(path, limits)
+    while (first := reader.next()) is not None:
+        before = reader.entry
+        more = [] if first.flags else reader.more(share)
+        assert reader.entry == before  # nothing is confirmed by it
+        assert sum(slice_.lines for slice_ in more) <= share
+        assert all(slice_.lines == slice_lines for slice_ in more)
+        assert not more or sum(len(one.body) + 1 for one in (first, *more)) <= slice_bytes + 1
+        slices += [first, *more]
+        reader.confirm()
+        assert reader.position == slices[-1].end + 1 or first.flags == TRUNCATED
+
+    sent = [(at, line) for slice_ in slices for at, line in slice_.numbered()]
+    offsets = [sum(map(len, lines[:n])) + n for n in range(len(lines))]
+    assert sent == [(at, line[:line_bytes]) for at, line in zip(offsets, lines, strict=True)]
+
+
+def test_nothing_goes_with_the_head_of_a_line(tmp_path: Path) -> None:
+    """Where its rest ends is not known before more is read."""
+    path = written(tmp_path / "a.log", b"x" * 50 + b"\none\ntwo\n")
+    reader = reader_of(path, SliceLimits(1, 20, 20))
+
+    head = reader.next()
+
+    assert head is not None
+    assert head.flags == TRUNCATED
+    assert reader.more(100) == []
+
+
+def test_a_slice_that_is_not_full_waits_for_what_is_read_next(tmp_path: Path) -> None:
+    """As it would if each were confirmed by itself."""
+    path = written(tmp_path / "a.log", b"line\n" * 5)
+    reader = reader_of(path, SliceLimits(2, 1_000, 1_000))
+
+    slices = [reader.next(), *reader.more(100)]
+
+    assert [slice_.lines for slice_ in slices if slice_] == [2, 2]
+    reader.confirm()
+    assert reader.position == 20
+    assert [slice_.lines for slice_ in read(reader)] == [1]

@@ -13,6 +13,7 @@ from datastream.consuming import Preparation
 from datastream.mysql import Session
 from datastream.service import run_consumer, start
 from datastream.shutdown import stop_on_signals
+from lake_consumer.merging import merging_beside
 from lake_consumer.store import Lake
 
 NAME = "lake_consumer"
@@ -26,14 +27,16 @@ def run(env: Environment) -> int:
     mysql = MysqlSettings.read(env, "LAKE")
     service = ServiceSettings.read(env, DEFAULT_METRICS_PORT)
     logs.configure(NAME, service.log_level)
-    counts = metrics.ConsumerMetrics("raw_log")
+    counts = metrics.LakeMetrics()
     with (
         metrics.serve(counts, service.metrics_host, service.metrics_port),
         stop_on_signals() as stop,
-        closing(Session(mysql, NAME)) as session,
+        closing(Session(mysql, NAME, counts)) as session,
+        merging_beside(mysql, NAME, counts.merged) as merging,
     ):
         as_it_is = Preparation(lambda slice_: slice_)
-        run_consumer(topology.LAKE_QUEUE, as_it_is, Lake(session), rabbit, counts, stop)
+        lake = Lake(session, merging.stored)
+        run_consumer(topology.LAKE_QUEUE, as_it_is, lake, rabbit, counts, stop)
     return 0
 
 

@@ -1,0 +1,1 @@
+ALTER TABLE raw_line RENAME TO raw_log

@@ -1,0 +1,1 @@
+ALTER TABLE raw_pack RENAME TO raw_packed
