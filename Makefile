@@ -25,8 +25,6 @@ until_interrupted = trap : INT; $(1) || { code=$$?; [ $$code = 130 ] || exit $$c
 SERVER_FAULTS := $(patsubst %,tests/faults/test_%.py,broker conflict database killed outages poison)
 # What a person types at servers of their own, whose grants MySQL and MariaDB take differently.
 TYPED := tests/integration/test_accounts.py tests/integration/test_install_consumers.py
-# What each server makes of rows by LOAD DATA.
-LOADED := tests/contract/test_database_contract.py tests/integration/test_loads.py
 # Processes that share the tests, each with private servers of its own. 0: one process, for a
 # debugger.
 WORKERS ?= 2
@@ -143,9 +141,9 @@ test: venv ## Run every test, on private servers of its own | [TESTS=tests/unit]
 	@$(if $(TESTS),,THOROUGH=1) $(BIN)/pytest $(WORKING) $(or $(TESTS),tests/unit tests/contract tests/integration)
 
 .PHONY: test-faults
-test-faults: venv ## Make everything fail; compare every line | [TESTS=…] [SERVERS=containers] [LOCAL_INFILE=no]
-	@$(if $(LOCAL_INFILE),MYSQL_LOCAL_INFILE='$(LOCAL_INFILE)') $(BIN)/pytest $(if $(SERVERS),--servers '$(SERVERS)',$(WORKING)) \
-	    $(or $(TESTS),$(if $(filter containers,$(SERVERS)),$(SERVER_FAULTS) $(TYPED) $(LOADED),tests/faults))
+test-faults: venv ## Make everything fail; compare every line | [TESTS=tests/faults] [SERVERS=containers]
+	@$(BIN)/pytest $(if $(SERVERS),--servers '$(SERVERS)',$(WORKING)) \
+	    $(or $(TESTS),$(if $(filter containers,$(SERVERS)),$(SERVER_FAULTS) $(TYPED),tests/faults))
 
 .PHONY: soak
 soak: venv ## Kill random parts 100 times; 20 minutes | [SEED=1]
@@ -200,10 +198,6 @@ bench-parse: venv ## Measure parsing, for every preset and custom formats
 .PHONY: bench-profile
 bench-profile: venv ## What each part of a line's way costs | [DB=mysql]
 	@PYTHONPATH=tests $(BIN)/python -m bench.profile --db '$(or $(DB),mariadb)'
-
-.PHONY: bench-ways
-bench-ways: venv ## Parsed rows by LOAD DATA beside INSERT | [DB=mysql]
-	@PYTHONPATH=tests $(BIN)/python -m bench.ways --db '$(or $(DB),mariadb)'
 
 .PHONY: bench-deploy
 bench-deploy: venv ## Deploy and status beside a bare docker run

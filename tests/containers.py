@@ -173,7 +173,6 @@ class ContainerDatabase(InContainer, database.Database):
     def _arguments(self) -> list[str]:
         return [
             "--skip-name-resolve",
-            "--local-infile=ON",
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_bin",
         ]

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from bench.rows import empty, export, load
+from bench.rows import export, load
 from bench.servers import PrivateDatabase
 from bench.usage import Meter
 from deployment import Deployment
@@ -28,7 +28,7 @@ def measure(deployment: Deployment, database: PrivateDatabase) -> list[Ceiling]:
     """Return, the best first, how the server took the rows that the tables hold.
 
     Its services must have ended. Both tables are filled at once, by a session each, in one
-    transaction each: no client of rows can be faster. Raw lines are a row each, as before packs.
+    transaction each: no client of rows can be faster.
     """
     schema = deployment.mysql.database
     lines = deployment.count("raw_log")
@@ -43,7 +43,7 @@ def _fill(
     """Fill two new tables, and remove them."""
     schema = deployment.mysql.database
     for table in files:
-        deployment.query(empty(table, f"ceiling_{table}"))
+        deployment.query(f"CREATE TABLE ceiling_{table} LIKE {table}")
     meter = Meter({"database": database.usage})
     begin = time.monotonic()
     with ThreadPoolExecutor() as pool:

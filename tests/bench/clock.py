@@ -13,8 +13,8 @@ from datastream.inserts import Insert
 from datastream.mysql import Session, Transaction, Value
 
 #: What a session tells the clock of.
-TEXT = "rows as text"
-EXECUTING = "sending rows, waiting, committing"
+TEXT = "rows as SQL text"
+EXECUTING = "sending INSERTs, waiting, committing"
 LOOKS = "looking for rows that are there already"
 
 
@@ -88,14 +88,14 @@ class WatchedSession(Session):
     def _open(self) -> None:
         super()._open()
         if not isinstance(self._connection, _Watched):
-            parts = {"execute": EXECUTING, "load": EXECUTING, "commit": EXECUTING}
+            parts = {"execute": EXECUTING, "commit": EXECUTING}
             self._connection = _Watched(self._connection, self.clock, parts)
         self._connection._clock = self.clock
 
 
 class _WatchedTransaction(Transaction):
     def __init__(self, inner: Transaction, clock: Clock) -> None:
-        super().__init__(inner._connection, inner._most_bytes, inner._loading)
+        super().__init__(inner._cursor, inner._most_bytes)
         self._clock = clock
 
     def insert(self, insert: Insert, rows: Sequence[Sequence[Any]]) -> int:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import backlog
+from bench.ceiling import TABLES
 from bench.corpus import SAMPLED, write
 from bench.installation import installed
 from bench.results import Backlog
-from bench.rows import FILLED, export, load
+from bench.rows import export, load
 from bench.servers import Servers
 from bench.targets import ROWS
 from datastream.parsing import ERROR
@@ -47,8 +48,7 @@ def scenarios(servers: Servers, folder: Path) -> Iterator[tuple[str, Backlog]]:
     with installed(servers, folder) as deployment:
         backlog.measure(deployment, servers, earlier)
         portion = {
-            table: export(servers.database, deployment.mysql.database, table)
-            for table in FILLED.values()
+            table: export(servers.database, deployment.mysql.database, table) for table in TABLES
         }
     log = write(folder / "compared.log", COMPARED_LINES, skip=PORTION)
     for name, portions in PORTIONS.items():

@@ -10,7 +10,7 @@ from typing import Any
 import pika
 
 from bench.corpus import Log
-from bench.rows import columns, empty
+from bench.rows import columns
 from datastream.rabbitmq import connect
 from deployment import Deployment, lines_of
 
@@ -28,7 +28,7 @@ def measure(deployment: Deployment, log: Log) -> float:
     rows = {table: _finished(deployment, table, log.lines) for table in TABLES}
     lines = min(map(len, rows.values()))
     for table in TABLES:
-        deployment.query(empty(table, f"naive_{table}"))
+        deployment.query(f"CREATE TABLE naive_{table} LIKE {table}")
         with connect(deployment.rabbit, "bench") as connection:
             connection.channel().queue_declare(
                 f"naive_{table}", durable=True, arguments={"x-queue-type": "quorum"}

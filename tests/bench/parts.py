@@ -92,12 +92,12 @@ class Parts:
         with self._used(servers, "broker", "a line out of both queues"):
             for queue, name in ((LAKE_QUEUE, "lake"), (CLEAN_QUEUE, "clean")):
                 take(self._rabbit, queue, len(sent), clocks[name])
-        with self._used(servers, "database", "a raw row"):
+        with self._used(servers, "database", "a raw row by INSERT"):
             for batch in _batches(sent):
                 with clocks["lake"].part(LAKE_ROWS):
                     self._lake.store(batch)
         parse_alone(sent, self._enrichment, clocks["clean"])
-        with self._used(servers, "database", "a parsed row"):
+        with self._used(servers, "database", "a parsed row by INSERT"):
             for batch in _batches(sent):
                 with clocks["clean"].part(BETWEEN):
                     parsed = [parse(slice_, self._enrichment) for slice_ in batch]

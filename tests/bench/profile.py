@@ -33,7 +33,7 @@ from bench.parts import (
 from bench.processes import Alone, Together, all_at_once, one_at_a_time
 from bench.profile_report import Found, row, table
 from bench.results import SERVICES
-from bench.rows import empty, export, load
+from bench.rows import export, load
 from bench.servers import Servers, running
 from bench.usage import Meter
 from deployment import Deployment
@@ -113,7 +113,7 @@ def loaded(deployment: Deployment, servers: Servers, log: Log, table: str, path:
     costs = []
     for turn in range(ROUNDS):
         name = f"profile_{turn}_{table}"
-        deployment.query(empty(table, name))
+        deployment.query(f"CREATE TABLE {name} LIKE {table}")
         meter = Meter({table: servers.database.usage})
         load(servers.database, deployment.mysql.database, name, path)
         costs.append(meter.cpu_us(log.lines)[table])

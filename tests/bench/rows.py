@@ -6,11 +6,8 @@ import uuid
 from typing import Any, NamedTuple
 
 from bench.servers import PrivateDatabase
-from datastream_operator import migrate
 from datastream_playground.local.servers import Database
 
-#: The tables that services fill most of, by what they show of them: raw_log is a view.
-FILLED = {"raw_log": "raw_pack", "clean_log": "clean_log"}
 #: Bytes as they are: a log holds any.
 _AS_BYTES = "CHARACTER SET binary"
 
@@ -23,29 +20,14 @@ class Column(NamedTuple):
 
 
 def columns(cursor: Any, table: str) -> list[Column]:  # noqa: ANN401 - the driver's
-    """Return the columns of a table of the current schema, without those that are computed.
-
-    Of raw_log those that it had as a table.
-    """
+    """Return the columns of a table of the current schema, without those that are computed."""
     cursor.execute(
         "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS"
         " WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s"
-        " AND NOT (TABLE_NAME = 'raw_log' AND COLUMN_NAME = 'pack')"
         " AND COALESCE(GENERATION_EXPRESSION, '') = '' ORDER BY ORDINAL_POSITION",
         (table,),
     )
     return [Column(*row) for row in cursor.fetchall()]
-
-
-def empty(table: str, name: str) -> str:
-    """Return the statement that makes an empty copy of a table.
-
-    Of raw_log, a view, that is the table that it was: a row for each line.
-    """
-    if table != "raw_log":
-        return f"CREATE TABLE {name} LIKE {table}"
-    first = (migrate.FOLDER / "0001_create_raw_log.sql").read_text(encoding="utf-8")
-    return first.replace("IF NOT EXISTS raw_log", name)
 
 
 def export(database: PrivateDatabase, schema: str, table: str) -> str:

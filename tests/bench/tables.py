@@ -11,18 +11,6 @@ _PARSED = """
     SELECT TABLE_NAME FROM information_schema.TABLES
     WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ('clean_log', 'error_log', 'rejected_log')
 """
-#: Another revision may have a row a line instead.
-_PACKED = """
-    SELECT 1 FROM information_schema.TABLES
-    WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'raw_pack'
-"""
-#: A line ends at its newline, which is behind its first byte.
-_LAST_PACK = """
-    COALESCE((
-        SELECT end_offset FROM raw_pack
-        WHERE stream_id = %(stream)s ORDER BY line_offset DESC LIMIT 1
-    ), -1)
-"""
 #: Looks at the ends of indexes. Batches commit in order, so what lies before is there.
 _LAST_OF = "(SELECT COALESCE(MAX(line_offset), -1) FROM {table} WHERE stream_id = %(stream)s)"
 
@@ -40,10 +28,8 @@ class Tables:
         with connection.cursor() as cursor:
             cursor.execute(_PARSED)
             each = ", ".join(_LAST_OF.format(table=table) for (table,) in cursor.fetchall())
-            cursor.execute(_PACKED)
-            raw = _LAST_PACK if cursor.fetchone() else _LAST_OF.format(table="raw_log")
         self._parsed = f"GREATEST({each})"
-        self._both = f"LEAST({raw}, {self._parsed})"
+        self._both = f"LEAST({_LAST_OF.format(table='raw_log')}, {self._parsed})"
 
     def last(self) -> int:
         """Return the offset up to which both consumers have stored each line; -1 for none."""

@@ -108,20 +108,6 @@ class FakePublisher:
             raise Unavailable(f"the queue behind {routing_key} refuses: it is full", "nack")
         self._broker.put(queue, Message(slice_.headers(), slice_.body))
 
-    def publish_all(self, unconfirmed: list[tuple[str, Slice]]) -> None:
-        """Put slices into the queues of their sides, all that these take."""
-        refused: list[tuple[str, Slice]] = []
-        errors: list[Unavailable] = []
-        for routing_key, slice_ in unconfirmed:
-            try:
-                self.publish(routing_key, slice_)
-            except Unavailable as error:
-                refused.append((routing_key, slice_))
-                errors.append(error)
-        unconfirmed[:] = refused
-        if errors:
-            raise errors[0]
-
     def wait(self, seconds: float) -> None:
         """Let no time pass."""
 

@@ -7,7 +7,6 @@ number. What it does not keep: a reader that waits for rows which another sessio
 
 from __future__ import annotations
 
-import json
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -22,23 +21,18 @@ from pymysql.connections import Connection
 from pymysql.constants import CR, ER
 
 from datastream.config import MysqlSettings, Secret
-from datastream.local_infile import Loaded
-from datastream.packs import unpacked
 
 MIGRATIONS = Path(__file__).parents[2] / "migrations"
 SETTINGS = MysqlSettings("db.example.com", 3306, "logs", "account", Secret("secret"))
 
-#: Every column of the tables that services write and that they fill, as the server knows it.
+#: Every column of the tables that services write and that has no default, as the server knows it.
 #: The contract compares it with the server's.
 COLUMNS = {
-    "raw_pack": {
+    "raw_log": {
         "stream_id": "bigint unsigned not null",
         "line_offset": "bigint unsigned not null",
         "flags": "tinyint unsigned not null",
-        "end_offset": "bigint unsigned",
-        "line_count": "int unsigned not null default 1",
-        "codec": "tinyint unsigned not null default 0",
-        "body": "mediumblob not null",
+        "line": "mediumblob not null",
     },
     "log_stream": {
         "stream_id": "bigint unsigned not null",
@@ -121,34 +115,16 @@ COLUMNS = {
     },
 }
 
-#: The view that a migration makes, without the column that nothing here fills.
-RAW_LOG = """
-    CREATE VIEW raw_log AS
-    SELECT
-        p.stream_id AS stream_id,
-        json_extract(l.value, '$[0]') AS line_offset,
-        p.flags AS flags,
-        bytes_of(json_extract(l.value, '$[1]')) AS line,
-        p.line_offset AS pack
-    FROM raw_pack AS p
-    JOIN json_each(lines_of(p.line_offset, p.codec, p.body)) AS l
-"""
-
 #: Writes values into a statement as the driver does.
 _DRIVER: Any = Connection(defer_connect=True)
 _DRIVER.server_status = 0
 _BITS = {"tinyint": 8, "smallint": 16, "int": 32}
-_TYPE = re.compile(r"(\w+)(?:\((\d+)(?:,\d+)?\))?( unsigned)?( not null)?( default \d+)?")
+_TYPE = re.compile(r"(\w+)(?:\((\d+)(?:,\d+)?\))?( unsigned)?( not null)?")
 #: A value in a statement: a text, bytes, or a number that may be beyond SQLite's.
 _LITERAL = re.compile(
     r"'((?:[^'\\]|\\.)*)'|(?:_binary )?X'([0-9a-fA-F]*)'|(?<![\w.])([0-9]{19,})(?![\w.])", re.DOTALL
 )
 _ESCAPED = {"0": "\0", "n": "\n", "r": "\r", "Z": "\x1a"}
-#: The file, the table, the fields, and what the fields become.
-_LOAD = re.compile(
-    r"LOAD DATA LOCAL INFILE '([\w-]+)' IGNORE INTO TABLE (\w+) CHARACTER SET binary"
-    r" FIELDS TERMINATED BY '\\t' ESCAPED BY '\\\\' LINES TERMINATED BY '\\n' \(([^)]*)\)(.*)"
-)
 #: What SQLite says in other words.
 _WORDS = (
     (re.compile(r"ON DUPLICATE KEY UPDATE (\w+) = \1(?!\w)"), "ON CONFLICT DO NOTHING"),
@@ -180,9 +156,6 @@ class FakeDatabase:
         self.opened: list[dict[str, Any]] = []
         #: Every statement that was sent, the longest ones by their beginning.
         self.statements: list[str] = []
-        #: Whether `local_infile` is on, and how many warnings are kept to be shown.
-        self.takes_loads = True
-        self.warnings_kept = 64
         self._connections: list[FakeConnection] = []
         self._faults: list[tuple[str, BaseException, bool]] = []
         self._changes: list[tuple[str, str]] = []
@@ -194,15 +167,12 @@ class FakeDatabase:
             connection.execute("PRAGMA journal_mode = WAL")  # readers do not wait for a writer
             for table, columns in COLUMNS.items():
                 connection.execute(_create(table, columns))
-            connection.execute(RAW_LOG)
 
     def session(self) -> sqlite3.Connection:
         """Open SQLite's own connection."""
         connection = sqlite3.connect(self._path, timeout=0)
         connection.execute("PRAGMA synchronous = OFF")
         connection.create_function("characters", 1, len, deterministic=True)
-        connection.create_function("lines_of", 3, _unpacked, deterministic=True)
-        connection.create_function("bytes_of", 1, bytes.fromhex, deterministic=True)
         return connection
 
     def _connect(self, **options: object) -> FakeConnection:
@@ -270,50 +240,10 @@ class FakeConnection:
         self.database = database
         self.is_lost = False
         self.session = database.session()
-        #: Number and words of each warning about the last LOAD DATA.
-        self.warnings: list[tuple[int, str]] = []
 
     def cursor(self) -> FakeCursor:
         """Return a cursor."""
         return FakeCursor(self)
-
-    def load(self, statement: str, name: str, rows: bytes, most_bytes: int) -> Loaded:
-        """Add the rows of a text. Who breaks a rule or is there already is left out, and told."""
-        assert most_bytes == self.database.most_bytes
-        self.database.statements.append(statement)
-        self.check(statement)
-        if not self.database.takes_loads:
-            raise _error(3948, "Loading local data is disabled")
-        found = _LOAD.fullmatch(statement)
-        assert found, statement
-        assert found[1] == name
-        columns = re.findall(r"\w+", found[3])
-        assert found[4] == _made_of_texts(found[3])
-        self.warnings = []
-        new = 0
-        for line in _lines_of(rows):
-            values = zip(columns, _fields_of(line), strict=True)
-            try:
-                literals = [_as_literal(COLUMNS[found[2]][name], value) for name, value in values]
-                self.session.execute(
-                    _translated(
-                        f"INSERT INTO {found[2]} ({', '.join(f'`{name}`' for name in columns)})"
-                        f" VALUES ({', '.join(literals)})"
-                    )
-                )
-            except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
-                self.warnings.append(_warning(error, statement))
-            except pymysql.MySQLError as error:
-                self.warnings.append(error.args)
-            else:
-                new += 1
-        self.check(statement, is_done=True)
-        return Loaded(new, len(self.warnings))
-
-    def show_warnings(self) -> list[tuple[str, int, str]]:
-        """Return those about the last LOAD DATA that are kept."""
-        kept = self.warnings[: self.database.warnings_kept]
-        return [("Warning", number, words) for number, words in kept]
 
     def commit(self) -> None:
         """Make what was written last."""
@@ -410,52 +340,6 @@ def _server_error(words: str, statement: str) -> pymysql.MySQLError:
     return _error(number, words)
 
 
-def _warning(error: Exception, statement: str) -> tuple[int, str]:
-    if isinstance(error, ValueError):
-        return ER.TRUNCATED_WRONG_VALUE_FOR_FIELD, str(error)
-    number, words = _server_error(str(error), statement).args
-    return number, words
-
-
-def _made_of_texts(fields: str) -> str:
-    """Return the expressions that a LOAD DATA must have for its fields: JSON is made of texts."""
-    names = re.findall(r"@`(\w+)`", fields)
-    made = ", ".join(f"`{name}` = CONVERT(@`{name}` USING utf8mb4)" for name in names)
-    return f" SET {made}" if made else ""
-
-
-def _lines_of(text: bytes) -> list[bytes]:
-    """Return the rows of a text, as LOAD DATA tells them apart."""
-    lines = re.findall(rb"((?:[^\\\n]|\\.)*)\n", text, re.DOTALL)
-    assert b"".join(line + b"\n" for line in lines) == text
-    return lines
-
-
-def _fields_of(line: bytes) -> list[bytes | None]:
-    fields = re.findall(rb"(?:^|\t)((?:[^\\\t]|\\.)*)", line, re.DOTALL)
-    return [None if field == rb"\N" else _unescaped(field) for field in fields]
-
-
-def _unescaped(field: bytes) -> bytes:
-    known = {b"t": b"\t", b"n": b"\n", b"0": b"\0", b"r": b"\r", b"Z": b"\x1a", b"b": b"\b"}
-    return re.sub(rb"\\(.)", lambda each: known.get(each[1], each[1]), field, flags=re.DOTALL)
-
-
-def _as_literal(kind: str, value: bytes | None) -> str:
-    """Return a field as the column reads it. Raises ValueError where it would change it."""
-    if value is None:
-        return "NULL"
-    word = re.split(r"\W", kind)[0]
-    if word in ("varbinary", "mediumblob"):
-        return f"X'{value.hex()}'"
-    text = value.decode()
-    if word in ("char", "varchar", "datetime", "json"):
-        return str(_DRIVER.escape(text))
-    if not re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", text):
-        raise ValueError("Incorrect value")
-    return text
-
-
 def _create(table: str, columns: dict[str, str]) -> str:
     """Return SQLite's statement for a table, with the server's limits of its values."""
     keys = "stream_id, line_offset" if "line_offset" in columns else next(iter(columns))
@@ -466,7 +350,7 @@ def _create(table: str, columns: dict[str, str]) -> str:
 def _column(name: str, kind: str) -> str:
     found = _TYPE.fullmatch(kind)
     assert found, kind
-    word, width, unsigned, required, default = found.groups()
+    word, width, unsigned, required = found.groups()
     check, number = {
         "char": (f"characters(`{name}`) <= {width}", ER.DATA_TOO_LONG),
         "varchar": (f"characters(`{name}`) <= {width}", ER.DATA_TOO_LONG),
@@ -479,13 +363,7 @@ def _column(name: str, kind: str) -> str:
         most = 2 ** (_BITS[word] - (not unsigned)) - 1
         check, number = f"`{name}` BETWEEN 0 AND {most}", ER.WARN_DATA_OUT_OF_RANGE
     rule = f'CONSTRAINT "{number}" CHECK (`{name}` IS NULL OR {check})' if check else ""
-    return f"`{name}` {'NOT NULL' if required else ''} {default or ''} {rule}"
-
-
-def _unpacked(line_offset: int, codec: int, body: bytes) -> str:
-    """Return the lines of a pack as JSON: the offset as SQLite has it, the bytes as digits."""
-    lines = unpacked(line_offset, codec, body)
-    return json.dumps([[_signed(offset), line.hex()] for offset, line in lines])
+    return f"`{name}` {'NOT NULL' if required else ''} {rule}"
 
 
 def _translated(statement: str) -> str:
@@ -512,14 +390,9 @@ def _literal(found: re.Match[str]) -> str:
         value = int(number)
         if value >= 2**64:
             raise _error(ER.WARN_DATA_OUT_OF_RANGE, "Out of range value")
-        return str(_signed(value))
+        return str(value - 2**64 if value >= 2**63 else value)
     plain = re.sub(r"\\(.)", lambda each: _ESCAPED.get(each[1], each[1]), text, flags=re.DOTALL)
     return f"CAST(X'{plain.encode().hex()}' AS TEXT)"
-
-
-def _signed(value: int) -> int:
-    """Return a number as SQLite holds it."""
-    return value - 2**64 if value >= 2**63 else value
 
 
 def _unsigned(value: object) -> object:

@@ -140,17 +140,6 @@ def deliveries(queue: consuming.Queue[Any], number: int) -> Iterator[Delivery[An
     return islice((one for batch in queue.batches(Event()) for one in batch), number)
 
 
-def received(queue: consuming.Queue[Any], number: int) -> list[Delivery[Any]]:
-    """Return so many deliveries, acknowledged."""
-    found: list[Delivery[Any]] = []
-    for batch in queue.batches(Event()):
-        found += batch
-        queue.ack(batch)
-        if len(found) >= number:
-            return found
-    return found
-
-
 def test_a_published_slice_is_in_the_queue_of_its_side(broker: Broker) -> None:
     """Each key leads to one queue, and every byte and header arrives."""
     sent = slice_of(ALL_BYTES, position=2**62, flags=UNTERMINATED)
@@ -418,63 +407,6 @@ def test_a_full_queue_refuses(broker: Broker) -> None:
     with broker.open_queue(LAKE_QUEUE) as queue:
         (first,) = deliveries(queue, 1)
     assert list(first.prepared) == [slice_of(b"x" * 1000, position=0)]
-
-
-def test_of_many_slices_at_once_those_are_left_that_a_queue_refuses(broker: Broker) -> None:
-    """What the list no longer holds is in its queue, and the session goes on."""
-    broker.limit_queue(LAKE_QUEUE, 20_000)
-    sent: list[Slice] = []
-    unconfirmed: list[tuple[str, Slice]] = []
-
-    with broker.open_publisher() as publisher:
-        with pytest.raises(Unavailable) as raised:
-            while len(sent) < 5_000:  # the limit is not exact
-                position = 1_001 * len(sent)
-                window = [slice_of(b"x" * 1000, position + 1_001 * n) for n in range(100)]
-                sent += window
-                unconfirmed += [(f"{key}.test", one) for one in window for key in ("lake", "clean")]
-                publisher.publish_all(unconfirmed)
-        publisher.publish("clean.test", slice_of(b"after"))
-
-    assert raised.value.reason == "nack"
-    left = [one for key, one in unconfirmed if key == "lake.test"]
-    assert 0 < len(left) == len(unconfirmed)
-    for name, kept in (
-        (LAKE_QUEUE, [one for one in sent if one not in left]),
-        (CLEAN_QUEUE, [*sent, slice_of(b"after")]),
-    ):
-        with broker.open_queue(name) as queue:
-            assert [one.prepared[0] for one in received(queue, len(kept))] == kept
-
-
-def test_of_many_slices_at_once_those_are_left_that_no_queue_takes(broker: Broker) -> None:
-    """Those beside them are confirmed."""
-    broker.delete_queue(LAKE_QUEUE)
-    many = [slice_of(b"line", position=number * 5) for number in range(50)]
-    unconfirmed = [(f"{side}.test", one) for one in many for side in ("lake", "clean")]
-
-    with broker.open_publisher() as publisher, pytest.raises(Unavailable) as raised:
-        publisher.publish_all(unconfirmed)
-
-    assert raised.value.reason == "returned"
-    assert unconfirmed == [("lake.test", one) for one in many]
-    with broker.open_queue(CLEAN_QUEUE) as queue:
-        assert [one.prepared[0] for one in received(queue, len(many))] == many
-
-
-def test_many_slices_at_once_are_all_confirmed(broker: Broker) -> None:
-    """Small ones and one of several frames, on both keys; then the list is empty."""
-    many = [slice_of(b"line %d" % number, position=number * 10) for number in range(300)]
-    many.append(slice_of(b"x" * 300_000, position=10_000))
-    unconfirmed = [(f"{side}.test", one) for one in many for side in ("lake", "clean")]
-
-    with broker.open_publisher() as publisher:
-        publisher.publish_all(unconfirmed)
-
-    assert unconfirmed == []
-    for name in (LAKE_QUEUE, CLEAN_QUEUE):
-        with broker.open_queue(name) as queue:
-            assert [one.prepared[0] for one in received(queue, len(many))] == many
 
 
 def test_a_queue_that_is_not_there_cannot_be_consumed(broker: Broker) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,21 +14,17 @@ from contract.fake_database import COLUMNS, FakeDatabase
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
 from datastream.inserts import Insert, binaries, json_texts, numbers, texts
-from datastream.loading import FEWEST
 from datastream.mysql import Session
-from datastream.packs import PLAIN, Pack, packs
-from datastream.slices import DISGUISED, TRUNCATED, UNTERMINATED
+from datastream.slices import TRUNCATED, UNTERMINATED
 from deployment import Deployment
 
 ADD_LINES = Insert(
     """
-    INSERT INTO raw_pack ({columns}) VALUES {values}
+    INSERT INTO raw_log ({columns}) VALUES {values}
     ON DUPLICATE KEY UPDATE line_offset = line_offset
     """,
-    {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "body": binaries},
+    {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "line": binaries},
 )
-#: The same, by LOAD DATA.
-LOAD_LINES = ADD_LINES._replace(load="raw_pack")
 ADD_STREAMS = Insert(
     "INSERT INTO log_stream ({columns}) VALUES {values}",
     {
@@ -56,9 +51,8 @@ ADD_CLEAN = Insert(
     },
 )
 LINES = "SELECT stream_id, line_offset, flags, line FROM raw_log ORDER BY line_offset"
-ENDS = "SELECT end_offset FROM raw_pack ORDER BY line_offset"
 STREAM = 2**64 - 1
-HOSTILE = "'\"\\%s%\0\n\r\x1a\x1f\U0001f600; DROP TABLE raw_pack; --\\"
+HOSTILE = "'\"\\%s%\0\n\r\x1a\x1f\U0001f600; DROP TABLE raw_log; --\\"
 
 
 class Database(Protocol):
@@ -122,12 +116,12 @@ def session(database: Database) -> Iterator[Session]:
 
 
 def line(offset: int, text: bytes = b"x", flags: int = 0) -> tuple[int, int, int, bytes]:
-    """Return a row of raw_log, and the first columns of one of raw_pack."""
+    """Return a row of raw_log."""
     return STREAM, offset, flags, text
 
 
 def add(session: Session, *rows: tuple[int, int, int, bytes]) -> int:
-    """Commit lines, each as a pack, and return how many were new."""
+    """Commit rows of raw_log and return how many were new."""
     with session.transaction() as transaction:
         return transaction.insert(ADD_LINES, rows)
 
@@ -188,99 +182,6 @@ def test_what_is_not_committed_is_seen_by_nobody_else(session: Session, database
     assert (before, meanwhile, after) == ([], [], [line(0)])
 
 
-#: As many rows as go by LOAD DATA.
-MANY = range(0, 2 * FEWEST, 2)
-
-
-class Observed:
-    """Notes what is told of rows that could not go by LOAD DATA."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def load_refused(self, *, is_refused: bool) -> None:
-        """Note it."""
-        self.told.append("refused" if is_refused else "taken")
-
-    def load_taken_back(self) -> None:
-        """Note it."""
-        self.told.append("taken back")
-
-
-@pytest.fixture
-def observed() -> Observed:
-    """What a loading session tells."""
-    return Observed()
-
-
-@pytest.fixture
-def loading(database: Database, observed: Observed) -> Iterator[Session]:
-    """A session that tells of rows that could not go by LOAD DATA."""
-    with closing(Session(database.settings, "test", observed)) as opened:
-        yield opened
-
-
-def load(session: Session, insert: Insert, rows: list[tuple[Any, ...]]) -> int:
-    """Commit many rows and return how many were new."""
-    with session.transaction() as transaction:
-        return transaction.insert(insert, rows)
-
-
-def test_a_loaded_row_counts_when_it_is_new(
-    loading: Session, database: Database, observed: Observed
-) -> None:
-    """As by INSERT: one whose key is there counts none and stays, in the same statement too."""
-    add(loading, line(0, b"first"), line(4, b"first"))
-    new = load(loading, LOAD_LINES, [line(n, b"then") for n in [*MANY, 2]])
-
-    assert new == len(MANY) - 2
-    assert database.query(LINES) == [line(n, b"first" if n in (0, 4) else b"then") for n in MANY]
-    assert observed.told == []
-
-
-def test_rows_that_are_all_there_are_loaded_without_a_change(
-    loading: Session, database: Database
-) -> None:
-    """However few warnings the server keeps of those that it counts."""
-    rows = [line(n, b"first") for n in MANY]
-    new = load(loading, LOAD_LINES, rows)
-    again = load(loading, LOAD_LINES, [line(n, b"then") for n in MANY])
-
-    assert (new, again) == (len(MANY), 0)
-    assert database.query(LINES) == rows
-
-
-def test_loaded_values_come_back_as_they_were(loading: Session, database: Database) -> None:
-    """Bytes of every kind, texts of every kind, NULL and numbers."""
-    every = bytes(range(256))
-    load(loading, LOAD_LINES, [line(2**64 - 1 - n, every) for n in range(FEWEST)])
-    rows = [(n, HOSTILE, "", "\\N\t\n\\" if n else "", "\r\0", 2**32 - 1) for n in range(FEWEST)]
-    load(loading, ADD_STREAMS._replace(load="log_stream"), rows)
-
-    assert {row[3] for row in database.query(LINES)} == {every}
-    assert (
-        database.query(
-            "SELECT stream_id, source, host, path, format, generation FROM log_stream"
-            " ORDER BY stream_id"
-        )
-        == rows
-    )
-
-
-def test_what_is_loaded_is_undone_with_the_transaction(
-    loading: Session, database: Database
-) -> None:
-    """As what is inserted, before it and after."""
-    with pytest.raises(ZeroDivisionError), loading.transaction() as transaction:
-        transaction.insert(ADD_LINES, [line(1)])
-        transaction.insert(LOAD_LINES, [line(n) for n in MANY])
-        transaction.insert(ADD_LINES, [line(3)])
-        raise ZeroDivisionError
-
-    assert database.query(LINES) == []
-    assert loading.ended == 1
-
-
 TIMED = (STREAM, 0, 1, 0, "2026-01-01 00:00:00.000", 0)
 
 
@@ -310,63 +211,6 @@ def test_a_value_that_does_not_fit_its_column_is_refused(
     assert session.ended == begun
 
 
-@pytest.mark.parametrize(
-    ("table", "insert", "row"),
-    [
-        ("log_stream", ADD_STREAMS, (STREAM, "x" * 256, "", "", "", 0)),
-        ("log_stream", ADD_STREAMS, (2**64, "", "", "", "", 0)),
-        ("log_stream", ADD_STREAMS, (STREAM, "", "", "", "", 2**32)),
-        ("log_stream", ADD_STREAMS, (STREAM, "", None, "", "", 0)),
-        ("raw_pack", ADD_LINES, line(0, flags=256)),
-        ("clean_log", ADD_CLEAN, (*TIMED[:4], "no time", 0, None, None, None)),
-        ("clean_log", ADD_CLEAN, (*TIMED, 65_536, None, None)),
-        ("clean_log", ADD_CLEAN, (*TIMED, None, 10_000_000, None)),
-    ],
-)
-def test_a_loaded_value_that_does_not_fit_its_column_is_refused(
-    loading: Session,
-    database: Database,
-    observed: Observed,
-    table: str,
-    insert: Insert,
-    row: tuple[Any, ...],
-) -> None:
-    """Nothing of the transaction is stored, changed to fit or left out; the session goes on."""
-    others = {
-        "log_stream": ("", "", "", "", 0),
-        "raw_pack": (0, 0, b""),
-        "clean_log": (0, *TIMED[2:], None, None, None),
-    }
-    rows = [(number, *others[table]) for number in range(FEWEST)]
-    with pytest.raises(RowRefused), loading.transaction() as transaction:
-        transaction.insert(ADD_LINES, [line(7)])
-        transaction.insert(insert._replace(load=table), [*rows, row])
-
-    assert database.query(LINES) == []
-    assert database.query(f"SELECT COUNT(*) FROM {table}") == [(0,)]
-    assert load(loading, insert._replace(load=table), rows) == len(rows)
-    assert loading.ended == 0
-    assert observed.told == ["taken back"]
-
-
-def test_a_fraction_beyond_the_columns_is_rounded_by_either_way(
-    loading: Session, database: Database, observed: Observed
-) -> None:
-    """Without a word: it is no other value by LOAD DATA than by INSERT."""
-    rows = [(1, n, *TIMED[2:], None, 0.0005 + n / 7, None) for n in range(FEWEST)]
-    load(loading, ADD_CLEAN._replace(load="clean_log"), rows)
-    load(loading, ADD_CLEAN, [(2, *row[1:]) for row in rows])
-
-    loaded, inserted = (
-        database.query(
-            f"SELECT request_time FROM clean_log WHERE stream_id = {stream} ORDER BY line_offset"
-        )
-        for stream in (1, 2)
-    )
-    assert loaded == inserted
-    assert observed.told == []
-
-
 def test_null_where_none_may_be_is_refused(session: Session) -> None:
     """It is the row's fault, where the statement names the column."""
     rows = [(STREAM, 0, 0, b"x"), (STREAM, 1, None, b"x")]
@@ -382,22 +226,11 @@ def test_a_column_that_must_be_named_is_an_outage(session: Session) -> None:
     assert raised.value.reason == "statement"
 
 
-def test_a_loaded_column_that_must_be_named_is_an_outage(
-    loading: Session, database: Database
-) -> None:
-    """No value is made up for it either."""
-    rows = [(STREAM, n, None, b"x") for n in range(FEWEST)]
-    with pytest.raises(Unavailable, match="error 1364"):
-        load(loading, LOAD_LINES, rows)
-
-    assert database.query(LINES) == []
-
-
 @pytest.mark.parametrize(
     ("statement", "number"),
     [
         ("SELECT 1 FROM missing", 1146),
-        ("SELECT missing FROM raw_pack", 1054),
+        ("SELECT missing FROM raw_log", 1054),
         ("CALL missing(1)", 1305),
     ],
 )
@@ -421,11 +254,11 @@ def test_a_row_that_another_session_holds_is_waited_for(
     """Not for ever: then only the batch is to be stored again, on the same session."""
     add(session, line(0))
     with closing(Session(database.settings, "other")) as other, other.transaction() as holder:
-        holder.execute("DELETE FROM raw_pack WHERE line_offset = %s", (0,))
+        holder.execute("DELETE FROM raw_log WHERE line_offset = %s", (0,))
 
         with pytest.raises(Unavailable) as raised, session.transaction() as transaction:
             transaction.execute("SET SESSION innodb_lock_wait_timeout = 1")
-            transaction.execute("DELETE FROM raw_pack WHERE line_offset = %s", (0,))
+            transaction.execute("DELETE FROM raw_log WHERE line_offset = %s", (0,))
 
     assert raised.value.reason == "lock"
     assert (session.ended, add(session, line(0))) == (0, 1)
@@ -448,7 +281,7 @@ def test_a_session_that_was_ended_is_opened_again(session: Session, database: Da
 def test_deleting_counts_what_was_there(session: Session, database: Database) -> None:
     """By key: one row or none."""
     add(session, line(0), line(2))
-    statement = "DELETE FROM raw_pack WHERE stream_id = %s AND line_offset = %s"
+    statement = "DELETE FROM raw_log WHERE stream_id = %s AND line_offset = %s"
     with session.transaction() as transaction:
         counts = [transaction.execute(statement, (STREAM, offset)) for offset in (0, 0, 1)]
 
@@ -472,90 +305,13 @@ def test_only_a_beginning_gives_way(
     """The procedure changes a line that may go on, to one that goes on from it, and counts it."""
     add(session, line(0, stored, flags), line(20, stored, UNTERMINATED))
     with session.transaction() as transaction:
-        values = (STREAM, 0, 0, whole, 9)
-        count = transaction.execute("CALL complete_line(%s, %s, %s, %s, %s)", values)
+        count = transaction.execute("CALL complete_line(%s, %s, %s, %s)", (STREAM, 0, 0, whole))
 
     assert count == changed
-    assert database.query(ENDS) == [(9 if changed else None,), (None,)]
     assert database.query(LINES) == [
         line(0, whole) if changed else line(0, stored, flags),
         line(20, stored, UNTERMINATED),
     ]
-
-
-ADD_PACKS = Insert(
-    "INSERT INTO raw_pack ({columns}) VALUES {values}",
-    {
-        "stream_id": numbers,
-        "line_offset": numbers,
-        "flags": numbers,
-        "end_offset": numbers,
-        "line_count": numbers,
-        "codec": numbers,
-        "body": binaries,
-    },
-)
-
-
-def add_packs(session: Session, *made: Pack) -> None:
-    """Commit packs."""
-    with session.transaction() as transaction:
-        rows = [(STREAM, p.line_offset, p.flags, p.end, p.line_count, *p[4:]) for p in made]
-        transaction.insert(ADD_PACKS, rows)
-
-
-EVERY_BYTE = bytes(byte for byte in range(256) if byte != 0x0A)
-#: By what is odd about them.
-LINES_OF_A_PACK = {
-    "plain": [b"one", b"", b'"two" \\', b"three"],
-    "every byte": [EVERY_BYTE, b"", EVERY_BYTE[::-1]],
-    "each byte alone": [bytes([byte]) for byte in EVERY_BYTE],
-    "a control in ASCII": [b"one\0\x1f\r\t\x7f", b"'\"\\\\n\\u0041"],
-    "invalid UTF-8": [b"\xff\xfe\xc3", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"\xc3\xa9"],
-    "JSON": [b'[[0,"x"]]', b"]],[[", b"null", b"\\"],
-    "one of 1 MiB": [b"\x81'\"\\" * (256 * 1024)],
-    "one that is empty": [b""],
-}
-
-
-@pytest.mark.parametrize("lines", LINES_OF_A_PACK.values(), ids=LINES_OF_A_PACK)
-@pytest.mark.parametrize("start", [0, 2**63 - 2**21])
-def test_the_view_shows_the_bytes_of_a_pack(
-    session: Session, database: Database, lines: list[bytes], start: int
-) -> None:
-    """Line by line, each with its offset in the stream, and with the pack that it is of."""
-    offsets = list(accumulate((len(text) + 1 for text in lines), initial=start))
-    numbered = list(zip(offsets, lines, strict=False))
-    add_packs(session, *packs(numbered, DISGUISED, offsets[-1] - 1))
-
-    shown = "SELECT line_offset, flags, line FROM raw_log ORDER BY line_offset"
-    assert database.query(shown) == [(offset, DISGUISED, text) for offset, text in numbered]
-    assert database.query("SELECT DISTINCT pack FROM raw_log") == [(start,)]
-
-
-@pytest.mark.parametrize("flags", [UNTERMINATED, TRUNCATED, UNTERMINATED | DISGUISED])
-def test_the_view_shows_the_bytes_of_a_line_as_it_is(
-    session: Session, database: Database, flags: int
-) -> None:
-    """A line that may go on is never compressed, whatever its length."""
-    texts = [EVERY_BYTE, b"", b"'\"\\" * 300_000]
-    for start, text in enumerate(texts):
-        add_packs(session, *packs([(start * 2**21, text)], flags, start * 2**21 + len(text)))
-
-    assert database.query("SELECT line FROM raw_log ORDER BY line_offset") == [(t,) for t in texts]
-    assert database.query("SELECT DISTINCT codec FROM raw_pack") == [(PLAIN,)]
-
-
-def test_a_pack_of_several_lines_gives_no_way(session: Session, database: Database) -> None:
-    """Whatever the flags of the row are: only a line as it is may be a beginning."""
-    (pack,) = packs([(0, b"one"), (4, b"two")], 0, 7)
-    add_packs(session, pack._replace(flags=UNTERMINATED))
-    with session.transaction() as transaction:
-        values = (STREAM, 0, 0, pack.body + b"more", 99)
-        count = transaction.execute("CALL complete_line(%s, %s, %s, %s, %s)", values)
-
-    assert count == 0
-    assert database.query(LINES) == [line(0, b"one", UNTERMINATED), line(4, b"two", UNTERMINATED)]
 
 
 def test_rows_of_several_tables_are_found_between_two_keys(
@@ -579,7 +335,7 @@ def test_rows_of_several_tables_are_found_between_two_keys(
         LOCK IN SHARE MODE
     """
     before = """
-        SELECT COALESCE(end_offset, line_offset + IF(flags & 4, 0, LENGTH(body))) FROM raw_pack
+        SELECT line_offset + IF(flags & 4, 0, LENGTH(line)) FROM raw_log
         WHERE stream_id = %s AND line_offset < %s ORDER BY line_offset DESC LIMIT 1
     """
     with session.transaction() as transaction:
@@ -595,7 +351,7 @@ def test_rows_of_several_tables_are_found_between_two_keys(
 def test_the_columns_are_those_of_the_migrations(database: Database) -> None:
     """Their types, widths, and whether they may be NULL: what the fake refuses is what is refused.
 
-    Most columns with a default are no service's to fill.
+    Columns with a default are no service's to fill.
     """
     if isinstance(database, FakeDatabase):
         return  # it has the columns that the real one is compared with
@@ -604,12 +360,10 @@ def test_the_columns_are_those_of_the_migrations(database: Database) -> None:
         "SELECT table_name, column_name, column_type, is_nullable, column_default"
         " FROM information_schema.columns WHERE table_schema = DATABASE() ORDER BY ordinal_position"
     ):
-        is_filled = default in (None, "NULL") or column in COLUMNS.get(table, ())
-        if table in COLUMNS and is_filled:
+        if table in COLUMNS and default in (None, "NULL"):
             # The width of a whole number is how it is shown; JSON has another name in MariaDB.
             word = re.sub(r"(int)\(\d+\)", r"\1", kind).replace("longtext", "json")
             word += "" if is_nullable == "YES" else " not null"
-            word += "" if default in (None, "NULL") else f" default {default}"
             found.setdefault(table, {})[column] = word
 
     assert found == COLUMNS

@@ -66,10 +66,10 @@ SABOTAGES = (
             Change(PIPELINE, "                tailer.confirm()\n", ""),
             Change(
                 PIPELINE,
-                "                publisher.publish(addressed(window, disguise))\n",
+                "                _publish(publisher, slice_.stream.source, parts)\n",
                 "                tailer.confirm()\n"
                 "                checkpoint.save(tailer.state())\n"
-                "                publisher.publish(addressed(window, disguise))\n",
+                "                _publish(publisher, slice_.stream.source, parts)\n",
             ),
         ),
     ),
@@ -89,7 +89,10 @@ SABOTAGES = (
     Sabotage(
         "INSERT IGNORE",
         "tests/faults/test_poison.py::test_a_row_that_the_database_refuses",
-        (Change(LAKE_STORE, "INSERT INTO raw_pack", "INSERT IGNORE INTO raw_pack"),),
+        (
+            Change(LAKE_STORE, "    INSERT INTO raw_log", "    INSERT IGNORE INTO raw_log"),
+            Change(LAKE_STORE, "\n    ON DUPLICATE KEY UPDATE line_offset = line_offset", ""),
+        ),
     ),
     Sabotage(
         "a position under a path instead of an identity",

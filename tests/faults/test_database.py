@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 from threading import Barrier
 
 import pytest
@@ -92,7 +92,7 @@ def test_answer_to_a_commit_lost(
     producer, lake, clean = start_all(deployment, writer.path, to_database)
     await_stored(deployment, writer.path, 2_000)
     # Not of a look at the user agents, which holds no line.
-    lost = to_database.lose_answer(b"COMMIT", after=(b"INTO raw_pack", b"INTO clean_log"))
+    lost = to_database.lose_answer(b"COMMIT", after=(b"INTO raw_log", b"INTO clean_log"))
     writer.start()
     assert lost.wait(PATIENCE)
     writer.stop()
@@ -107,7 +107,7 @@ def test_consumer_killed_before_its_commit(
     """Not committed is not acknowledged: the batch is delivered to the next consumer."""
     producer = deployment.start("producer", str(writer.path), MAX_SLICE_LINES="50")
     clean = deployment.start("clean_consumer")
-    held = to_database.hold(b"COMMIT", after=b"INSERT INTO raw_pack")
+    held = to_database.hold(b"COMMIT", after=b"INSERT INTO raw_log")
     lake = deployment.start("lake_consumer", MYSQL_PORT=str(to_database.port))
     assert held.wait(PATIENCE)
     lake.kill()
@@ -126,7 +126,7 @@ def test_transaction_left_open_by_a_host_that_is_gone(
     """Its rows stay locked until the server ends its silent session; then the next one goes on."""
     producer = deployment.start("producer", str(writer.path), MAX_SLICE_LINES="50")
     clean = deployment.start("clean_consumer")
-    held = to_database.hold(b"COMMIT", after=b"INSERT INTO raw_pack")
+    held = to_database.hold(b"COMMIT", after=b"INSERT INTO raw_log")
     gone = deployment.start("lake_consumer", MYSQL_PORT=str(to_database.port))
     assert held.wait(PATIENCE)
     gone.kill()  # the proxy keeps its connection open, as nobody tells the server
@@ -261,9 +261,7 @@ def first_key(writer: Writer) -> int:
     return stream_id(SOURCE, str(writer.path), first_line, 0)
 
 
-#: A stream's first pack, and what the lake holds while it writes one.
-ADD_PACK = "INSERT INTO raw_pack (stream_id, line_offset, flags, body) VALUES (%s, 0, 0, '')"
-LOCK_STREAM = "SELECT stream_id FROM log_stream WHERE stream_id = %s FOR UPDATE"
+ADD_ROW = "INSERT INTO raw_log (stream_id, line_offset, flags, line) VALUES (%s, %s, 0, '')"
 
 
 def deadlocks_of(deployment: Deployment) -> int:
@@ -275,7 +273,7 @@ def deadlocks_of(deployment: Deployment) -> int:
 def assert_waits_for_lock(deployment: Deployment) -> None:
     """Assert that an INSERT has begun to wait, and will go on waiting for a while."""
     waiting = "SELECT COUNT(*) FROM information_schema.processlist WHERE time = 1 AND info LIKE %s"
-    assert deployment.query(waiting, "%INSERT INTO raw_pack%VALUES%") >= [(1,)]
+    assert deployment.query(waiting, "%INSERT INTO raw_log%VALUES%") >= [(1,)]
 
 
 def test_lock_wait_and_deadlock(deployment: Deployment, writer: Writer) -> None:
@@ -289,20 +287,21 @@ def test_lock_wait_and_deadlock(deployment: Deployment, writer: Writer) -> None:
         "COMMIT",
         schema=deployment.mysql.database,
     )
+    *_, before_last, last, _ = [0, *(m.end() for m in re.finditer(rb"\n", writer.streams[0]))]
     key = first_key(writer)
     try:
         with database.connect(deployment.mysql.database) as other, other.cursor() as cursor:
             cursor.execute("SET SESSION innodb_lock_wait_timeout = 50")
             # A transaction that has changed more is not the one that the server gives up.
             cursor.execute("UPDATE heavy SET number = number + 100000")
-            cursor.execute(ADD_PACK, (key,))
+            cursor.execute(ADD_ROW, (key, last))
             producer, lake, clean = start_all(deployment, writer.path)
             await_metric(lake, RETRIES, dependency="mysql", reason="lock")
             await_words(lake, "1205")
             deadlocks = deadlocks_of(deployment)
             eventually(lambda: assert_waits_for_lock(deployment))
-            # Waits for the lake, which holds the stream, and the lake waits for us.
-            cursor.execute(LOCK_STREAM, (key,))
+            # Waits for the lake, in the middle of the same slice, and the lake waits for us.
+            cursor.execute(ADD_ROW, (key, before_last))
             assert deadlocks_of(deployment) > deadlocks
             other.rollback()
     finally:
@@ -345,15 +344,9 @@ def test_consumers_that_overlap_never_deadlock(deployment: Deployment) -> None:
     assert deployment.count("raw_log") == 30 * 1_600
 
 
-def random_line(length: int) -> bytes:
-    """Return a line of about so many bytes that no pack makes much smaller."""
-    random = Random(length)  # noqa: S311 - no secret
-    return random.randbytes(length).translate(None, b"\0\n") + b"\n"
-
-
 def test_statement_over_max_allowed_packet(deployment: Deployment, writer: Writer) -> None:
     """Rows that do not fit into one statement go in several; one that is longer is waited for."""
-    run_sql(deployment.database, "SET GLOBAL max_allowed_packet = 1048576")
+    run_sql(deployment.database, "SET GLOBAL max_allowed_packet = 65536")
     try:
         producer = deployment.start("producer", str(writer.path))
         lake, clean = deployment.start_consumers()
@@ -361,7 +354,7 @@ def test_statement_over_max_allowed_packet(deployment: Deployment, writer: Write
         assert_stored(deployment, writer.path)
         for service in (lake, clean):
             assert service.metric(RETRIES, dependency="mysql") == 0
-        writer.insert(random_line(900_000))
+        writer.insert(b"x" * 100_000 + b"\n")
         await_outage(lake, reason="statement")
         await_words(lake, "raise its max_allowed_packet")
     finally:
@@ -429,8 +422,8 @@ def test_database_disk_full(
     producer, lake, clean = start_all(deployment, writer.path)
     await_stored(deployment, writer.path, 2_000)
     database.limit_files(FULL_AT)
-    for number in range(24_000):
-        writer.insert(random_line(2_000 + number % 100))
+    for _ in range(24_000):
+        writer.insert(b"x" * 2_000 + b"\n")
     await_outage(lake)
     await_words(lake, "is full")
     database.limit_files(resource.RLIM_INFINITY)
@@ -448,13 +441,13 @@ def test_migration_meanwhile(deployment: Deployment, writer: Writer) -> None:
         deployment.database.connect(deployment.mysql.database) as connection,
         connection.cursor() as cursor,
     ):
-        cursor.execute("LOCK TABLES raw_pack WRITE, clean_log WRITE")
+        cursor.execute("LOCK TABLES raw_log WRITE, clean_log WRITE")
 
         def held_up() -> None:
             assert deployment.query(waiting, "Waiting for table%lock") >= [(2,)]
 
         eventually(held_up)
-        cursor.execute("ALTER TABLE raw_pack ADD COLUMN more INT NULL, ALGORITHM=COPY")
+        cursor.execute("ALTER TABLE raw_log ADD COLUMN more INT NULL, ALGORITHM=COPY")
         cursor.execute("ALTER TABLE clean_log ADD COLUMN more INT NULL, ALGORITHM=COPY")
         cursor.execute("UNLOCK TABLES")
     migrate.apply(deployment.mysql)
@@ -472,7 +465,7 @@ def test_slower_than_a_heartbeat(deployment: Deployment, writer: Writer) -> None
         deployment.database.connect(deployment.mysql.database) as connection,
         connection.cursor() as cursor,
     ):
-        cursor.execute("LOCK TABLES raw_pack WRITE, clean_log WRITE, rejected_log WRITE")
+        cursor.execute("LOCK TABLES raw_log WRITE, clean_log WRITE, rejected_log WRITE")
         writer.burst(2_000)
         await_metric(producer, "datastream_lines_published_total", 4_000)
         # The server's clock decides: three heartbeats of ten seconds.
@@ -508,13 +501,13 @@ def test_column_missing(deployment: Deployment, writer: Writer) -> None:
     producer, lake, clean = start_all(deployment, writer.path)
     await_stored(deployment, writer.path, 2_000)
     schema = deployment.mysql.database
-    for table, column in {"raw_pack": "body", "clean_log": "file_type"}.items():
+    for table, column in {"raw_log": "line", "clean_log": "file_type"}.items():
         statement = f"ALTER TABLE {table} RENAME COLUMN {column} TO other"
         run_sql(deployment.database, statement, schema=schema)
     writer.start()
     await_outage(lake, clean, reason="statement")
     await_words(clean, "the schema is older than the code: run the migrations")
-    for table, column in {"raw_pack": "body", "clean_log": "file_type"}.items():
+    for table, column in {"raw_log": "line", "clean_log": "file_type"}.items():
         statement = f"ALTER TABLE {table} RENAME COLUMN other TO {column}"
         run_sql(deployment.database, statement, schema=schema)
     writer.stop()
@@ -527,7 +520,7 @@ TABLES = (
     "clean_log",
     "error_log",
     "log_stream",
-    "raw_pack",
+    "raw_log",
     "referrer",
     "rejected_log",
     "user_agent",

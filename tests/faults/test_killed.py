@@ -54,8 +54,8 @@ def seen_again(*consumers: Service) -> float:
 def test_producer_killed(deployment: Deployment, log: Path) -> None:
     """A producer that is killed reads on at its checkpoint; what it sends again adds no row."""
     consumers = deployment.start_consumers()
-    # Small slices: many are on their way, and the kill lands between a confirm and its checkpoint.
-    first = deployment.start("producer", "--once", str(log), MAX_SLICE_LINES="10")
+    # One slice is a line: the kill lands between a confirm and its checkpoint.
+    first = deployment.start("producer", "--once", str(log), MAX_SLICE_LINES="50")
 
     def halfway() -> None:
         assert first.metric("datastream_lines_published_total") > LINES // 10

@@ -79,8 +79,7 @@ def test_a_row_that_the_database_refuses(deployment: Deployment, writer: Writer)
     run_sql(
         deployment.database,
         # In MySQL the name of a constraint is the schema's.
-        "ALTER TABLE raw_pack ADD CONSTRAINT no_poison_in_raw"
-        " CHECK (IF(codec = 0, body, UNCOMPRESS(body)) NOT LIKE '%poison%')",
+        "ALTER TABLE raw_log ADD CONSTRAINT no_poison_in_raw CHECK (line NOT LIKE '%poison%')",
         "ALTER TABLE clean_log ADD CONSTRAINT no_poison CHECK (path NOT LIKE '%poison%')",
         schema=deployment.mysql.database,
     )
@@ -180,12 +179,12 @@ rows.parser_for = mistaken_for
 """
 STORING_CRASHES = """
 import lake_consumer.store as store
-commit = store.Lake._commit
+commit = store.Lake._commit_equal
 def mistaken(self, slices):
     if any(b"a mistake" in slice_.body for slice_ in slices):
         raise TypeError("a mistake")
     return commit(self, slices)
-store.Lake._commit = mistaken
+store.Lake._commit_equal = mistaken
 """
 ODD = b'192.0.2.1 - - [01/Jan/2026:00:00:00 +0000] "GET /odd HTTP/1.1" 200 1 "-" "a mistake"\n'
 

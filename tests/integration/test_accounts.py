@@ -152,10 +152,9 @@ def test_each_service_works_with_an_account_of_its_own(fresh: Fresh, tmp_path: P
     doctor = fresh.operate("doctor")
     assert "what is needed and no more" in doctor
     assert PASSWORD not in first + second + doctor
-    assert fresh.denied("LAKE", "DELETE FROM raw_pack LIMIT 0") in DENIED
+    assert fresh.denied("LAKE", "DELETE FROM raw_log LIMIT 0") in DENIED
     assert fresh.denied("CLEAN", "SELECT 1 FROM raw_log LIMIT 0") in DENIED
-    assert fresh.denied("CLEAN", "SELECT 1 FROM raw_pack LIMIT 0") in DENIED
-    assert fresh.denied("OPERATOR", "DELETE FROM raw_pack LIMIT 0") in DENIED
+    assert fresh.denied("OPERATOR", "DELETE FROM raw_log LIMIT 0") in DENIED
     assert fresh.denied("MIGRATOR", "CREATE USER mallory") in DENIED
     for service, exchange, key, queue in (
         ("PRODUCER", EXCHANGE, "elsewhere.x", LAKE_QUEUE),

@@ -278,7 +278,7 @@ def test_a_text_whose_row_is_disguised_is_renamed_by_what_is_stored(
 
 def set_back(deployment: Deployment, how: str) -> None:
     """Bring the database to the state in which no line had come."""
-    names = ("log_stream", "user_agent", "referrer", "raw_pack", "clean_log", "rejected_log")
+    names = ("log_stream", "user_agent", "referrer", "raw_log", "clean_log", "rejected_log")
     if how == "rows":
         for table in names:
             deployment.change(f"DELETE FROM {table}")

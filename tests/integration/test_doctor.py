@@ -396,10 +396,8 @@ def grant(deployment: Deployment, account: dict[str, str], *rights: str) -> None
 # For MariaDB, which the tests run on.
 ENOUGH = (
     "SELECT, INSERT, UPDATE ON log_stream",
-    "SELECT, INSERT ON raw_pack",
+    "SELECT, INSERT, UPDATE ON raw_log",
     "EXECUTE ON PROCEDURE complete_line",
-    "EXECUTE ON PROCEDURE grow_pack",
-    "EXECUTE ON PROCEDURE drop_packs",
 )
 
 
@@ -411,7 +409,8 @@ def test_the_grants_that_are_enough_for_mysql(
         deployment,
         lake,
         "SELECT, INSERT, UPDATE (stream_id) ON log_stream",
-        *ENOUGH[1:],
+        "SELECT, INSERT, UPDATE (line_offset) ON raw_log",
+        ENOUGH[2],
     )
     log = tmp_path / "access.log"
     log.write_bytes(b"a line\n")
@@ -422,7 +421,7 @@ def test_the_grants_that_are_enough_for_mysql(
         assert "UPDATE command denied" in consumer.text()
 
     eventually(refused)
-    assert "lacks UPDATE on log_stream" in doctor(deployment, **lake)["grants"]
+    assert "lacks UPDATE on log_stream, UPDATE on raw_log" in doctor(deployment, **lake)["grants"]
     for right in ENOUGH:
         grant(deployment, lake, right)
 
@@ -434,14 +433,14 @@ def test_the_grants_that_are_enough_for_mysql(
 
 def test_a_grant_that_is_missing(deployment: Deployment, lake: dict[str, str]) -> None:
     """It is named, with the statement that gives it: which, run as it stands, is enough."""
-    grant(deployment, lake, ENOUGH[0], "SELECT ON raw_pack", *ENOUGH[2:])
+    grant(deployment, lake, ENOUGH[0], "SELECT, UPDATE ON raw_log", ENOUGH[2])
 
     said = doctor(deployment, **lake)
 
     assert said.code == 1
     assert said.states["grants"] == "BROKEN"
     user = lake["LAKE_MYSQL_USER"]
-    assert f"{user} (lake_consumer) lacks INSERT on raw_pack" in said["grants"]
+    assert f"{user} (lake_consumer) lacks INSERT on raw_log" in said["grants"]
     statement = said["grants"].partition("-> ")[2].partition(", and so")[0]
     deployment.change(statement.replace("%", "%%"))
     assert doctor(deployment, **lake).code == 0
@@ -452,12 +451,12 @@ def test_a_grant_that_is_too_much(deployment: Deployment, lake: dict[str, str]) 
     grant(deployment, lake, *ENOUGH)
     assert doctor(deployment, **lake).code == 0
 
-    grant(deployment, lake, "DELETE ON raw_pack")
+    grant(deployment, lake, "DELETE ON raw_log")
     said = doctor(deployment, **lake)
 
     assert said.code == 3
     assert said.states["grants"] == "ATTENTION"
-    assert "(lake_consumer) has, and does not need, DELETE on raw_pack" in said["grants"]
+    assert "(lake_consumer) has, and does not need, DELETE on raw_log" in said["grants"]
 
 
 def test_an_account_that_does_not_see_the_version(

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from itertools import accumulate
-from threading import Barrier
 
 import pytest
 
-from datastream.consuming import Outcome
 from datastream.errors import Unavailable
-from datastream.mysql import Session, StreamLog
+from datastream.mysql import Session
 from datastream.privacy import LineDisguise, hashed, truncated
 from datastream.slices import DISGUISED, TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
 from datastream_operator import migrate
-from deployment import PATIENCE, Deployment, eventually
-from lake_consumer.plan import plan
-from lake_consumer.store import INSERT_PACKS, Lake
+from deployment import Deployment
+from lake_consumer.store import Lake
 from producer.pipeline import disguised as producer_disguised
 
 STREAM = Stream(2**63 + 5, "test", "host", "/var/log/access.log", "combined", 0)
@@ -157,7 +152,7 @@ def test_a_slice_that_begins_inside_a_stored_line_is_in_conflict(
 def test_a_line_that_the_database_refuses_stands_alone(deployment: Deployment, lake: Lake) -> None:
     """It is quarantined as a slice of its own at its offset; all the others are stored."""
     with deployment.database.connect(deployment.mysql.database) as connection:
-        connection.cursor().execute("ALTER TABLE raw_pack MODIFY body VARBINARY(8) NOT NULL")
+        connection.cursor().execute("ALTER TABLE raw_log MODIFY line VARBINARY(8) NOT NULL")
     slices = [
         slice_of(b"1", b"2", b"much too long", b"3"),
         slice_of(b"4", b"5", stream=ANOTHER),
@@ -168,102 +163,6 @@ def test_a_line_that_the_database_refuses_stands_alone(deployment: Deployment, l
     assert outcome.quarantined == [(slice_of(b"much too long", position=4), "refused")]
     assert sorted(line for _, _, line in rows(deployment)) == [b"1", b"2", b"3", b"4", b"5"]
     assert outcome.stored["raw_log"] == 5
-
-
-def waiting(deployment: Deployment) -> int:
-    """Return how many sessions wait for a lock of a row."""
-    return int(
-        deployment.query(
-            "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
-        )[0][0]
-    )
-
-
-@pytest.fixture
-def other(deployment: Deployment) -> Iterator[Lake]:
-    """Another lake consumer's."""
-    with closing(Session(deployment.mysql, "other")) as session:
-        yield Lake(session)
-
-
-def test_two_consumers_with_slices_that_overlap(
-    deployment: Deployment, lake: Lake, other: Lake
-) -> None:
-    """At the same time, cut otherwise: each line is stored once, and counted once as new."""
-    lines = [b"line %d" % number for number in range(400)]
-    offsets = [0, *accumulate(len(line) + 1 for line in lines)]
-    at_once = Barrier(2)
-
-    def store_all(own: Lake, length: int) -> Outcome:
-        found = Outcome()
-        for first in range(0, len(lines), length):
-            part = lines[first : first + length]
-            if first % (length * 10) == 0:
-                at_once.wait(PATIENCE)
-            found += own.store([slice_of(*part, position=offsets[first])])
-        return found
-
-    with ThreadPoolExecutor() as pool:
-        outcomes = list(pool.map(store_all, (lake, other), (4, 4)))
-
-    assert [line for _, _, line in rows(deployment)] == lines
-    assert sum(one.stored["raw_log"] for one in outcomes) == len(lines)
-    assert sum(one.duplicates for one in outcomes) == len(lines)
-    assert [one.quarantined for one in outcomes] == [[], []]
-
-
-def test_a_commit_that_comes_late_is_waited_for(
-    deployment: Deployment, lake: Lake, other: Lake
-) -> None:
-    """A consumer that nobody believes alive holds the stream; what it writes is then there."""
-    lake.store([slice_of(b"one")])
-    late, differing = slice_of(b"two", b"three", position=4), slice_of(b"t", position=8)
-    with closing(Session(deployment.mysql, "late")) as session, ThreadPoolExecutor() as pool:
-        with session.transaction() as transaction:
-            StreamLog(session).lock(transaction, [STREAM])
-            transaction.insert(
-                INSERT_PACKS, [(STREAM.stream_id, *p) for p in plan({}, [late]).packs]
-            )
-            stored = pool.submit(other.store, [slice_of(b"two", position=4), differing])
-
-            def waits() -> None:
-                assert waiting(deployment) == 1
-
-            eventually(waits)
-        outcome = stored.result(PATIENCE)
-
-    assert (outcome.stored["raw_log"], outcome.duplicates) == (0, 1)
-    assert outcome.quarantined == [(differing, "identity_conflict")]
-    assert [line for _, _, line in rows(deployment)] == [b"one", b"two", b"three"]
-
-
-def test_another_stream_waits_for_nobody(deployment: Deployment, lake: Lake, other: Lake) -> None:
-    """The lock is one stream's: the other consumer goes on with its own."""
-    lake.store([slice_of(b"one")])
-    with closing(Session(deployment.mysql, "late")) as session, session.transaction() as held:
-        StreamLog(session).lock(held, [STREAM])
-
-        assert other.store([slice_of(b"x", stream=ANOTHER)]).stored == {"raw_log": 1}
-
-
-EVERY_BYTE = bytes(byte for byte in range(256) if byte != 0x0A)
-
-
-def test_the_view_shows_every_line_as_it_was(deployment: Deployment, lake: Lake) -> None:
-    """All bytes, empty lines and one of 1 MiB, out of packs of several slices and of one line."""
-    long = EVERY_BYTE * 4_112
-    slices = [slice_of(b"", EVERY_BYTE, b"", b'"\\\0\xff\xc3')]
-    for lines in ([b"", b"\\u0041"], [long[: 1024**2]], [b"'"], [b""]):
-        slices.append(slice_of(*lines, position=slices[-1].end + 1))
-    slices.append(slice_of(EVERY_BYTE, position=slices[-1].end + 9))
-
-    lake.store(slices)
-
-    expected = [(offset, 0, line) for slice_ in slices for offset, line in slice_.numbered()]
-    assert rows(deployment) == expected
-    for offset, _, line in expected:
-        one = "SELECT line FROM raw_log WHERE stream_id = %s AND line_offset = %s"
-        assert deployment.query(one, STREAM.stream_id, offset) == [(line,)]
 
 
 def test_a_schema_that_is_missing_is_an_outage(deployment: Deployment, lake: Lake) -> None:

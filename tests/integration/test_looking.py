@@ -30,7 +30,7 @@ def filled(deployment: Deployment, folder: Path) -> Path:
 def test_statements_are_answered_and_nothing_is_changed(deployment: Deployment) -> None:
     """An argument or what is piped in; ids as SQL takes them; a refusal has its words, and 1."""
     deployment.change(
-        "INSERT INTO raw_pack (stream_id, line_offset, flags, body)"
+        "INSERT INTO raw_log (stream_id, line_offset, flags, line)"
         " VALUES (18446744073709551615, 0, 0, %s)",
         b"GET /\tx \xff",
     )

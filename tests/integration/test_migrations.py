@@ -7,7 +7,6 @@ import io
 import re
 import shutil
 import sys
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,15 +16,11 @@ from clean_consumer.rows import referrer_id_of
 from clean_consumer.tables import INSERT_CLEAN, INSERT_ERRORS
 from datastream import slices
 from datastream.errors import Unavailable
-from datastream.mysql import Session
 from datastream.parsing import ERROR_LIMITS, LIMITS, ErrorEvent, Event
-from datastream.slices import Slice
-from datastream.streams import Stream
 from datastream_operator import migrate
 from datastream_operator.refused import Refused
 from deployment import Deployment
 from faults.installation import run_sql
-from lake_consumer.store import Lake
 
 MIGRATIONS = sorted(
     path for path in migrate.FOLDER.glob("*.sql") if not path.name.endswith(".rollback.sql")
@@ -203,12 +198,12 @@ def test_referrers_move_into_a_table_of_their_own_and_back(
     newer = tmp_path / "newer"
     newer.mkdir()
     for path in migrate.FOLDER.glob("*.sql"):
-        if "0010" < path.name < "0022":
+        if path.name > "0010":
             # What the first one depends on is not among them.
             first = path.name == "0010_create_referrer.sql"
             text = path.read_text()
             (newer / path.name).write_text(text.partition("\n")[2] if first else text)
-    migrate.roll_back(deployment.mysql, 9)
+    migrate.roll_back(deployment.mysql, folder=newer)
     with deployment.database.connect(deployment.mysql.database) as connection:
         connection.cursor().executemany(
             "INSERT INTO clean_log (stream_id, line_offset, parser_version, flags, time, is_email,"
@@ -229,99 +224,6 @@ def test_referrers_move_into_a_table_of_their_own_and_back(
         (referrer_id_of(text), text, None, None) for text in set(referrers) if text is not None
     )
     assert [text for (text,) in back] == referrers
-
-
-STREAM = Stream(2**63 + 5, "test", "host", "/var/log/access.log", "combined", 0)
-EVERY_BYTE = bytes(byte for byte in range(256) if byte != 0x0A)
-#: By which names a lake's lines are found, from an older schema to today's.
-LAKES = {21: "raw_log", 22: "raw_line", 24: "raw_packed", 26: "raw_pack"}
-
-
-def fill(deployment: Deployment) -> None:
-    """Store packs, a line alone, incomplete and disguised ones, and rows of an older version."""
-    lines = [EVERY_BYTE, b"", b'"\\', b"\xff\xfe", b"x" * 100_000]
-    body = b"\n".join(lines)
-    packed = Slice(STREAM, 0, body, len(lines), 0, 0)
-    at = packed.end + 1
-    hidden = Slice(STREAM, at, b"a longer one\nb", 2, slices.DISGUISED, 0, lengths=(3, 1))
-    begun = Slice(STREAM, at + 10, b"beg", 1, slices.UNTERMINATED, 0)
-    long = Slice(STREAM, at + 2**21, b"y" * 300_000, 1, 0, 0)
-    with closing(Session(deployment.mysql, "test")) as session:
-        assert Lake(session).store([packed, hidden, begun, long]).stored == {"raw_log": 9}
-    for offset, flags, line in ((2**40, 0, EVERY_BYTE), (2**41, 4, b"x"), (2**42, 1, b"")):
-        deployment.change(
-            "INSERT INTO raw_pack (stream_id, line_offset, flags, body, stored_at)"
-            " VALUES (%s, %s, %s, %s, '2026-01-01')",
-            *(STREAM.stream_id, offset, flags, line),
-        )
-
-
-def lake_of(deployment: Deployment) -> list[tuple[object, ...]]:
-    """Return every line that the view shows."""
-    return deployment.query(
-        "SELECT stream_id, line_offset, flags, line, stored_at FROM raw_log ORDER BY line_offset"
-    )
-
-
-@pytest.mark.parametrize("number", range(21, len(NAMES)))
-def test_no_line_is_lost_on_the_way_to_packs_and_back(deployment: Deployment, number: int) -> None:
-    """Taken back to any number and done again; the older schema has each line as a row."""
-    fill(deployment)
-    before = lake_of(deployment)
-    whole = definition(deployment)
-
-    migrate.roll_back(deployment.mysql, number)
-    there = tables(deployment) & {*LAKES.values()}
-    older = None
-    if number < 24:
-        (table,) = there
-        line = "body" if number == 23 else "line"
-        older = deployment.query(
-            f"SELECT stream_id, line_offset, flags, {line}, stored_at FROM {table} ORDER BY 2"
-        )
-    assert LAKES[max(key for key in LAKES if key <= number)] in there
-    migrate.apply(deployment.mysql)
-
-    assert len(before) == 12
-    assert older in (before, None)
-    assert lake_of(deployment) == before
-    assert definition(deployment) == whole
-
-
-@pytest.mark.parametrize("change", ["body = LEFT(body, 100)", "body = 'x'", "codec = 7"])
-def test_packs_that_the_server_cannot_unpack_are_not_taken_back(
-    deployment: Deployment, change: str
-) -> None:
-    """They stay as they are, with every other pack."""
-    fill(deployment)
-    assert deployment.change(f"UPDATE raw_pack SET {change} WHERE line_count = 5") == 1
-    columns = "SELECT line_offset, codec, body FROM {} ORDER BY line_offset"
-    before = deployment.query(columns.format("raw_pack"))
-
-    with pytest.raises(Unavailable, match=r"0025_drop_raw_line failed at .*(JSON|ZLIB)"):
-        migrate.roll_back(deployment.mysql, 21)
-
-    assert deployment.query(columns.format("raw_packed")) == before
-    assert "raw_line" not in tables(deployment)
-
-
-def test_what_is_stored_between_two_steps_back_is_not_lost(deployment: Deployment) -> None:
-    """Where the lake may still write its lines are copied later; where they are, it may not."""
-    fill(deployment)
-    late = Slice(STREAM, 2**50, b"late\nlater", 2, 0, 0)
-    refused = []
-    for number in range(len(NAMES) - 1, 20, -1):
-        migrate.roll_back(deployment.mysql, number)
-        with closing(Session(deployment.mysql, "test")) as session:
-            step = replace(late, position=late.position + number * 100)
-            try:
-                Lake(session).store([step])
-            except Unavailable:
-                refused.append(number)
-
-    steps = len(NAMES) - 21 - len(refused)
-    assert refused == [25, 24, 23, 22, 21]
-    assert deployment.count("raw_log") == 12 + 2 * steps
 
 
 def operator(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, typed: str | None) -> None:
@@ -345,9 +247,7 @@ def test_nothing_is_taken_back_unless_the_name_of_the_database_is_typed(
     deployment: Deployment, monkeypatch: pytest.MonkeyPatch, typed: str | None
 ) -> None:
     """Nobody to be asked, no answer or another one: every row stays, and the exit code says so."""
-    deployment.change(
-        "INSERT INTO raw_pack (stream_id, line_offset, flags, body) VALUES (1, 1, 0, '')"
-    )
+    deployment.change("INSERT INTO raw_log (stream_id, line_offset, flags, line) VALUES (1,1,0,'')")
     operator(deployment, monkeypatch, typed)
 
     with pytest.raises(Refused, match="nothing was changed") as refused:
@@ -585,8 +485,7 @@ def test_what_each_migration_makes_is_read_as_the_server_makes_it(deployment: De
         assert made.columns == {name for name, _ in columns(deployment, made.name)}
         checked.append(made.name)
 
-    # raw_pack is the table that 0001 makes, under its later name.
-    assert sorted({*checked}) == sorted(tables(deployment) - {"complete_line", "raw_pack"})
+    assert sorted({*checked}) == sorted(tables(deployment) - {"complete_line"})
 
 
 def only(migrations: list[Path], folder: Path) -> Path:

@@ -11,7 +11,6 @@ from datastream.parsing import PARSER_VERSION
 from datastream.rabbitmq import Box
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE, dead_letter_queue
 from deployment import Deployment, eventually
-from old_rows import as_rows
 
 LINES = [
     *(
@@ -104,8 +103,7 @@ def test_verify_says_when_its_settings_are_others(deployment: Deployment, log: P
     assert other.returncode == 1
     assert "PRIVACY_ADDRESSES, _KEY or _QUERIES were not what they are here" in other.stdout
 
-    as_rows(deployment)
-    deployment.change("UPDATE raw_pack SET body = 'x' WHERE line_offset = 0")
+    deployment.change("UPDATE raw_log SET line = 'x' WHERE line_offset = 0")
     changed = deployment.operate("verify", str(log), **settings)
     assert changed.returncode == 1
     assert "raw_log holds another line" in changed.stdout

@@ -15,7 +15,6 @@ from datastream.parsing import PARSER_VERSION
 from datastream.topology import CLEAN_QUEUE, LAKE_QUEUE
 from datastream_playground import sample
 from deployment import PATIENCE, Deployment, eventually
-from old_rows import as_rows
 
 LINES = 3_000
 
@@ -146,8 +145,7 @@ def test_cut_short_it_goes_on(deployment: Deployment) -> None:
 @pytest.mark.usefixtures("log")
 def test_it_waits_for_a_long_queue(deployment: Deployment) -> None:
     """While nobody takes the slices it sends no more; afterwards it goes on by itself."""
-    as_rows(deployment)
-    deployment.change("UPDATE raw_pack SET flags = 2")  # a flagged line is alone in its slice
+    deployment.change("UPDATE raw_log SET flags = 2")  # a flagged line is alone in its slice
     command = [sys.executable, "-m", "datastream_operator", "replay", "--all"]
     with subprocess.Popen(
         command, env=deployment.env(), cwd=deployment.folder, stdout=subprocess.PIPE, text=True

@@ -15,7 +15,6 @@ import pytest
 
 from datastream_playground import sample
 from deployment import SOURCE, Deployment
-from old_rows import as_rows
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -69,9 +68,8 @@ def test_the_account_needs_to_read_and_no_more(deployment: Deployment, log: Path
 def test_another_line(deployment: Deployment, log: Path) -> None:
     """File, line, byte offset, both texts with nothing a terminal would obey; the first one."""
     at = offset_of(log, 5_000)
-    as_rows(deployment)
-    deployment.change("UPDATE raw_pack SET body = %s WHERE line_offset = %s", b"\x1b[2J\xff", at)
-    deployment.change("DELETE FROM raw_pack WHERE line_offset = %s", offset_of(log, 6_000))
+    deployment.change("UPDATE raw_log SET line = %s WHERE line_offset = %s", b"\x1b[2J\xff", at)
+    deployment.change("DELETE FROM raw_log WHERE line_offset = %s", offset_of(log, 6_000))
 
     result = deployment.operate("verify", str(log))
 
@@ -89,12 +87,11 @@ def test_another_line(deployment: Deployment, log: Path) -> None:
 def test_a_gap_is_a_loss_and_the_end_is_a_lag(deployment: Deployment, log: Path) -> None:
     """Lines in the middle that are nowhere are told apart from lines at the end, not stored yet."""
     end = offset_of(log, LINES - 9)
-    as_rows(deployment)
-    for table in ("raw_pack", "clean_log", "rejected_log"):
+    for table in ("raw_log", "clean_log", "rejected_log"):
         deployment.change(f"DELETE FROM {table} WHERE line_offset >= %s", end)
     lag = deployment.operate("verify", str(log))
     middle = offset_of(log, 4_001), offset_of(log, 4_003)
-    deployment.change("DELETE FROM raw_pack WHERE line_offset BETWEEN %s AND %s", *middle)
+    deployment.change("DELETE FROM raw_log WHERE line_offset BETWEEN %s AND %s", *middle)
     loss = deployment.operate("verify", str(log))
 
     assert lag.returncode == 75
@@ -108,7 +105,6 @@ def test_a_gap_is_a_loss_and_the_end_is_a_lag(deployment: Deployment, log: Path)
     assert "10 lines from here on are not yet in raw_log" in loss.stdout
 
 
-@pytest.mark.parametrize("is_packed", [True, False], ids=["packs", "rows"])
 @pytest.mark.parametrize(
     ("statement", "difference"),
     [
@@ -121,18 +117,16 @@ def test_a_gap_is_a_loss_and_the_end_is_a_lag(deployment: Deployment, log: Path)
             "the line has a row in clean_log and in rejected_log",
         ),
         (
-            "INSERT INTO raw_pack (stream_id, line_offset, flags, body)"
-            " SELECT stream_id, line_offset + 1, 0, '' FROM clean_log",
+            "INSERT INTO raw_log (stream_id, line_offset, flags, line)"
+            " SELECT stream_id, line_offset + 1, 0, '' FROM raw_log",
             "raw_log has a row from here on, where no line begins",
         ),
     ],
 )
 def test_rows_that_do_not_match(
-    deployment: Deployment, log: Path, statement: str, difference: str, is_packed: bool
+    deployment: Deployment, log: Path, statement: str, difference: str
 ) -> None:
     """Raw and clean are compared key by key; a row twice and a row too many are differences."""
-    if not is_packed:
-        as_rows(deployment)
     [(at,)] = deployment.query("SELECT line_offset FROM clean_log ORDER BY 1 LIMIT 1 OFFSET 99")
     assert deployment.change(f"{statement} WHERE line_offset = %s", at) == 1
 
@@ -140,7 +134,6 @@ def test_rows_that_do_not_match(
 
     assert result.returncode == 1
     assert difference in result.stdout
-    assert "more difference" not in result.stdout
 
 
 def test_a_row_behind_the_end(deployment: Deployment, log: Path) -> None:
@@ -172,8 +165,7 @@ def test_rotated_files_are_one_history(deployment: Deployment, tmp_path: Path) -
     assert result.returncode == 0, result.stdout
     assert re.findall(r": exact, but 0 of (\d+) parsed: ", result.stdout) == ["51", "51", "52"]
 
-    as_rows(deployment)
-    deployment.change("DELETE FROM raw_pack WHERE body = 'newest'")
+    deployment.change("DELETE FROM raw_log WHERE line = 'newest'")
     result = deployment.operate("verify", f"{log}*")
     assert result.returncode == 1
     assert f"{log}: NOT exact\n  line 51, " in result.stdout
@@ -300,7 +292,7 @@ def second_stream(deployment: Deployment, upto: int = 2**63) -> int:
         number,
     )
     deployment.change(
-        "INSERT INTO raw_pack (stream_id, line_offset, flags, body)"
+        "INSERT INTO raw_log (stream_id, line_offset, flags, line)"
         " SELECT %s, line_offset, flags, line FROM raw_log WHERE line_offset < %s",
         number,
         upto,
@@ -323,7 +315,7 @@ def test_lines_stored_twice_are_found(deployment: Deployment, log: Path, lines: 
     assert double.endswith(", generation 0, holds as well")
     assert "docs/runbook.md" in advice
     # As the runbook says.
-    for table in ("clean_log", "error_log", "rejected_log", "raw_pack", "log_stream"):
+    for table in ("clean_log", "error_log", "rejected_log", "raw_log", "log_stream"):
         deployment.change(f"DELETE FROM {table} WHERE stream_id = 0x0000000000d0b1ed")
     assert deployment.operate("verify", str(log)).returncode == 0
 
@@ -350,10 +342,10 @@ def test_of_a_file_that_was_cut_the_shorter_stream_is_the_double(
 @pytest.mark.parametrize(
     ("statement", "offset"),
     [
-        ("UPDATE raw_pack SET body = 'x' WHERE stream_id = %s AND line_offset = %s", 8_999),
-        ("UPDATE raw_pack SET body = 'x' WHERE stream_id = %s AND line_offset = %s", 2),
-        ("DELETE FROM raw_pack WHERE stream_id = %s AND line_offset = %s", 5_000),
-        ("DELETE FROM raw_pack WHERE stream_id = %s AND line_offset > %s", 1),
+        ("UPDATE raw_log SET line = 'x' WHERE stream_id = %s AND line_offset = %s", 8_999),
+        ("UPDATE raw_log SET line = 'x' WHERE stream_id = %s AND line_offset = %s", 2),
+        ("DELETE FROM raw_log WHERE stream_id = %s AND line_offset = %s", 5_000),
+        ("DELETE FROM raw_log WHERE stream_id = %s AND line_offset > %s", 1),
     ],
 )
 def test_a_stream_that_is_not_all_the_same_is_no_double(

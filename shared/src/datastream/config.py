@@ -307,8 +307,6 @@ class MysqlSettings:
     user: str
     password: Secret
     tls: TlsSettings | None = None
-    #: Whether rows may go by LOAD DATA LOCAL where the server takes it.
-    local_infile: bool = True
 
     @classmethod
     def read(cls, env: Environment, service: str) -> MysqlSettings:
@@ -330,7 +328,6 @@ class MysqlSettings:
             user=user,
             password=password,
             tls=_tls(env, "MYSQL"),
-            local_infile=env.flag("MYSQL_LOCAL_INFILE", default=True),
         )
 
 

@@ -29,20 +29,15 @@ _ESCAPES = sorted(
 #: Stands between texts that are escaped together. A text that holds it is escaped by itself.
 _BETWEEN = "\x1f"
 
-#: How the values of one column become SQL literals: one of the five functions below.
+#: How the values of one column become SQL literals: one of the four functions below.
 Column = Callable[[Sequence[Any]], Iterable[str]]
 #: The name of a column, how it becomes SQL, and its values in some rows.
-Values = tuple[str, Column, tuple[object, ...]]
+_Values = tuple[str, Column, tuple[object, ...]]
 
 
 def numbers(column: Sequence[float | None]) -> list[str]:
     """Return numbers as SQL literals."""
     return ["NULL" if value is None else str(value) for value in column]
-
-
-def booleans(column: Sequence[bool | None]) -> list[str]:
-    """Return yes and no as SQL literals."""
-    return numbers(column)
 
 
 def texts(column: Sequence[str | None]) -> list[str]:
@@ -79,7 +74,7 @@ def json_texts(column: Sequence[object | None]) -> list[str]:
 _BY_TYPE: Mapping[object, Column] = MappingProxyType(
     {
         int: numbers,
-        bool: booleans,
+        bool: numbers,
         float: numbers,
         str: texts,
         bytes: binaries,
@@ -129,9 +124,6 @@ class Insert(NamedTuple):
     statement: LiteralString
     #: The columns by name, in the order of a row's values: see columns_of().
     columns: Mapping[str, Column]
-    #: The table, where many rows may go by LOAD DATA (datastream.loads): that changes nothing where
-    #: a key is there already, so `statement` must not either.
-    load: LiteralString | None = None
 
     def statements(self, rows: Sequence[Sequence[object]]) -> Iterator[Statement]:
         """Yield the rows as statements of a bounded length.
@@ -146,8 +138,8 @@ class Insert(NamedTuple):
             for literals in _bounded(_as_sql(columns)):
                 yield Statement(before.replace("{columns}", names), literals, after)
 
-    def _columns_of(self, rows: Sequence[Sequence[object]]) -> list[Values]:
-        """Return the columns that are not None in all of the rows, with their values."""
+    def _columns_of(self, rows: Sequence[Sequence[object]]) -> list[_Values]:
+        """Return the columns that are not None in all of the rows."""
         return [
             (name, column, values)
             for (name, column), values in zip(
@@ -157,7 +149,7 @@ class Insert(NamedTuple):
         ]
 
 
-def _as_sql(columns: Sequence[Values]) -> Iterator[str]:
+def _as_sql(columns: Sequence[_Values]) -> Iterator[str]:
     """Yield the rows as SQL."""
     for start in range(0, len(columns[0][-1]), ROWS_AT_ONCE):
         block = [column(values[start : start + ROWS_AT_ONCE]) for _, column, values in columns]

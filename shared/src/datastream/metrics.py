@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Protocol
@@ -241,12 +240,12 @@ class ProducerMetrics(ServiceMetrics):
         """How many lines were published."""
         return self._line_count
 
-    def published(self, *, slices: int, lines: int, size: int, truncated: int) -> None:
-        """Count slices that are confirmed on both queues: their lines, bytes, and cut lines."""
+    def published(self, lines: int, size: int, *, truncated: bool) -> None:
+        """Count one slice that is confirmed on both queues."""
         self._line_count += lines
         self._lines.inc(lines)
         self._bytes.inc(size)
-        self._slices.inc(slices)
+        self._slices.inc()
         self._truncated.inc(truncated)
 
     def checkpointed(self) -> None:
@@ -305,17 +304,6 @@ class ConsumerMetrics(ServiceMetrics):
             ["table"],
             registry=registry,
         )
-        self._load_refused = Gauge(
-            "datastream_load_refused",
-            "Whether MySQL refuses LOAD DATA LOCAL: rows go by INSERT.",
-            registry=registry,
-        )
-        self._loads_taken_back = Counter(
-            "datastream_loads_taken_back_total",
-            "LOAD DATA statements that were taken back for a warning, and sent as INSERTs.",
-            registry=registry,
-        )
-        self._is_load_refused = False
         for table in tables:
             self._stored.labels(table)
         if "rejected_log" in tables:
@@ -353,22 +341,6 @@ class ConsumerMetrics(ServiceMetrics):
             registry=registry,
         )
 
-    def readiness(self) -> tuple[int, str]:
-        """Return the HTTP status and the words of /readyz, with what makes it slower."""
-        status, words = super().readiness()
-        if status == HTTPStatus.OK and self._is_load_refused:
-            words += ", but MySQL refuses LOAD DATA LOCAL (local_infile is OFF): rows go by INSERT"
-        return status, words
-
-    def load_refused(self, *, is_refused: bool) -> None:
-        """Show whether the server refuses LOAD DATA LOCAL."""
-        self._is_load_refused = is_refused
-        self._load_refused.set(is_refused)
-
-    def load_taken_back(self) -> None:
-        """Count rows that were loaded with a warning, and sent again as INSERTs."""
-        self._loads_taken_back.inc()
-
     def collided(self, table: str) -> None:
         """Count a text whose key another text has."""
         self._collided.labels(table).inc()
@@ -405,22 +377,6 @@ class ConsumerMetrics(ServiceMetrics):
     def crashed(self) -> None:
         """Count a slice that crashed what prepared or stored it."""
         self._crashed.inc()
-
-
-class LakeMetrics(ConsumerMetrics):
-    """What the lake consumer counts."""
-
-    def __init__(self) -> None:
-        super().__init__("raw_log")
-        self._merged = Counter(
-            "datastream_packs_merged_total",
-            "Small packs of neighbouring lines that have become one with others.",
-            registry=self.registry,
-        )
-
-    def merged(self, packs: int) -> None:
-        """Count packs that have become one."""
-        self._merged.inc(packs)
 
 
 class DoctorMetrics(ServiceMetrics):

@@ -1,7 +1,7 @@
 """The database: a session and its transactions.
 
-In the library and the services only this module, inserts.py, loading.py and local_infile.py import
-PyMySQL. Works with MySQL 8.4 and later and with MariaDB 10.11 and later.
+In the library and the services only this module and inserts.py import PyMySQL. Works with MySQL 8.4
+and later and with MariaDB 10.11 and later.
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, LiteralString
 
 import pymysql
+from pymysql import connections
 from pymysql.constants import CR, ER, SERVER_STATUS
 
-from datastream import greetings, local_infile
+from datastream import greetings
 from datastream.config import MysqlSettings
 from datastream.errors import RowRefused, Unavailable
-from datastream.how_many import how_many
 from datastream.inserts import Insert, Statement, numbers, texts
-from datastream.loading import LOCK_ERRORS, NOBODY, Loading, LoadObserver
 from datastream.streams import Stream
 from datastream.tls import Unusable
 
@@ -39,6 +38,8 @@ SQL_MODE = "STRICT_TRANS_TABLES,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTIO
 #: class: 1292, 3140, 3819 and 4025 arrive as OperationalError, as lost connections do.
 #: Everything else, known or not, is an outage: a missing grant must not quarantine a whole log.
 DATA_ERRORS = frozenset({1048, 1264, 1265, 1292, 1366, 1406, 3140, 3819, 4025})
+#: A deadlock and a lock that took too long. The session is sound: only the batch is tried again.
+LOCK_ERRORS = frozenset({1205, 1213})
 
 #: Bytes; no server can be set to take a longer statement.
 GREATEST_PACKET = 1024**3
@@ -138,10 +139,10 @@ def explained(error: pymysql.MySQLError) -> str:
     return str(error)
 
 
-class Connection(local_infile.Connection):
-    """One that opens no file for the server, without the system's CAs where nothing is verified.
+class Connection(connections.Connection):
+    """The driver's, without the system's CAs where nothing is verified.
 
-    The driver loads those for each connection, which takes longer than all the rest of opening one.
+    The driver loads them for each connection, which takes longer than all the rest of opening one.
     """
 
     def _create_ssl_ctx(self, sslp: object) -> ssl.SSLContext:
@@ -250,11 +251,9 @@ class TakenBack(Exception):
 class Session:
     """One connection, opened when it is needed and again after it was lost."""
 
-    def __init__(self, settings: MysqlSettings, name: str, observer: LoadObserver = NOBODY) -> None:
-        """`observer` is told of rows that could not go by LOAD DATA."""
+    def __init__(self, settings: MysqlSettings, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._loading = Loading(observer, is_wanted=settings.local_infile)
         self._connection: Any = None
         self._used_at = 0.0
         #: How many connections have ended: what one has seen may not hold for the next, which may
@@ -273,11 +272,10 @@ class Session:
         """
         with self._translated():
             self._open()
-            transaction = Transaction(self._connection, self._most_bytes, self._loading)
+            transaction = Transaction(self._connection.cursor(), self._most_bytes)
             try:
                 yield transaction
                 self._connection.commit()
-                self._loading.committed()
                 self._used_at = time.monotonic()
             except BaseException as error:
                 # A server that is away has rolled back by itself.
@@ -310,22 +308,18 @@ class Session:
             write_timeout=READ_TIMEOUT,
             program_name=self._name,
             autocommit=False,
-            local_infile=settings.local_infile,
         )
         if connection.server_status & SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES:
             connection.close()
             raise Unavailable("the server insists on NO_BACKSLASH_ESCAPES in sql_mode", "sql_mode")
         with connection.cursor() as cursor:
-            # Without notes, which tell of a value that was rounded: an INSERT passes over them.
             cursor.execute(
-                "SET SESSION time_zone = '+00:00', sql_notes = 0, wait_timeout = %s",
-                (SESSION_TIMEOUT,),
+                "SET SESSION time_zone = '+00:00', wait_timeout = %s", (SESSION_TIMEOUT,)
             )
             cursor.execute("SELECT @@max_allowed_packet")
             self._most_bytes = cursor.fetchone()[0]
         connection._read_timeout = READ_TIMEOUT  # noqa: SLF001
         self._connection = connection
-        self._loading.opened()
         self._used_at = time.monotonic()
 
     @contextmanager
@@ -339,17 +333,11 @@ class Session:
             if code in LOCK_ERRORS:
                 raise Unavailable(explained(error), "lock") from error
             self.close()
-            raise Unavailable(explained(error), _reason(error, code)) from error
+            reason = "statement" if code in HINTS else _lost(error)
+            raise Unavailable(explained(error), reason) from error
         except OSError as error:
             self.close()
             raise Unavailable(str(error)) from error
-
-
-def _reason(error: pymysql.MySQLError, code: int) -> str:
-    """Return the reason of an outage whose error has this number."""
-    if code == local_infile.REJECTED:
-        return "protocol"
-    return "statement" if code in HINTS else _lost(error)
 
 
 def _lost(error: pymysql.MySQLError) -> str:
@@ -364,37 +352,27 @@ def _lost(error: pymysql.MySQLError) -> str:
 class Transaction:
     """The statements of one transaction; none is longer than `most_bytes`, the server's limit."""
 
-    def __init__(self, connection: Any, most_bytes: int, loading: Loading) -> None:
-        self._connection = connection
-        self._cursor = connection.cursor()
+    def __init__(self, cursor: Any, most_bytes: int = GREATEST_PACKET) -> None:
+        self._cursor = cursor
         self._most_bytes = most_bytes
-        self._loading = loading
 
     def insert(self, insert: Insert, rows: Sequence[Sequence[object]]) -> int:
         """Add rows, in as many statements as it takes, and return how many were affected.
 
         With `ON DUPLICATE KEY UPDATE key = key` a new row counts 1 and an existing one 0.
         """
-        new = self._loading.load(self._connection, insert, rows, self._most_bytes)
-        return sum(map(self._insert, insert.statements(rows))) if new is None else new
+        return sum(map(self._insert, insert.statements(rows)))
 
     def _insert(self, statement: Statement) -> int:
         query = str(statement).encode()
         # The server counts a byte for the command.
         if len(query) >= self._most_bytes:
             if len(statement.rows) == 1:
-                self.assert_short(len(query))
+                # As the server would, if the connection did not break before it can say so.
+                raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, f"{len(query)} bytes")
             return sum(map(self._insert, statement.halves()))
         affected: int = self._cursor.execute(query)
         return affected
-
-    def assert_short(self, length: int) -> None:
-        """Raise the server's error for a text of so many bytes where it takes none so long.
-
-        The server breaks the connection before it can say so, or makes NULL of the text.
-        """
-        if length >= self._most_bytes:
-            raise pymysql.OperationalError(ER.NET_PACKET_TOO_LARGE, how_many(length, "byte"))
 
     def execute(self, statement: LiteralString, parameters: Sequence[Value] = ()) -> int:
         """Run one statement with `%s` parameters and return how many rows were affected."""
@@ -462,8 +440,6 @@ class StreamLog:
     """Writes log_stream: each stream once, by whichever consumer sees it first."""
 
     COUNT: LiteralString = "SELECT COUNT(*) FROM log_stream WHERE stream_id IN %s"
-    #: Changes nothing, and needs no more rights than `ensure`.
-    LOCK: LiteralString = "UPDATE log_stream SET stream_id = stream_id WHERE stream_id IN %s"
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -489,16 +465,6 @@ class StreamLog:
     def assert_there(self, transaction: Transaction, streams: Iterable[Stream]) -> None:
         """Raise Vanished unless the table still has each of the streams."""
         keys = {stream.stream_id for stream in streams}
-        assert_there(transaction, "log_stream", self.COUNT, keys)
-
-    def lock(self, transaction: Transaction, streams: Iterable[Stream]) -> None:
-        """Keep the streams to this transaction until it ends, waiting for another's end.
-
-        Raises Vanished unless the table has each of them.
-        """
-        keys = sorted({stream.stream_id for stream in streams})
-        for start in range(0, len(keys), KEYS_AT_ONCE):
-            transaction.execute(self.LOCK, (keys[start : start + KEYS_AT_ONCE],))
         assert_there(transaction, "log_stream", self.COUNT, keys)
 
     def forget(self) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from operator import itemgetter
 
 from datastream.errors import NotASlice
 from datastream.how_many import how_many
@@ -44,12 +42,9 @@ _NUMBERS = {
     "position": GREATEST,
     "lines": MOST_LINES,
     "flags": INCOMPLETE | DISGUISED,
+    "generation": 2**32 - 1,
     "read_at_ms": GREATEST,
 }
-_GREATEST_GENERATION = 2**32 - 1
-
-#: The headers that name a stream: the same ones, message after message.
-_OF_STREAM = itemgetter("stream", "source", "host", "path", "format", "generation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +154,8 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
     """
     if not headers:
         raise NotASlice("the message has no headers")
-    numbers = {name: _number(name, headers.get(name), most) for name, most in _NUMBERS.items()}
-    stream = _stream_of(headers)
+    numbers = {name: _number(headers, name, most) for name, most in _NUMBERS.items()}
+    texts = {name: _text(headers, name, limit) for name, limit in HEADER_LIMITS.items()}
     version, flags = numbers["version"], numbers["flags"]
     if version not in (ENVELOPE_VERSION, ENVELOPE_VERSION - 1):
         raise NotASlice(f"envelope version {version} is newer than {ENVELOPE_VERSION}, or none")
@@ -176,7 +171,7 @@ def decode(headers: Mapping[str, object] | None, body: bytes) -> Slice:
     if flags & INCOMPLETE and found != 1:
         raise NotASlice("a line that may go on is not alone in its slice")
     slice_ = Slice(
-        stream=stream,
+        stream=Stream(stream_id=_stream(headers), generation=numbers["generation"], **texts),
         position=numbers["position"],
         body=body,
         lines=found,
@@ -204,41 +199,23 @@ def _lengths(headers: Mapping[str, object], lines: int) -> tuple[int, ...] | Non
     return lengths
 
 
-def _stream_of(headers: Mapping[str, object]) -> Stream:
-    try:
-        return _stream(*_OF_STREAM(headers))
-    except KeyError as error:
-        raise NotASlice(f"there is no header {error.args[0]}") from error
-    except TypeError:  # of a foreign message: it has no hash, and is none of these
-        return _stream.__wrapped__(*_OF_STREAM(headers))
-
-
-@lru_cache(maxsize=256, typed=True)
-def _stream(
-    stream: object, source: object, host: object, path: object, form: object, generation: object
-) -> Stream:
-    """Return the stream that some headers name. Raises NotASlice."""
-    # int() alone would take "0x1f", "1_000" and the digits of other scripts.
-    if not isinstance(stream, str) or not re.fullmatch("[0-9a-f]{16}", stream):
-        raise NotASlice("the header stream is not 16 hexadecimal digits")
-    limits = HEADER_LIMITS
-    return Stream(
-        stream_id=int(stream, 16),
-        source=_text("source", source, limits["source"]),
-        host=_text("host", host, limits["host"]),
-        path=_text("path", path, limits["path"]),
-        format=_text("format", form, limits["format"]),
-        generation=_number("generation", generation, _GREATEST_GENERATION),
-    )
-
-
-def _number(name: str, value: object, most: int) -> int:
+def _number(headers: Mapping[str, object], name: str, most: int) -> int:
+    value = headers.get(name)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
         raise NotASlice(f"the header {name} is not a whole number from 0 to {most}")
     return value
 
 
-def _text(name: str, value: object, limit: int) -> str:
+def _text(headers: Mapping[str, object], name: str, limit: int) -> str:
+    value = headers.get(name)
     if not isinstance(value, str) or len(value) > limit:
         raise NotASlice(f"the header {name} is not text of up to {limit} characters")
     return value
+
+
+def _stream(headers: Mapping[str, object]) -> int:
+    text = _text(headers, "stream", 16)
+    # int() alone would take "0x1f", "1_000" and the digits of other scripts.
+    if not re.fullmatch("[0-9a-f]{16}", text):
+        raise NotASlice("the header stream is not 16 hexadecimal digits")
+    return int(text, 16)

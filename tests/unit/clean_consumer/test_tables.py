@@ -10,8 +10,8 @@ import pytest
 
 from clean_consumer.columns import CleanRow, ErrorRow, RejectedRow
 from clean_consumer.enrichment import NONE
-from clean_consumer.tables import TABLES, LineTable
-from datastream.inserts import binaries, booleans, json_texts, numbers, texts
+from clean_consumer.tables import TABLES
+from datastream.inserts import binaries, json_texts, numbers, texts
 from datastream.parsing import ErrorEvent, Event
 
 PAGE = (Path(__file__).parents[3] / "docs" / "tables.md").read_text(encoding="utf-8")
@@ -49,16 +49,7 @@ def test_the_type_of_a_column_says_how_it_is_written() -> None:
     columns = TABLES[0].insert.columns
     written = [columns[name] for name in ("status", "is_email", "client", "url", "extra")]
 
-    assert written == [numbers, booleans, binaries, texts, json_texts]
-
-
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_rows_go_by_load_data_into_the_table_of_the_insert(table: LineTable) -> None:
-    """Which changes no row either, where the key is there."""
-    words = str(table.insert.statement).split()
-
-    assert words[:3] == ["INSERT", "INTO", table.insert.load] == ["INSERT", "INTO", table.name]
-    assert words[-3:] == ["line_offset", "=", "line_offset"]
+    assert written == [numbers, numbers, binaries, texts, json_texts]
 
 
 @pytest.mark.parametrize(

@@ -158,8 +158,8 @@ def test_every_metric_is_the_librarys_or_the_processs() -> None:
 def test_the_producer_counts_what_is_confirmed() -> None:
     """Lines, bytes and slices, and what was cut."""
     counts = ProducerMetrics()
-    counts.published(slices=1, lines=3, size=40, truncated=0)
-    counts.published(slices=1, lines=1, size=10, truncated=1)
+    counts.published(3, 40, truncated=False)
+    counts.published(1, 10, truncated=True)
     counts.checkpoint_failed()
     counts.checkpointed()
 

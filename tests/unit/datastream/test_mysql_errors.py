@@ -6,7 +6,6 @@ import pymysql
 import pytest
 
 from datastream import mysql
-from datastream.loading import LOCK_ERRORS
 from datastream.mysql import explained
 
 #: What an operator meets, by number, and a word of what to do.
@@ -49,4 +48,4 @@ def test_an_error_that_is_not_known_is_told_in_the_servers_words() -> None:
 
 def test_an_error_of_a_row_or_a_lock_is_not_among_those_that_a_person_mends() -> None:
     """Those are decided before, and a hint would never be seen."""
-    assert not mysql.HINTS.keys() & (mysql.DATA_ERRORS | LOCK_ERRORS)
+    assert not mysql.HINTS.keys() & (mysql.DATA_ERRORS | mysql.LOCK_ERRORS)

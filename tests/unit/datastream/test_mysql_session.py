@@ -17,9 +17,9 @@ from datastream.mysql import SESSION_TIMEOUT, Session, StreamLog
 from datastream.streams import Stream
 
 ADD = Insert(
-    "INSERT INTO raw_pack ({columns}) VALUES {values} ON DUPLICATE KEY UPDATE line_offset ="
+    "INSERT INTO raw_log ({columns}) VALUES {values} ON DUPLICATE KEY UPDATE line_offset ="
     " line_offset",
-    {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "body": binaries},
+    {"stream_id": numbers, "line_offset": numbers, "flags": numbers, "line": binaries},
 )
 LINES = "SELECT line_offset FROM raw_log ORDER BY line_offset"
 STREAM = Stream(2**64 - 1, "test", "host", "/var/log/access.log", "combined", 0)

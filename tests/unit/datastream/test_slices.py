@@ -155,16 +155,6 @@ def test_headers_that_are_missing(name: str) -> None:
         decode(headers, good.body)
 
 
-@pytest.mark.parametrize("value", [True, 1.0, [1], {"one": 1}])
-def test_a_stream_that_was_decoded_before_is_no_stream_of_other_types(value: object) -> None:
-    """What equals a number, or has no hash, is none."""
-    good = replace(slice_of([b"one"]), stream=replace(STREAM, generation=1))
-    assert decode(good.headers(), good.body) == good
-
-    with pytest.raises(NotASlice, match="generation"):
-        decode(good.headers() | {"generation": value}, good.body)
-
-
 def test_a_message_without_headers() -> None:
     """It was not ours."""
     with pytest.raises(NotASlice, match="no headers"):

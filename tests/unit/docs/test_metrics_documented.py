@@ -5,13 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from datastream.metrics import (
-    ConsumerMetrics,
-    DoctorMetrics,
-    LakeMetrics,
-    ProducerMetrics,
-    ServiceMetrics,
-)
+from datastream.metrics import ConsumerMetrics, DoctorMetrics, ProducerMetrics, ServiceMetrics
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
 ROW = re.compile(r"^\| `(datastream_\w+)(?:\{([\w,]+)\})?` \| (\w+) \|", re.MULTILINE)
@@ -33,5 +27,5 @@ def test_every_metric_is_documented_and_every_documented_one_exists() -> None:
     """The page and the code agree on names, labels and types."""
     documented = set(ROW.findall(DOCUMENT.read_text(encoding="utf-8")))
 
-    every = (ProducerMetrics(), ConsumerMetrics(), LakeMetrics(), DoctorMetrics())
+    every = (ProducerMetrics(), ConsumerMetrics(), DoctorMetrics())
     assert documented == set().union(*map(described, every))

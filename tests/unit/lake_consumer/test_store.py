@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +14,6 @@ from datastream.errors import Unavailable
 from datastream.mysql import Session
 from datastream.slices import DISGUISED, TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
-from lake_consumer import store
-from lake_consumer.plan import Line, Plan, plan
 from lake_consumer.store import Lake
 
 STREAM = Stream(2**63 + 5, "test", "host", "/var/log/access.log", "combined", 0)
@@ -62,69 +60,13 @@ def test_a_line_that_is_there_is_a_duplicate(database: FakeDatabase, lake: Lake)
     assert (again.stored, again.duplicates, again.replaced) == ({"raw_log": 1}, 2, 0)
 
 
-def packs(database: FakeDatabase) -> list[tuple[int, int, int]]:
-    """Return offset, end and number of lines of every pack, in the order of the keys."""
-    return database.query(
-        "SELECT line_offset, end_offset, line_count FROM raw_pack ORDER BY stream_id, line_offset"
-    )
-
-
-def test_streams_are_locked_and_written_in_the_order_of_their_keys(
-    database: FakeDatabase, lake: Lake
-) -> None:
+def test_rows_are_written_in_the_order_of_their_keys(database: FakeDatabase, lake: Lake) -> None:
     """Whatever order the slices came in: two consumers then take locks in one order."""
     lake.store([slice_of(b"c", position=4), slice_of(b"x", stream=ANOTHER), slice_of(b"a", b"b")])
 
-    keys = [str(ANOTHER.stream_id), str(STREAM.stream_id)]
-    (locked,) = (text for text in database.statements if text.startswith("UPDATE log_stream"))
-    written = [text for text in database.statements if "INSERT INTO raw_pack" in text]
-    assert locked.endswith(f"IN ({keys[0]},{keys[1]})")
-    assert [key in text for key, text in zip(keys, written, strict=True)] == [True, True]
-    assert database.statements.index(locked) < database.statements.index(written[0])
-
-
-def test_slices_that_follow_on_one_another_are_one_pack(database: FakeDatabase, lake: Lake) -> None:
-    """Those of a batch; behind a gap there is another one."""
-    batch = [slice_of(b"behind", position=20), slice_of(b"b", position=4), slice_of(b"a", b"0")]
-    lake.store(batch)
-    lake.store([slice_of(b"later", position=6)])
-
-    assert packs(database) == [(0, 5, 3), (6, 11, 1), (20, 26, 1)]
-
-
-def test_only_packs_that_meet_the_slices_are_read(database: FakeDatabase, lake: Lake) -> None:
-    """One that ends before them costs no unpacking, nor does one behind them."""
-    lake.store([slice_of(b"one"), slice_of(b"four", position=40)])
-    database.change("UPDATE raw_pack SET codec = 77")
-
-    outcome = lake.store([slice_of(b"two", b"three", position=4)])
-
-    assert outcome.stored == {"raw_log": 2}
-
-
-def test_a_damaged_pack_stands_alone(database: FakeDatabase, lake: Lake) -> None:
-    """What meets it cannot be compared: it is set aside, and all else is stored."""
-    lake.store([slice_of(b"one")])
-    database.change("UPDATE raw_pack SET codec = 77")
-
-    outcome = lake.store([slice_of(b"one"), slice_of(b"x", stream=ANOTHER)])
-
-    assert [(slice_.lines, reason) for slice_, reason in outcome.quarantined] == [(1, "crashed")]
-    assert outcome.stored == {"raw_log": 1}
-
-
-def test_a_line_of_an_older_version_is_compared(database: FakeDatabase, lake: Lake) -> None:
-    """Its row says nothing of where it ends; whole or begun, it is as one of today."""
-    lake.store([slice_of(b"whole"), slice_of(b"beg", position=6, flags=UNTERMINATED)])
-    database.change("UPDATE raw_pack SET end_offset = NULL")
-
-    inside = slice_of(b"x", position=5)
-    first = lake.store([inside])
-    whole = lake.store([slice_of(b"whole", b"begun", b"next")])
-
-    assert first.quarantined == [(inside, "identity_conflict")]
-    assert (whole.stored["raw_log"], whole.duplicates, whole.replaced) == (1, 1, 1)
-    assert rows(database) == [(0, 0, b"whole"), (6, 0, b"begun"), (12, 0, b"next")]
+    (written,) = (text for text in database.statements if "INSERT INTO raw_log" in text)
+    order = [written.index(f"X'{line.hex()}'") for line in (b"x", b"a", b"b", b"c")]
+    assert order == sorted(order)
 
 
 @pytest.mark.parametrize("flags", [UNTERMINATED, TRUNCATED])
@@ -196,27 +138,14 @@ def test_a_slice_that_begins_inside_a_stored_line_is_in_conflict(
     assert rows(database) == [(0, 0, b"0123456789"), (11, 0, b"next")]
 
 
-def test_where_a_disguised_line_ends_is_known(database: FakeDatabase, lake: Lake) -> None:
-    """Its length in the log came with it: what follows is in no conflict, what is inside is."""
-    disguised = replace(slice_of(b"a longer line", flags=DISGUISED), lengths=(4,))
-    inside = slice_of(b"inside", position=4)
-    outcome = lake.store([disguised, slice_of(b"next", position=5)])
-    later = lake.store([slice_of(b"last", position=10), inside])
-
-    assert outcome.quarantined == []
-    assert later.quarantined == [(inside, "identity_conflict")]
-    assert [offset for offset, _, _ in rows(database)] == [0, 5, 10]
-
-
-def test_where_a_disguised_line_of_an_older_version_ends_is_not_guessed(
-    database: FakeDatabase, lake: Lake
-) -> None:
+def test_where_a_disguised_line_ends_is_not_guessed(database: FakeDatabase, lake: Lake) -> None:
     """It may be longer than the line was: what follows is in no conflict with it."""
-    lake.store([replace(slice_of(b"a longer line", flags=DISGUISED), lengths=(4,))])
-    database.change("UPDATE raw_pack SET end_offset = NULL")
+    disguised = replace(slice_of(b"a longer line", flags=DISGUISED), lengths=(4,))
+    outcome = lake.store([disguised, slice_of(b"next", position=5)])
+    later = lake.store([slice_of(b"last", position=10)])
 
-    assert lake.store([slice_of(b"next", position=5)]).quarantined == []
-    assert [offset for offset, _, _ in rows(database)] == [0, 5]
+    assert outcome.quarantined == later.quarantined == []
+    assert [offset for offset, _, _ in rows(database)] == [0, 5, 10]
 
 
 def test_a_line_that_differs_in_its_disguise_alone_is_a_duplicate(
@@ -241,7 +170,7 @@ def test_two_plain_lines_that_differ_in_an_address_are_two(lake: Lake) -> None:
 
 def test_a_line_that_the_database_refuses_stands_alone(database: FakeDatabase, lake: Lake) -> None:
     """It is found by halving, and all the others are stored."""
-    database.narrow("raw_pack", "body", 8)
+    database.narrow("raw_log", "line", 8)
     refused = slice_of(b"much too long", position=4)
 
     long = slice_of(b"1", b"2", b"much too long", b"3")
@@ -254,23 +183,17 @@ def test_a_line_that_the_database_refuses_stands_alone(database: FakeDatabase, l
 
 
 def test_a_line_at_which_the_program_crashes_stands_alone(
-    database: FakeDatabase, lake: Lake, monkeypatch: pytest.MonkeyPatch
+    database: FakeDatabase, lake: Lake
 ) -> None:
     """It is set aside with that reason, and the crash is told once for its slice."""
-
-    def crashing(stored: Mapping[int, Line], slices: Sequence[Slice]) -> Plan:
-        if any(b"bad" in slice_.body for slice_ in slices):
-            raise ZeroDivisionError
-        return plan(stored, slices)
-
-    monkeypatch.setattr(store, "plan", crashing)
+    for _ in range(4):  # the batch, the slice, its half, the line
+        database.fail(b"bad".hex(), ZeroDivisionError())
 
     outcome = lake.store([slice_of(b"a", b"bad"), slice_of(b"good", stream=ANOTHER)])
 
     assert outcome.quarantined == [(slice_of(b"bad", position=2), "crashed")]
     assert [type(crash) for crash in outcome.crashes] == [ZeroDivisionError]
     assert rows(database) == [(0, 0, b"a")]
-    assert rows(database, ANOTHER) == [(0, 0, b"good")]
 
 
 @pytest.mark.parametrize("number", [1213, 2013, 1142, 9999])
@@ -278,7 +201,7 @@ def test_a_failure_that_is_not_the_data_s_leaves_nothing_behind(
     database: FakeDatabase, lake: Lake, number: int
 ) -> None:
     """A deadlock, a lost connection, a missing grant, an unknown one: the batch is added again."""
-    database.fail("INSERT INTO raw_pack", number)
+    database.fail("INSERT INTO raw_log", number)
     with pytest.raises(Unavailable):
         lake.store([slice_of(b"one")])
     before = rows(database)
@@ -343,7 +266,7 @@ def test_a_stream_is_described_once_a_session(
 def test_a_table_that_is_missing_is_an_outage(database: FakeDatabase, lake: Lake) -> None:
     """Nothing is set aside because of it."""
     lake.check()
-    database.change("DROP TABLE raw_pack")
+    database.change("DROP TABLE raw_log")
 
     with pytest.raises(Unavailable, match="run the migrations"):
         lake.check()

@@ -146,16 +146,6 @@ def test_a_replica_that_differs_is_named_with_what_it_says() -> None:
     assert screen.not_ready(after) == ["  192.0.2.6: waiting for MySQL"]
 
 
-def test_a_replica_that_does_without_something_is_ready_and_says_so() -> None:
-    """It stores what comes, and a person may want to know why it takes longer."""
-    after = replicas(last="ready, but MySQL refuses")
-
-    text = shown(services(DEMO, replicas(), after))
-
-    assert re.search(r"clean_consumer +\N{MULTIPLICATION SIGN}4 ready 4/4", text)
-    assert screen.not_ready(after) == ["  192.0.2.6: ready, but MySQL refuses"]
-
-
 def test_streams_that_do_not_fit_are_named() -> None:
     """The worst first, and of many the number."""
     samples = {

@@ -70,19 +70,9 @@ def test_the_gaps_between_dead_letters() -> None:
 
 def test_lines_are_grouped_into_slices() -> None:
     """Neighbours together up to a bound; one that is flagged, or far from the last, alone."""
-    lines = [
-        Line(0, 0, 4, b""),
-        Line(5, 0, 4, b""),
-        Line(11, 0, 4, b""),
-        Line(16, 1, 4, b""),
-        Line(21, 0, 4, b""),
-    ]
+    lines = [Line(0, 0, 4), Line(5, 0, 4), Line(11, 0, 4), Line(16, 1, 4), Line(21, 0, 4)]
 
     assert list(groups(lines)) == [lines[:2], lines[2:3], lines[3:4], lines[4:]]
-    assert [len(g) for g in groups(Line(n, 0, 0, b"") for n in range(2_500))] == [1_000, 1_000, 500]
-    assert [len(g) for g in groups(Line(n * 100_001, 0, 100_000, b"") for n in range(5))] == [
-        2,
-        2,
-        1,
-    ]
+    assert [len(g) for g in groups(Line(n, 0, 0) for n in range(2_500))] == [1_000, 1_000, 500]
+    assert [len(g) for g in groups(Line(n * 100_001, 0, 100_000) for n in range(5))] == [2, 2, 1]
     assert list(groups([])) == []

@@ -29,18 +29,14 @@ OK, ATTENTION, BROKEN, SKIPPED = State.OK, State.ATTENTION, State.BROKEN, State.
 MARIADB = [
     "GRANT USAGE ON *.* TO `lake`@`%` IDENTIFIED BY PASSWORD '*894549142A2819BC7952'",
     "GRANT SELECT, INSERT, UPDATE ON `my_logs`.`log_stream` TO `lake`@`%`",
-    "GRANT SELECT, INSERT ON `my_logs`.`raw_pack` TO `lake`@`%`",
-    "GRANT EXECUTE ON PROCEDURE `my_logs`.`grow_pack` TO `lake`@`%`",
-    "GRANT EXECUTE ON PROCEDURE `my_logs`.`drop_packs` TO `lake`@`%`",
+    "GRANT SELECT, INSERT, UPDATE ON `my_logs`.`raw_log` TO `lake`@`%`",
     "GRANT EXECUTE ON PROCEDURE `my_logs`.`complete_line` TO `lake`@`%`",
 ]
 MYSQL = [
     "GRANT USAGE ON *.* TO `lake`@`%`",
     "GRANT `reader`@`%` TO `lake`@`%`",
     "GRANT SELECT, INSERT, UPDATE (`stream_id`) ON `my_logs`.`log_stream` TO `lake`@`%`",
-    "GRANT SELECT, INSERT ON `my_logs`.`raw_pack` TO `lake`@`%`",
-    "GRANT EXECUTE ON PROCEDURE `my_logs`.`grow_pack` TO `lake`@`%`",
-    "GRANT EXECUTE ON PROCEDURE `my_logs`.`drop_packs` TO `lake`@`%`",
+    "GRANT SELECT, INSERT, UPDATE (`line_offset`) ON `my_logs`.`raw_log` TO `lake`@`%`",
     "GRANT EXECUTE ON PROCEDURE `my_logs`.`complete_line` TO `lake`@`%`",
 ]
 OWNER = "GRANT ALL PRIVILEGES ON `my\\_logs`.* TO `owner`@`%`"
@@ -65,7 +61,7 @@ def test_mariadb_needs_the_right_to_update_the_whole_row() -> None:
     lacking = missing(["LAKE"], "my_logs", held(MYSQL), is_mariadb=True)
     too_much = beyond(["LAKE"], "my_logs", held(MARIADB), is_mariadb=False)
 
-    wanted = ["UPDATE on log_stream"]
+    wanted = ["UPDATE on log_stream", "UPDATE on raw_log"]
     assert [right.told("my_logs") for right in lacking] == wanted
     assert [right.told("my_logs") for right in too_much] == wanted
 
@@ -97,8 +93,8 @@ def test_the_right_to_another_schema_is_not_enough() -> None:
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("GRANT DELETE ON `my_logs`.`raw_pack` TO `lake`@`%`", ["DELETE on raw_pack"]),
-        ("GRANT UPDATE ON `my_logs`.`raw_pack` TO `lake`@`%`", ["UPDATE on raw_pack"]),
+        ("GRANT DELETE ON `my_logs`.`raw_log` TO `lake`@`%`", ["DELETE on raw_log"]),
+        ("GRANT UPDATE ON `my_logs`.`raw_log` TO `lake`@`%`", ["UPDATE on raw_log"]),
         (OWNER, ["ALL PRIVILEGES on *"]),
         ("GRANT SELECT ON `shop`.* TO `lake`@`%`", ["SELECT on shop.*"]),
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event
 
@@ -23,19 +23,15 @@ ONE, TWO = (Slice(STREAM, position, b"line", 1, 0, read_at_ms=0) for position in
 class Steps:
     """Tailer, publisher and checkpoint at once: notes each step, and fails at the one it is told.
 
-    The logs hold the items; one that is an exception is raised. A tuple is a window.
+    The logs hold the items; one that is an exception is raised.
     """
 
     def __init__(
-        self,
-        *items: Slice | tuple[Slice, ...] | Exception | None,
-        fail_at: str = "",
-        is_begun: bool = True,
+        self, *items: Slice | Exception | None, fail_at: str = "", is_begun: bool = True
     ) -> None:
         self.steps: list[str] = []
         self._is_begun = is_begun
         self._items = items
-        self._others: list[Slice] = []
         self._fail_at = fail_at
 
     def slices(self) -> Iterator[Slice | None]:
@@ -43,12 +39,7 @@ class Steps:
         for item in self._items:
             if isinstance(item, Exception):
                 raise item
-            self._others = list(item[1:]) if isinstance(item, tuple) else []
-            yield item[0] if isinstance(item, tuple) else item
-
-    def more(self) -> list[Slice]:
-        """Return the others of the window."""
-        return self._others
+            yield item
 
     def confirm(self) -> None:
         """Note."""
@@ -57,19 +48,14 @@ class Steps:
     #: By so many bytes the file is known of which the slice is.
     prefix_length = PREFIX_BYTES
 
-    def prefix_lengths(self) -> dict[int, int]:
-        """Return it."""
-        return {STREAM.stream_id: self.prefix_length}
-
     def state(self) -> State:
         """Note."""
         self._note("state")
         return State([ENTRY] if self._is_begun else [])
 
-    def publish(self, addressed: Iterable[tuple[str, Slice]]) -> None:
+    def publish(self, routing_key: str, slice_: Slice) -> None:
         """Note, or fail."""
-        for routing_key, slice_ in addressed:
-            self._note(f"{routing_key} {slice_.position}")
+        self._note(f"{routing_key} {slice_.position}")
 
     def wait(self, seconds: float) -> None:
         """Note."""
@@ -83,9 +69,9 @@ class Steps:
         """Note."""
         self._note("save")
 
-    def published(self, slices: Sequence[Slice]) -> None:
+    def published(self, slice_: Slice | None) -> None:
         """Note."""
-        self._note("published" if slices else "idle")
+        self._note("published" if slice_ else "idle")
 
     def run(self, stop: Event | None = None) -> bool:
         """Run the pipeline on these."""
@@ -108,30 +94,6 @@ def test_a_slice_is_published_twice_confirmed_counted_and_remembered() -> None:
         *["lake.test 5", "clean.test 5", "confirm", "published", "save if due"],
         *["state", "save"],
     ]
-
-
-def test_what_may_be_on_its_way_together_is_confirmed_together() -> None:
-    """All of it is published before any of it is remembered."""
-    steps = Steps((ONE, TWO), None)
-
-    steps.run()
-
-    assert steps.steps[2:] == [
-        *["lake.test 0", "clean.test 0", "lake.test 5", "clean.test 5"],
-        *["confirm", "published", "save if due"],
-        *["idle", "save if due", f"wait {pipeline.LOOK_EVERY}", "state", "save"],
-    ]
-
-
-def test_of_a_window_that_is_not_all_confirmed_nothing_is() -> None:
-    """Whatever of it the broker has: sent again it adds no row."""
-    steps = Steps((ONE, TWO), fail_at="lake.test 5")
-
-    with pytest.raises(Unavailable):
-        steps.run()
-
-    assert "confirm" not in steps.steps
-    assert steps.steps[-2:] == ["state", "save"]
 
 
 def test_nothing_to_read_is_told_before_the_wait() -> None:
@@ -257,7 +219,7 @@ def test_a_slice_may_be_published_as_several() -> None:
 
     second = len(addresses) + 1
     assert steps.steps[2:7] == [
-        *["lake.test 0", "clean.test 0"],
-        *[f"lake.test {second}", f"clean.test {second}"],
+        *["lake.test 0", f"lake.test {second}"],
+        *["clean.test 0", f"clean.test {second}"],
         "confirm",
     ]

@@ -17,7 +17,7 @@ from datastream.streams import Stream
 from producer import pipeline
 from producer.__main__ import publish
 from producer.checkpoint import Checkpoint
-from producer.publishing import REFUSALS, PatientPublisher
+from producer.publishing import PatientPublisher
 from producer.settings import SliceLimits, Source
 from producer.state import PREFIX_BYTES, Entry, State
 from producer.tailer import Tailer
@@ -56,22 +56,13 @@ class Broker:
         finally:
             self.closed += 1
 
-    def publish_all(self, unconfirmed: list[tuple[str, Slice]]) -> None:
-        """Publish each, or fail: at once, but for a slice that is only refused."""
-        failure = None
-        for addressed in list(unconfirmed):
-            routing_key, one = addressed
-            self.on_publish()
-            self.attempts.append((routing_key, one.position))
-            if self.failures and (reason := self.failures.pop(0)):
-                failure = Unavailable("as told", reason)
-                if reason not in REFUSALS:
-                    break
-                continue
-            self.published.append((routing_key, one.position))
-            unconfirmed.remove(addressed)
-        if failure is not None:
-            raise failure
+    def publish(self, routing_key: str, one: Slice) -> None:
+        """Publish, or fail."""
+        self.on_publish()
+        self.attempts.append((routing_key, one.position))
+        if self.failures and (reason := self.failures.pop(0)):
+            raise Unavailable("as told", reason)
+        self.published.append((routing_key, one.position))
 
     def wait(self, seconds: float) -> None:
         """Let no time pass."""
@@ -91,7 +82,7 @@ def test_a_refused_slice_is_published_again_on_the_same_session(reason: str) -> 
     broker = Broker(reason, reason)
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish([("lake.test", slice_of(1))])
+    publisher.publish("lake.test", slice_of(1))
 
     assert broker.attempts == [("lake.test", 1)] * 3
     assert broker.published == [("lake.test", 1)]
@@ -103,7 +94,7 @@ def test_a_lost_session_is_replaced() -> None:
     broker = Broker("connection", "blocked")
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish([("lake.test", slice_of(1))])
+    publisher.publish("lake.test", slice_of(1))
     publisher.close()
 
     assert broker.published == [("lake.test", 1)]
@@ -117,7 +108,7 @@ def test_a_stop_ends_the_waiting_for_the_broker() -> None:
     publisher = PatientPublisher(broker.open, ProducerMetrics(), stop)
 
     with pytest.raises(Unavailable):
-        publisher.publish([("lake.test", slice_of(1))])
+        publisher.publish("lake.test", slice_of(1))
 
     assert broker.published == []
 
@@ -128,7 +119,7 @@ def test_an_account_that_stays_refused_ends_the_waiting_where_that_is_asked_for(
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event(), refused_for=0.0)
 
     with pytest.raises(Unavailable, match="as told") as raised:
-        publisher.publish([("lake.test", slice_of(1))])
+        publisher.publish("lake.test", slice_of(1))
 
     assert (raised.value.reason, len(broker.attempts)) == ("refused", 3)
 
@@ -139,18 +130,11 @@ class Slices:
     def __init__(self, *items: Slice | None) -> None:
         self._items = items
         self.confirmed = 0
+        self.prefix_length = PREFIX_BYTES
 
     def slices(self) -> Iterator[Slice | None]:
         """Yield them."""
         yield from self._items
-
-    def more(self) -> list[Slice]:
-        """Return no others."""
-        return []
-
-    def prefix_lengths(self) -> dict[int, int]:
-        """Return that of the stream."""
-        return {STREAM.stream_id: PREFIX_BYTES}
 
     def confirm(self) -> None:
         """Count."""
@@ -279,7 +263,7 @@ def test_a_refused_slice_waits_on_the_session(monkeypatch: pytest.MonkeyPatch) -
     broker = Broker("nack", "nack", "nack", on_wait=wait)
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish([("lake.test", slice_of(1))])
+    publisher.publish("lake.test", slice_of(1))
 
     assert broker.published == [("lake.test", 1)]
     assert (broker.opened, broker.closed) == (2, 1)
@@ -301,7 +285,7 @@ def test_a_broker_that_cannot_be_reached_is_tried_until_it_is() -> None:
 
     publisher = PatientPublisher(open_session, ProducerMetrics(), Event())
 
-    publisher.publish([("lake.test", slice_of(1))])
+    publisher.publish("lake.test", slice_of(1))
     publisher.close()
 
     assert broker.attempts == [("lake.test", 1)]
@@ -336,7 +320,7 @@ def test_between_two_sessions_time_passes(monkeypatch: pytest.MonkeyPatch) -> No
     looks: list[float] = []
     publisher = PatientPublisher(open_session, ProducerMetrics(), Stop(), look)
 
-    publisher.publish([("lake.test", slice_of(1))])
+    publisher.publish("lake.test", slice_of(1))
     publisher.close()
 
     assert len(opened_at) == 4
@@ -351,9 +335,9 @@ def test_an_outage_is_told_when_it_begins_and_when_it_ends(
     broker = Broker("", *["connection"] * 5, "")
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
-    publisher.publish([("lake.test", slice_of(1))])
-    publisher.publish([("lake.test", slice_of(2))])
-    publisher.publish([("lake.test", slice_of(3))])
+    publisher.publish("lake.test", slice_of(1))
+    publisher.publish("lake.test", slice_of(2))
+    publisher.publish("lake.test", slice_of(3))
 
     assert [record.getMessage() for record in caplog.records] == [
         "Connected to RabbitMQ",
@@ -372,7 +356,7 @@ def test_what_is_no_outage_gets_out() -> None:
     publisher = PatientPublisher(broker.open, ProducerMetrics(), Event())
 
     with pytest.raises(RuntimeError, match="a mistake"):
-        publisher.publish([("lake.test", slice_of(1))])
+        publisher.publish("lake.test", slice_of(1))
 
     assert broker.attempts == []
 
@@ -384,9 +368,9 @@ def test_an_outage_is_used_to_look_around() -> None:
     publisher = PatientPublisher(
         broker.open, ProducerMetrics(), Event(), lambda: looks.append(len(broker.attempts))
     )
-    publisher.publish([("lake.test", slice_of(1))])
+    publisher.publish("lake.test", slice_of(1))
     while_well = list(looks)
-    publisher.publish([("lake.test", slice_of(2))])
+    publisher.publish("lake.test", slice_of(2))
 
     assert while_well == []
     assert set(looks) == {2, 3}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections import Counter
 from itertools import islice
 from pathlib import Path
 
@@ -194,62 +193,6 @@ def test_a_confirm_is_of_the_slice_handed_out_last(tmp_path: Path) -> None:
         positions.append([entry.position for entry in tailer.state().entries])
 
     assert positions == [[0], [50], [50], [75]]
-
-
-def window_of(tailer: Tailer) -> list[Slice]:
-    """Return what may be on its way together next."""
-    first = next(tailer.slices())
-    assert first is not None
-    return [first, *tailer.more()]
-
-
-def test_logs_share_what_is_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each gives its share of a window, which a single confirm is for."""
-    monkeypatch.setattr("producer.tailer.WINDOW_LINES", 90)
-    for name in ("a.log", "b.log", "c.log"):
-        log_of(tmp_path, name, *[b"line"] * 100)
-    tailer = Tailer([f"{tmp_path}/*.log"], FOLLOW, State())
-
-    window = window_of(tailer)
-    before = [entry.position for entry in tailer.state().entries]
-    known = tailer.prefix_lengths()
-    tailer.confirm()
-
-    assert [slice_.lines for slice_ in window] == [10] * 9
-    assert Counter(slice_.stream.path for slice_ in window) == {
-        f"{tmp_path}/{name}": 3 for name in ("a.log", "b.log", "c.log")
-    }
-    assert before == [0, 0, 0]
-    assert known == {slice_.stream.stream_id: 500 for slice_ in window}
-    assert [entry.position for entry in tailer.state().entries] == [150, 150, 150]
-
-
-@pytest.mark.parametrize(("lines", "size", "number"), [(20, 10**6, 2), (10**6, 100, 2), (1, 1, 1)])
-def test_a_window_is_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: int, size: int, number: int
-) -> None:
-    """It ends with the slice that brings it to so many lines, or bytes."""
-    monkeypatch.setattr("producer.tailer.WINDOW_LINES", lines)
-    monkeypatch.setattr("producer.tailer.WINDOW_BYTES", size)
-    for name in ("a.log", "b.log", "c.log"):
-        log_of(tmp_path, name, *[b"line %d" % n for n in range(10)])
-    tailer = Tailer([f"{tmp_path}/*.log"], FOLLOW, State())
-
-    assert len(window_of(tailer)) == number
-
-
-def test_a_window_that_was_not_confirmed_comes_again(tmp_path: Path) -> None:
-    """All of it, under the same keys."""
-    log_of(tmp_path, "a.log", *[b"line"] * 35)
-    log_of(tmp_path, "b.log", *[b"other"] * 15)
-    first = Tailer([f"{tmp_path}/*.log"], FOLLOW, State())
-    lost = window_of(first)
-    again = window_of(Tailer([f"{tmp_path}/*.log"], FOLLOW, first.state()))
-
-    assert [(s.stream.path, s.position, s.body) for s in again] == [
-        (s.stream.path, s.position, s.body) for s in lost
-    ]
-    assert len(lost) == 4
 
 
 def test_a_slice_that_was_not_confirmed_comes_again(tmp_path: Path) -> None:

@@ -50,9 +50,6 @@ LOCK_TIMEOUT = 60
 
 #: A column or a key that is to be made is there, and one that is to be removed is not.
 DONE_ALREADY = frozenset({ER.DUP_FIELDNAME, ER.DUP_KEYNAME, ER.CANT_DROP_FIELD_OR_KEY})
-#: A statement is done as a whole or not at all: what it changes besides is there as well.
-RENAMED_TABLE = re.compile(r"^ALTER TABLE \w+ RENAME TO (\w+)\s*$", re.MULTILINE)
-RENAMED_COLUMN = re.compile(r"^ALTER TABLE (\w+)\s+RENAME COLUMN \w+ TO (\w+)", re.MULTILINE)
 
 PRESENT = """
     SELECT IF(table_type = 'VIEW', 'view', 'table'), table_name
@@ -363,17 +360,9 @@ class _Cursor(Cursor):
         try:
             return super().execute(query, args)
         except pymysql.MySQLError as error:
-            if error.args[0] not in DONE_ALREADY and not self._is_renamed(query, error):
+            if error.args[0] not in DONE_ALREADY:
                 raise
             return 0
-
-    def _is_renamed(self, query: str, error: pymysql.MySQLError) -> bool:
-        """Whether what a statement renames has its new name already, and no other."""
-        if error.args[0] == ER.NO_SUCH_TABLE and (found := RENAMED_TABLE.search(query)):
-            return ("table", found[1]) in _present(self)
-        if error.args[0] == ER.BAD_FIELD_ERROR and (found := RENAMED_COLUMN.search(query)):
-            return found[2] in _columns(self, "table", found[1])
-        return False
 
 
 class _Backend(MySQLBackend):  # type: ignore[misc]  # yoyo has no types

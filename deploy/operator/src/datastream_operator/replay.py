@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from datastream.arguments import add_config, moment, stream_number
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     choice = Choice(
         arguments.stream,
         arguments.rejected,
-        arguments.since or raw.BEGINNING,
+        arguments.since or BEGINNING,
         arguments.begin,
         _format(arguments.format),
     )
@@ -142,7 +142,7 @@ class _Replay:
                 if self._choice.format is not None and self._choice.is_of_whole_streams:
                     set_format(session, part.stream, self._choice.format)
                 for group in groups(session, self._choice, part):
-                    sender.send(piece_of(self._choice, part.stream, group))
+                    sender.send(piece_of(session, self._choice, part, group))
                     self._at = Position(part.stream.stream_id, group[-1].offset + 1)
                     show(done + group[-1].offset)
                 done += part.last
@@ -169,19 +169,26 @@ def _tell(text: str) -> None:
 STREAMS = """
     SELECT stream_id, source, host, path, format, generation FROM log_stream ORDER BY stream_id
 """
-LAST = """
-    SELECT COALESCE(end_offset, line_offset) FROM raw_pack
-    WHERE stream_id = %s ORDER BY line_offset DESC LIMIT 1
-"""
-REJECTED = """
-    SELECT line_offset FROM rejected_log
-    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s AND reason <> 'continued'
+LAST = "SELECT MAX(line_offset) FROM raw_log WHERE stream_id = %s"
+
+LINES = """
+    SELECT line_offset, flags, {length}, {begins} FROM raw_log
+    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s AND stored_at >= %s
     ORDER BY line_offset LIMIT %s
-"""
-#: Rows of rejected_log that are read at once.
-PAGE = 1_000
+""".replace("{length}", raw.LENGTH).replace("{begins}", raw.BEGINS)
+REJECTED_LINES = """
+    SELECT rejected_log.line_offset, raw_log.flags, {length}, {begins}
+    FROM rejected_log STRAIGHT_JOIN raw_log
+        ON raw_log.stream_id = rejected_log.stream_id
+        AND raw_log.line_offset = rejected_log.line_offset
+    WHERE rejected_log.stream_id = %s AND rejected_log.line_offset BETWEEN %s AND %s
+    AND rejected_log.reason <> 'continued' AND raw_log.stored_at >= %s
+    ORDER BY rejected_log.line_offset LIMIT %s
+""".replace("{length}", raw.LENGTH).replace("{begins}", raw.BEGINS)
 
 SET_FORMAT = "UPDATE log_stream SET format = %s WHERE stream_id = %s"
+
+BEGINNING = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 class Position(NamedTuple):
@@ -206,7 +213,7 @@ class Choice:
     #: Only those in rejected_log.
     rejected: bool = False
     #: Only those that were stored since then.
-    since: datetime = raw.BEGINNING
+    since: datetime = BEGINNING
     #: From this line on.
     begin: Position = FIRST
     #: Read as this format; None: as they were read.
@@ -215,12 +222,12 @@ class Choice:
     @property
     def is_of_whole_streams(self) -> bool:
         """Whether every line of each stream is among them."""
-        return not self.rejected and self.since == raw.BEGINNING
+        return not self.rejected and self.since == BEGINNING
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stream, and an offset after which none of its lines begins."""
+    """A stream, and the offset of its last line."""
 
     stream: Stream
     last: int
@@ -236,40 +243,25 @@ def parts(session: Session, choice: Choice) -> list[Part]:
                 choice.stream in (None, stream.stream_id)
                 and stream.stream_id >= choice.begin.stream
             ):
-                found += [
-                    Part(stream, *row) for row in transaction.select(LAST, (stream.stream_id,))
-                ]
+                [(last,)] = transaction.select(LAST, (stream.stream_id,))
+                if last is not None:
+                    found.append(Part(stream, last))
     return found
 
 
 def groups(session: Session, choice: Choice, part: Part) -> Iterator[list[raw.Line]]:
-    """Yield the lines of a stream that are asked for, in groups of a slice.
-
-    Raises Refused and Unavailable.
-    """
+    """Yield the lines of a stream that are asked for, in groups of a slice. Raises Unavailable."""
     number = part.stream.stream_id
     first = choice.begin.offset if number == choice.begin.stream else 0
-    if choice.rejected:
-        offsets = rejected(session, number, first, part.last)
-        return raw.groups(raw.lines_at(session, number, offsets, choice.since))
-    return raw.groups(raw.lines(session, number, first, part.last, choice.since))
+    statement = REJECTED_LINES if choice.rejected else LINES
+    since = f"{choice.since.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"
+    return raw.groups(raw.lines(session, number, first, part.last, statement, since))
 
 
-def rejected(session: Session, stream: int, first: int, last: int) -> Iterator[int]:
-    """Yield the offsets of a stream's rejected lines from `first` to `last`. Raises Unavailable."""
-    while True:
-        with session.transaction() as transaction:
-            rows = transaction.select(REJECTED, (stream, first, last, PAGE))
-            page = [offset for (offset,) in rows]
-        yield from page
-        if len(page) < PAGE:
-            return
-        first = page[-1] + 1
-
-
-def piece_of(choice: Choice, stream: Stream, group: list[raw.Line]) -> Slice:
-    """Return a group of lines as a slice."""
-    slice_ = raw.slice_of(stream, group)
+def piece_of(session: Session, choice: Choice, part: Part, group: list[raw.Line]) -> Slice:
+    """Return a group of lines as a slice. Raises Unavailable."""
+    stream = part.stream
+    slice_ = raw.slice_of(session, stream.stream_id, stream, group)
     if choice.format is None:
         return slice_
     return replace(slice_, stream=replace(stream, format=choice.format), reformat=True)

@@ -48,14 +48,9 @@ _http = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Process:
     """What one process of a service reports."""
 
-    #: `ready`, perhaps with a comma and what it goes without, or what it waits for.
+    #: `ready`, or what it waits for.
     ready: str
     samples: Samples = field(repr=False)
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it does its work."""
-        return self.ready.partition(",")[0] == READY
 
 
 #: The processes of each service, by name.
@@ -150,7 +145,7 @@ def services(
 
 def ready_of(running: int, processes: Mapping[str, Process]) -> Text:
     """Return how many of the running processes of a service are ready."""
-    ready = sum(process.is_ready for process in processes.values())
+    ready = sum(process.ready == READY for process in processes.values())
     return Text(
         f"{TIMES}{running} ready {ready}/{running}", style="" if ready == running else "yellow"
     )
@@ -159,7 +154,7 @@ def ready_of(running: int, processes: Mapping[str, Process]) -> Text:
 def not_ready(
     processes: Processes, name_of: Callable[[str, str], str] = lambda _service, name: name
 ) -> list[str]:
-    """Return a line for each process that is not just ready: its name, and why.
+    """Return a line for each process that is not ready: its name, and what it waits for.
 
     `name_of` takes the service and the process's name, and returns the name to show.
     """

@@ -22,7 +22,7 @@ format, how far it is stored, how many of its lines are parsed and how many reje
 in the last one. The id is shown as SQL shows it, and in hexadecimal digits; --stream of other
 commands takes both.
 
-It takes the account READER_MYSQL_* (or OPERATOR_MYSQL_*, or MYSQL_*). Of raw_pack it reads one row
+It takes the account READER_MYSQL_* (or OPERATOR_MYSQL_*, or MYSQL_*). Of raw_log it reads one row
 for each stream, of clean_log and error_log the whole index on time, some 30 bytes for each parsed
 line, and all of rejected_log; so it takes a while where there are hundreds of millions of lines. No
 query has a time limit; Ctrl-C ends it.
@@ -41,7 +41,7 @@ STREAMS = """
 #: Where the last stored line ends; a line without a newline ends with its last byte. One look into
 #: the primary key.
 END: LiteralString = """
-    SELECT COALESCE(end_offset, line_offset + OCTET_LENGTH(body)) + (flags & 1 = 0) FROM raw_pack
+    SELECT line_offset + OCTET_LENGTH(line) + (flags & 1 = 0) FROM raw_log
     WHERE stream_id = {stream} ORDER BY line_offset DESC LIMIT 1
 """
 #: The index on time holds the primary key too: 9 MB for 300,000 rows, without a text of any.
@@ -63,7 +63,7 @@ class Held:
     path: str
     format: str
     generation: int
-    #: The offset at which its last line ends; 0 without one.
+    #: The offset at which its last line ends, by the length that is stored of it; 0 without one.
     bytes: int = 0
     #: Lines in clean_log, and those of the entries in error_log.
     parsed: int = 0

@@ -39,7 +39,7 @@ def run(env: Environment) -> int:
     with (
         metrics.serve(counts, service.metrics_host, service.metrics_port),
         stop_on_signals() as stop,
-        closing(Session(mysql, NAME, counts)) as session,
+        closing(Session(mysql, NAME)) as session,
         watched(misfits, counts.misfitting, stop),
     ):
         parsing = Preparation(partial(parse, enrichment=added), partial(reject, reason="crashed"))

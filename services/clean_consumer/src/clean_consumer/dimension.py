@@ -10,7 +10,7 @@ from typing import LiteralString, NamedTuple
 
 from clean_consumer.enrichment import Describe
 from clean_consumer.rows import next_id_of
-from datastream.inserts import Insert, booleans, numbers, texts
+from datastream.inserts import Insert, numbers, texts
 from datastream.mysql import KEYS_AT_ONCE, Session, Transaction, assert_there
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ USER_AGENTS = Table(
             "browser_version": texts,
             "system": texts,
             "device": texts,
-            "is_bot": booleans,
+            "is_bot": numbers,
         },
     ),
     undescribed="""

@@ -22,7 +22,6 @@ INSERT_CLEAN = Insert(
     ON DUPLICATE KEY UPDATE line_offset = line_offset
     """,
     columns_of(CleanRow),
-    load="clean_log",
 )
 INSERT_ERRORS = Insert(
     """
@@ -30,7 +29,6 @@ INSERT_ERRORS = Insert(
     ON DUPLICATE KEY UPDATE line_offset = line_offset
     """,
     columns_of(ErrorRow),
-    load="error_log",
 )
 INSERT_REJECTED = Insert(
     """
@@ -38,7 +36,6 @@ INSERT_REJECTED = Insert(
     ON DUPLICATE KEY UPDATE line_offset = line_offset
     """,
     columns_of(RejectedRow),
-    load="rejected_log",
 )
 
 CLEAN = LineTable(

@@ -13,7 +13,6 @@ from datastream.consuming import Preparation
 from datastream.mysql import Session
 from datastream.service import run_consumer, start
 from datastream.shutdown import stop_on_signals
-from lake_consumer.merging import merging_beside
 from lake_consumer.store import Lake
 
 NAME = "lake_consumer"
@@ -27,16 +26,14 @@ def run(env: Environment) -> int:
     mysql = MysqlSettings.read(env, "LAKE")
     service = ServiceSettings.read(env, DEFAULT_METRICS_PORT)
     logs.configure(NAME, service.log_level)
-    counts = metrics.LakeMetrics()
+    counts = metrics.ConsumerMetrics("raw_log")
     with (
         metrics.serve(counts, service.metrics_host, service.metrics_port),
         stop_on_signals() as stop,
-        closing(Session(mysql, NAME, counts)) as session,
-        merging_beside(mysql, NAME, counts.merged) as merging,
+        closing(Session(mysql, NAME)) as session,
     ):
         as_it_is = Preparation(lambda slice_: slice_)
-        lake = Lake(session, merging.stored)
-        run_consumer(topology.LAKE_QUEUE, as_it_is, lake, rabbit, counts, stop)
+        run_consumer(topology.LAKE_QUEUE, as_it_is, Lake(session), rabbit, counts, stop)
     return 0
 
 

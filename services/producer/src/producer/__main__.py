@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -183,24 +183,20 @@ def publish(
         progress_of(tailer) as progress,
     ):
 
-        def published(slices: Sequence[Slice]) -> None:
+        def published(slice_: Slice | None) -> None:
             counts.alive()
             counts.tailing(is_tailing=tailer.is_tailing)
-            if slices:
-                counts.published(
-                    slices=len(slices),
-                    lines=sum(slice_.lines for slice_ in slices),
-                    size=sum(len(slice_.body) for slice_ in slices),
-                    truncated=sum(slice_.flags == TRUNCATED for slice_ in slices),
-                )
-                progress.add(slices)
+            if slice_ is not None:
+                truncated = slice_.flags == TRUNCATED
+                counts.published(slice_.lines, len(slice_.body), truncated=truncated)
+                progress.add(slice_)
 
         try:
             is_complete = pipeline.run(tailer, publisher, checkpoint, published, stop, disguise)
         except Unavailable:
             if not stop.is_set():
                 raise
-            # Stopped during an outage: what is in hand is read again at the next start.
+            # Stopped during an outage: the slice in hand is read again at the next start.
             logger.info("Stopped while RabbitMQ was unavailable")
     if is_complete:
         logger.info("Read to the end, every line is confirmed", extra={"lines": counts.lines})
@@ -217,15 +213,13 @@ class Progress:
         self._lines = 0
         self._told_at = time.monotonic()
 
-    def add(self, slices: Sequence[Slice]) -> None:
-        """Count slices."""
-        self._lines += sum(slice_.lines for slice_ in slices)
+    def add(self, slice_: Slice) -> None:
+        """Count a slice."""
+        self._lines += slice_.lines
         now = time.monotonic()
         if self._bar is not None:
             self._bar.set_postfix_str(how_many(self._lines, "line"), refresh=False)
-            self._bar.update(
-                sum(slice_.end - slice_.position + (not slice_.flags) for slice_ in slices)
-            )
+            self._bar.update(slice_.end - slice_.position + (not slice_.flags))
         elif now - self._told_at >= TELL_EVERY:
             self._told_at = now
             logger.info("Publishing", extra={"lines": self._lines})

@@ -1,8 +1,8 @@
-"""The producer in the order of the data: slices are read, disguised, published and confirmed."""
+"""The producer in the order of the data: a slice is read, disguised, published and confirmed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from threading import Event
 from typing import Protocol
@@ -11,9 +11,6 @@ from datastream.privacy import LineDisguise
 from datastream.slices import DISGUISED, INCOMPLETE, MOST_BYTES, TRUNCATED, Slice
 from datastream.topology import CLEAN_KEY, LAKE_KEY, routing_key
 from producer.state import State
-
-#: A slice under a routing key.
-Addressed = tuple[str, Slice]
 
 #: Seconds between two looks at logs that have nothing new.
 LOOK_EVERY = 0.02
@@ -25,14 +22,12 @@ class Slices(Protocol):
     def slices(self) -> Iterator[Slice | None]:
         """Yield slices, and None whenever there is nothing to read for now."""
 
-    def more(self) -> list[Slice]:
-        """Return slices that may be on their way together with the last one."""
-
     def confirm(self) -> None:
-        """Note that the last slice is safe, and what more() has added to it."""
+        """Note that the last slice is safe."""
 
-    def prefix_lengths(self) -> dict[int, int]:
-        """Return how many first bytes are known of each stream that these slices are of."""
+    @property
+    def prefix_length(self) -> int:
+        """How many first bytes of the last slice's file are known."""
 
     def state(self) -> State:
         """Return how far every stream is confirmed."""
@@ -41,8 +36,8 @@ class Slices(Protocol):
 class Publisher(Protocol):
     """Where slices go; producer.publishing.PatientPublisher is one."""
 
-    def publish(self, addressed: Iterable[Addressed]) -> None:
-        """Publish slices; return once all are safe. Raises Unavailable when stopped before that."""
+    def publish(self, routing_key: str, slice_: Slice) -> None:
+        """Publish a slice; return once it is safe. Raises Unavailable when stopped before that."""
 
     def wait(self, seconds: float) -> None:
         """Wait. Raises Unavailable when stopped during an outage."""
@@ -62,15 +57,15 @@ def run(
     tailer: Slices,
     publisher: Publisher,
     checkpoint: Checkpoint,
-    published: Callable[[Sequence[Slice]], None],
+    published: Callable[[Slice | None], None],
     stop: Event,
     disguise: LineDisguise | None = None,
 ) -> bool:
     """Publish every slice on both keys; return whether all was read and confirmed.
 
-    Ends when the slices do, or soon after `stop` is set. `published` is called with the slices that
-    are confirmed, and with none when there is nothing to read. The state is saved at the end,
-    whatever it is. Raises Unavailable when stopped during an outage.
+    Ends when the slices do, or soon after `stop` is set. `published` is called with each confirmed
+    slice, and with None when there is nothing to read. The state is saved at the end, whatever it
+    is. Raises Unavailable when stopped during an outage.
     """
     # Before the first slice, which may wait long: the files that exist now are recognised later.
     noted = _save(tailer, checkpoint)
@@ -80,18 +75,17 @@ def run(
         for slice_ in tailer.slices():
             if stop.is_set():
                 return False
-            window = [slice_, *tailer.more()] if slice_ is not None else []
-            if window:
-                if not tailer.prefix_lengths().items() <= noted.items():
+            if slice_ is not None:
+                if noted.get(slice_.stream.stream_id) != tailer.prefix_length:
                     # After a crash at any later point the file must be recognised: a small one by
                     # all of it that is read, since another file may begin alike.
                     noted = _save(tailer, checkpoint)
-                publisher.publish(addressed(window, disguise))
-                # All or none: what lies between the checkpoint and a crash is sent again.
+                parts = disguised(slice_, disguise) if disguise else (slice_,)
+                _publish(publisher, slice_.stream.source, parts)
                 tailer.confirm()
-            published(window)
+            published(slice_)
             checkpoint.save_if_due(tailer.state)
-            if not window:
+            if slice_ is None:
                 publisher.wait(LOOK_EVERY)
         return True
     finally:
@@ -119,16 +113,11 @@ def disguised(slice_: Slice, disguise: LineDisguise) -> list[Slice]:
     ]
 
 
-def addressed(slices: Iterable[Slice], disguise: LineDisguise | None = None) -> list[Addressed]:
-    """Return slices, disguised if they have to be, each under both of its routing keys."""
-    if disguise is not None:
-        slices = [part for slice_ in slices for part in disguised(slice_, disguise)]
-    # Both at once: what a slice is on the wire is made once for them.
-    return [
-        (routing_key(side, slice_.stream.source), slice_)
-        for slice_ in slices
-        for side in (LAKE_KEY, CLEAN_KEY)
-    ]
+def _publish(publisher: Publisher, source: str, parts: Sequence[Slice]) -> None:
+    """Publish the parts of a slice on both keys. Raises Unavailable."""
+    for side in (LAKE_KEY, CLEAN_KEY):
+        for part in parts:
+            publisher.publish(routing_key(side, source), part)
 
 
 def _save(tailer: Slices, checkpoint: Checkpoint) -> dict[int, int]:

@@ -1,10 +1,10 @@
-"""Publishing through outages: slices are tried again on their keys until all are confirmed."""
+"""Publishing through outages: a slice is tried again on its key until it is confirmed."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from threading import Event
 from typing import Protocol
@@ -29,11 +29,8 @@ REFUSALS = frozenset({"nack", "returned", "locked"})
 class OpenPublisher(Protocol):
     """An open session with the broker; datastream.rabbitmq.Publisher is one."""
 
-    def publish_all(self, unconfirmed: list[tuple[str, Slice]]) -> None:
-        """Publish slices and return once all are confirmed, with the list empty.
-
-        Raises Unavailable; then the list holds those that may not be kept.
-        """
+    def publish(self, routing_key: str, slice_: Slice) -> None:
+        """Publish a slice and return once it is confirmed. Raises Unavailable."""
 
     def wait(self, seconds: float) -> None:
         """Wait, keeping the session alive. Raises Unavailable."""
@@ -64,14 +61,12 @@ class PatientPublisher:
         #: Whether it was logged that there is a session.
         self._is_told = False
 
-    def publish(self, addressed: Iterable[tuple[str, Slice]]) -> None:
-        """Publish slices, each under its routing key; return once the broker has confirmed all.
+    def publish(self, routing_key: str, slice_: Slice) -> None:
+        """Publish a slice; return once the broker has confirmed it.
 
         Raises Unavailable only when stopped before that, or when the account stays refused.
         """
-        unconfirmed = list(addressed)
-        while unconfirmed:
-            self._until_it_works(lambda: self._publish_some(unconfirmed))
+        self._until_it_works(lambda: self._opened().publish(routing_key, slice_))
 
     def wait(self, seconds: float) -> None:
         """Wait, keeping the session alive or opening one.
@@ -85,16 +80,6 @@ class PatientPublisher:
         self._session = None
         self._is_told = False
         self._context.close()
-
-    def _publish_some(self, unconfirmed: list[tuple[str, Slice]]) -> None:
-        """Publish what is taken now. Raises Unavailable where that is nothing."""
-        before = len(unconfirmed)
-        try:
-            self._opened().publish_all(unconfirmed)
-        except Unavailable as error:
-            # A full queue takes some whenever it is emptied a little: no outage that grows longer.
-            if error.reason not in REFUSALS or len(unconfirmed) == before:
-                raise
 
     def _until_it_works(self, action: Callable[[], None]) -> None:
         try:

@@ -30,9 +30,8 @@ class StreamReader:
     """Reads one file, from its beginning or from the position of an entry.
 
     Without an entry its stream is unknown until begin(), which is called once first_line() has
-    returned a line. Then next() and rest() return a slice, and more() those that may go with it;
-    confirm() must follow before the next one; `entry` is how far that has come. At most a slice and
-    a line are kept in memory.
+    returned a line. Then next() and rest() return a slice, and confirm() must follow before the
+    next one; `entry` is how far that has come. At most a slice and a line are kept in memory.
     """
 
     def __init__(
@@ -192,39 +191,6 @@ class StreamReader:
             return None
         self._has_waited = False
         return self._cut()
-
-    def more(self, lines: int) -> list[Slice]:
-        """Return the full slices, of so many lines in all at most, that follow on the last one.
-
-        Only of what was read with it: the file is not asked. Together with it they hold no more
-        bytes than a slice may. confirm() is for all of them.
-        """
-        most, text = self._limits.slice_lines, self._pending
-        room = max(0, self._limits.slice_bytes + 1 - (self._next - self.position))
-        end = text.rfind(b"\n", 0, room)
-        if self._skipping or lines < most or end < 0:
-            return []
-        whole_lines = text[:end].split(b"\n", lines)[:lines]
-        slices: list[Slice] = []
-        size = at = 0
-        while at + most <= len(whole_lines):  # one that is not full waits for what is read next
-            part = whole_lines[at : at + most]
-            if max(map(len, part)) > self._limits.line_bytes:
-                break
-            if has_entries(self.stream.format):
-                after = self._beginning_after(part, size)
-                if b"\n" not in after and len(after) < _BEGINNING_BYTES:
-                    break  # it shows only in what is read next whether an entry goes on
-                part = part[: whole(part, after)]
-            body = b"\n".join(part)
-            slices.append(
-                Slice(self.stream, self._next + size, body, len(part), 0, self._read_at_ms)
-            )
-            size += len(body) + 1
-            at += len(part)
-        self._drop(size)
-        self._next += size
-        return slices
 
     def rest(self) -> Slice | None:
         """Return the last line, flagged as unterminated; None without one, or the second time."""
@@ -403,17 +369,17 @@ class StreamReader:
                 return self._cut_head()
             lines = lines[:intact]
         if has_entries(self.stream.format):
-            after = self._beginning_after(lines)
-            lines = lines[: whole(lines, after)] if after else lines
+            lines = lines[: self._whole_entries(lines)]
         slice_ = self._slice(b"\n".join(lines), len(lines), 0)
         self._drop(len(slice_.body) + 1)
         self._next += len(slice_.body) + 1
         return slice_
 
-    def _beginning_after(self, lines: list[bytes], begin: int = 0) -> bytes:
-        """Return the beginning of what follows some lines, of the pending bytes from `begin` on."""
-        end = begin + sum(map(len, lines)) + len(lines)
-        return self._pending[end : end + _BEGINNING_BYTES]
+    def _whole_entries(self, lines: list[bytes]) -> int:
+        """Return how many of the lines to cut off, so that no entry of an error log is torn."""
+        begin = sum(map(len, lines)) + len(lines)
+        after = self._pending[begin : begin + _BEGINNING_BYTES]
+        return whole(lines, after) if after else len(lines)
 
     def _is_half_written(self) -> bool:
         """Say whether an entry of an error log has whole lines and one that is none yet."""

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from datastream.config import ConfigError
 from datastream.parsing import AUTO, compiled
@@ -38,35 +37,16 @@ FORGET_EVERY = 60.0
 #: With this many replaced files open, look() opens no more, and with this many files open in all
 #: it takes up no new logs: a deleted file occupies its disk space until it is closed.
 OPEN_AT_MOST = 256
-#: What is on its way to the broker at once, of all logs together, ends with the slice that brings
-#: it to so many lines, or bytes: a fresh line waits for no more, and memory holds no more.
-WINDOW_LINES = 1_000
-WINDOW_BYTES = 256 * 1024
 
 
 class NoInput(Exception):
     """With --once, a log is missing or cannot be read; the message says which and why."""
 
 
-class _Turn(NamedTuple):
-    """What a log gives in a round: a slice, and the reader that it is of."""
-
-    log: Log
-    reader: StreamReader
-    slice: Slice
-
-
-def _size(slices: Iterable[Slice]) -> tuple[int, int]:
-    """Return how many lines and bytes some slices hold."""
-    sizes = [(slice_.lines, len(slice_.body)) for slice_ in slices]
-    return sum(lines for lines, _ in sizes), sum(size for _, size in sizes)
-
-
 class Tailer:
     """Reads the logs that some paths and patterns stand for, in turn, a slice of each.
 
-    confirm() must follow each slice, once it is safe, with those that more() has added to it;
-    state() is how far that has come.
+    confirm() must follow each slice, once it is safe; state() is how far that has come.
     """
 
     def __init__(
@@ -110,11 +90,7 @@ class Tailer:
         self._doubles: set[str] = set()
         #: Entries of logs that are not read now.
         self._others = list(state.entries)
-        #: The rest of this round, and what each log may give to a window (lines).
-        self._turns: Iterator[_Turn] = iter(())
-        self._share = WINDOW_LINES
-        #: What was handed out last, of which slices() hands out one.
-        self._handed: list[_Turn] = []
+        self._handed: tuple[Log, StreamReader] | None = None
         self._is_first = True
         self._expand()
         self._is_first = False
@@ -127,11 +103,9 @@ class Tailer:
         looks = 0
         while True:
             is_idle = True
-            self._turns = self._round()
-            for turn in self._turns:
+            for slice_ in self._round():
                 is_idle = False
-                self._handed = [turn]
-                yield turn.slice
+                yield slice_
             is_decided = self._schedule.is_decided
             looks = 0 if is_decided or not is_idle else looks + 1
             if not is_idle or 0 < looks < LOOKS_AT_ONCE:
@@ -142,48 +116,22 @@ class Tailer:
                 return
             yield None
 
-    def more(self) -> list[Slice]:
-        """Return slices that may be on their way together with the one handed out last.
-
-        What is left of its log's turn, and the turns of other logs, up to a window. confirm() is
-        for all of them.
-        """
-        first = self._last_handed()[0]
-        slices = [first.slice, *self._rest_of(first)]
-        lines, size = _size(slices)
-        while lines < WINDOW_LINES and size < WINDOW_BYTES:
-            turn = next(self._turns, None)
-            if turn is None:
-                break
-            self._handed.append(turn)
-            added = [turn.slice, *self._rest_of(turn)]
-            slices += added
-            lines, size = lines + _size(added)[0], size + _size(added)[1]
-        return slices[1:]
-
-    def _rest_of(self, turn: _Turn) -> list[Slice]:
-        """Return what a log may send besides the first slice of its turn."""
-        if turn.slice.flags:
-            return []  # a line that may go on is followed by nothing that is known yet
-        return turn.reader.more(self._share - turn.slice.lines)
-
-    def _round(self) -> Iterator[_Turn]:
+    def _round(self) -> Iterator[Slice]:
         """Yield the next slice of each log that is due and has one."""
         self._folders.begin_round()
         if not self._source.once:
             self._expand()
         self._find_format()
         logs = self._logs.values()
-        due = list(logs) if self._source.once else self._schedule.due(logs)
-        self._share = WINDOW_LINES // max(1, len(due))
-        for log in due:
+        for log in list(logs) if self._source.once else self._schedule.due(logs):
             if self._logs.get(log.files.path) is not log:
                 continue  # it was dropped while a slice of another one was published
             handed = self._next_of(log)
             if handed is not None or log.files.is_undecided:
                 self._schedule.keep_busy(log)
             if handed is not None:
-                yield _Turn(log, *handed)
+                self._handed = (log, handed[0])
+                yield handed[1]
 
     def _next_of(self, log: Log) -> tuple[StreamReader, Slice] | None:
         if log.files.source.format == AUTO:
@@ -216,17 +164,18 @@ class Tailer:
             logger.warning("FORMAT: %s", remark)
 
     def confirm(self) -> None:
-        """Note that what was handed out last is safe. Raises ValueError if nothing was."""
-        for turn in self._last_handed():
-            turn.reader.confirm()
-            turn.log.files.note(turn.reader)
+        """Note that the last slice is safe. Raises ValueError if there was none."""
+        log, reader = self._last_handed()
+        reader.confirm()
+        log.files.note(reader)
 
-    def prefix_lengths(self) -> dict[int, int]:
-        """Return how many first bytes are known of each stream that was handed out last."""
-        return {turn.slice.stream.stream_id: turn.reader.prefix_length for turn in self._handed}
+    @property
+    def prefix_length(self) -> int:
+        """How many first bytes of the last slice's file are known. Raises ValueError."""
+        return self._last_handed()[1].prefix_length
 
-    def _last_handed(self) -> list[_Turn]:
-        if not self._handed:
+    def _last_handed(self) -> tuple[Log, StreamReader]:
+        if self._handed is None:
             raise ValueError("no slice was handed out")
         return self._handed
 

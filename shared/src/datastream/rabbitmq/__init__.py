@@ -1,4 +1,4 @@
-"""The broker: a publisher that waits for all confirms, and a queue that hands out batches.
+"""The broker: a publisher that waits for every confirm, and a queue that hands out batches.
 
 Only this package imports pika. One thread talks to the broker.
 """

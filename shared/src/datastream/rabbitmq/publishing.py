@@ -1,4 +1,4 @@
-"""The publishing side: slices, all confirmed; the locks of their logs; and messages by hand."""
+"""The publishing side: slices, each confirmed; the locks of their logs; and messages by hand."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ from datastream.config import RabbitSettings
 from datastream.consuming import Message
 from datastream.errors import Unavailable
 from datastream.paths import path_text
-from datastream.rabbitmq.confirms import Confirms, Outgoing
-from datastream.rabbitmq.session import HEARTBEAT, LOOK, connect, encodable, translated
+from datastream.rabbitmq.session import (
+    HEARTBEAT,
+    LOOK,
+    confirming_channel,
+    connect,
+    encodable,
+    publish,
+    translated,
+)
 from datastream.slices import Slice
 
 logger = logging.getLogger(__name__)
@@ -107,12 +114,11 @@ class Locks:
 
 
 class Publisher:
-    """Publishes slices, and returns once the broker has confirmed all of them."""
+    """Publishes slices, one at a time, and returns once the broker has confirmed each."""
 
     def __init__(self, connection: Any, locks: Locks | None = None) -> None:
         self._connection = connection
-        self._confirms = Confirms(connection)
-        self._channel = self._confirms.channel
+        self._channel = confirming_channel(connection)
         self._locks = locks
 
     @classmethod
@@ -127,25 +133,20 @@ class Publisher:
             yield cls(connection, locks)
 
     def publish(self, routing_key: str, slice_: Slice) -> None:
-        """Publish one slice and wait for its confirm. Raises Unavailable: see publish_all()."""
-        self.publish_all([(routing_key, slice_)])
+        """Publish one slice and wait for its confirm.
 
-    def publish_all(self, unconfirmed: list[tuple[str, Slice]]) -> None:
-        """Publish slices, each under its routing key; return once all are confirmed.
-
-        The list is empty then. Raises Unavailable, with those left in the list that may not be
-        kept. The session goes on when the broker refused some (reason `nack`), no queue takes them
-        (`returned`), or another producer sends the log of one (`locked`: none is sent); with any
-        other reason the session has ended.
+        Raises Unavailable when the slice may not be kept. The session goes on when the broker
+        refused it (reason `nack`), no queue takes it (`returned`), or another producer sends its
+        log (`locked`); with any other reason the session has ended.
         """
         if self._locks is not None:
-            for _, slice_ in unconfirmed:
-                self._locks.take(self._connection, slice_.stream.source, slice_.stream.path)
-        messages = list(_messages(unconfirmed))
-        try:
-            self._confirms.publish(messages)
-        finally:
-            unconfirmed[:] = [unconfirmed[at] for at in self._confirms.unconfirmed]
+            self._locks.take(self._connection, slice_.stream.source, slice_.stream.path)
+        properties = pika.BasicProperties(
+            headers=slice_.headers(),
+            message_id=slice_.message_id,
+            delivery_mode=pika.DeliveryMode.Persistent,
+        )
+        publish(self._channel, topology.EXCHANGE, routing_key, slice_.body, properties)
 
     def depth(self, queue: str) -> int:
         """Return how many messages of a queue are ready. Raises Unavailable."""
@@ -159,20 +160,6 @@ class Publisher:
         # at a file again.
         with translated():
             self._connection.process_data_events(time_limit=seconds)
-
-
-def _messages(addressed: Iterable[tuple[str, Slice]]) -> Iterator[Outgoing]:
-    """Yield the message of each slice; one that goes out under two keys is encoded once."""
-    before, properties = None, None
-    for routing_key, slice_ in addressed:
-        if slice_ is not before:
-            before = slice_
-            properties = pika.BasicProperties(
-                headers=slice_.headers(),
-                message_id=slice_.message_id,
-                delivery_mode=pika.DeliveryMode.Persistent,
-            )
-        yield Outgoing(topology.EXCHANGE, routing_key, properties, slice_.body)
 
 
 class Box(Publisher):
@@ -218,7 +205,7 @@ class Box(Publisher):
             headers={name: encodable(value) for name, value in message.headers.items()},
             delivery_mode=pika.DeliveryMode.Persistent,
         )
-        self._confirms.publish([Outgoing("", queue, properties, message.body)])
+        publish(self._channel, "", queue, message.body, properties)
 
     def remove(self, number: int) -> None:
         """Remove a message that was taken, permanently. Raises Unavailable."""

@@ -18,8 +18,14 @@ from datastream import topology
 from datastream.config import RabbitSettings
 from datastream.consuming import Delivery, Message, Preparation
 from datastream.errors import Unavailable
-from datastream.rabbitmq.confirms import Confirms, Outgoing
-from datastream.rabbitmq.session import LOOK, connect, encodable, translated
+from datastream.rabbitmq.session import (
+    LOOK,
+    confirming_channel,
+    connect,
+    encodable,
+    publish,
+    translated,
+)
 
 #: Seconds after which RabbitMQ, by default, takes unacknowledged messages away from a consumer.
 CONSUMER_TIMEOUT = 30 * 60.0
@@ -100,7 +106,7 @@ class Queue(Generic[Prepared]):
         self._batch: list[Delivery[Prepared]] = []
         self._lines = self._bytes = 0
         self._cancelled = False
-        self._dead_letters: Confirms | None = None
+        self._dead_letters: Any = None
         self._careful = True
         #: Deliveries that are not acknowledged, their size, and how many of them came before the
         #: present prefetch was set.
@@ -181,15 +187,20 @@ class Queue(Generic[Prepared]):
         Returns once it is confirmed. Raises Unavailable.
         """
         if self._dead_letters is None:
-            self._dead_letters = Confirms(self._connection)
+            self._dead_letters = confirming_channel(self._connection)
         properties = pika.BasicProperties(
             headers={name: encodable(value) for name, value in message.headers.items()}
             | {"x-reason": reason},
             delivery_mode=pika.DeliveryMode.Persistent,
             timestamp=int(time.time()),
         )
-        letter = Outgoing(topology.DEAD_LETTER_EXCHANGE, self._name, properties, message.body)
-        self._dead_letters.publish([letter])
+        publish(
+            self._dead_letters,
+            topology.DEAD_LETTER_EXCHANGE,
+            self._name,
+            message.body,
+            properties,
+        )
 
     def _consume(self, prefetch: int) -> None:
         """Go on with another limit; what is on its way goes back to the queue."""

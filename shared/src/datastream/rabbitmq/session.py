@@ -156,6 +156,32 @@ def _told(error: Unavailable, settings: RabbitSettings) -> tuple[str, str]:
     return f"{error}; {hint}", error.reason
 
 
+def confirming_channel(connection: Any) -> Any:
+    """Return a channel whose publishes wait for the broker's confirm. Raises Unavailable."""
+    with translated():
+        channel = connection.channel()
+        channel.confirm_delivery()
+        return channel
+
+
+def publish(channel: Any, exchange: str, routing_key: str, body: bytes, properties: Any) -> None:
+    """Publish one message and wait for its confirm. Raises Unavailable."""
+    try:
+        with translated():
+            channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
+    except Unavailable as error:
+        if isinstance(error.__cause__, pika.exceptions.NackError):
+            raise Unavailable(
+                f"the queue behind {routing_key} refuses: it is full, or has no leader", "nack"
+            ) from error
+        if isinstance(error.__cause__, pika.exceptions.UnroutableError):
+            raise Unavailable(
+                f"no queue is bound for {routing_key}: an operator must run `datastream topology`",
+                "returned",
+            ) from error
+        raise
+
+
 def encodable(value: Any) -> Any:
     """Return the value of a header, or its text where pika can decode but not encode it.
 

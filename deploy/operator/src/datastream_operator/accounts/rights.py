@@ -25,7 +25,7 @@ LINES = "SELECT, INSERT, UPDATE (line_offset)"
 #: Every account of the database. The last two are made by `make deploy` alone.
 DATABASE: dict[str, Grants] = {
     "migrator": ((MIGRATOR, "*"),),
-    "lake": (STREAMS, ("SELECT, INSERT", "raw_pack")),
+    "lake": (STREAMS, (LINES, "raw_log")),
     "clean": (
         STREAMS,
         (f"{LINES}, DELETE", "clean_log"),
@@ -47,7 +47,7 @@ DATABASE: dict[str, Grants] = {
     "exporter": (("PROCESS, REPLICATION CLIENT", "*.*"), ("SELECT", "performance_schema.*")),
 }
 #: Procedures by the account that calls them. One that no migration has made is left out.
-PROCEDURES = {"complete_line": "lake", "grow_pack": "lake", "drop_packs": "lake"}
+PROCEDURES = {"complete_line": "lake"}
 
 EVERY_PRIVILEGE = "ALL PRIVILEGES"
 PROCEDURE = "PROCEDURE"

@@ -90,13 +90,13 @@ def new_stream(session: Session, intruder: Intruder) -> Stream:
 
 def _is_free(session: Session, number: int, slice_: Slice) -> bool:
     """Return whether a number is free, or is that of a stream that an earlier attempt began."""
+    key = number, slice_.position, slice_.end
     with session.transaction() as transaction:
         if not list(transaction.select(IS_KNOWN, (number,))):
             return True
-    stored = raw.lines(session, number, slice_.position, slice_.end)
-    texts = {line.offset: line.text for line in stored}
-    if texts:
-        return texts.items() <= dict(slice_.numbered()).items()
+        stored = dict(transaction.select(raw.TEXTS, key))
+    if stored:
+        return stored.items() <= dict(slice_.numbered()).items()
     return _arrives(session, number, 0, slice_.position)
 
 
@@ -118,7 +118,7 @@ def filled(session: Session, intruder: Intruder, stream: Stream) -> Iterator[Sli
                 # Each ends where the next one begins, which may be another log's.
                 yield f"whose the disguised lines from byte {group[0].offset:,} on are is not known"
                 break
-            yield raw.slice_of(stream, group)
+            yield raw.slice_of(session, claimed, stream, group)
 
 
 def _arrives(session: Session, stream: int, begin: int, end: int) -> bool:

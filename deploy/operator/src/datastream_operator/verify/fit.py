@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import LiteralString
 
 from datastream.mysql import Session
 from datastream.parsing.looks import Looks, is_misfit, looks_of, prefix_missed, shortened
-from datastream_operator import raw
 from datastream_operator.text import printable
 from datastream_operator.verify.stored import StreamRow
 
@@ -20,10 +18,16 @@ PARSED = (COUNT.replace("{table}", "clean_log"), COUNT.replace("{table}", "error
 
 #: Lines to tell by, and bytes of each.
 LOOKED_AT = 100
-LOOKED_AT_BYTES = 4096
 SOME_REJECTS = """
-    SELECT line_offset FROM rejected_log WHERE stream_id = %s AND reason <> 'continued'
-    ORDER BY line_offset LIMIT %s
+    SELECT LEFT(raw_log.line, 4096)
+    FROM rejected_log STRAIGHT_JOIN raw_log
+        ON raw_log.stream_id = rejected_log.stream_id
+        AND raw_log.line_offset = rejected_log.line_offset
+    WHERE rejected_log.stream_id = %s AND rejected_log.reason <> 'continued'
+    ORDER BY rejected_log.line_offset LIMIT %s
+"""
+SOME_LINES = """
+    SELECT LEFT(line, 4096) FROM raw_log WHERE stream_id = %s ORDER BY line_offset LIMIT %s
 """
 
 
@@ -63,20 +67,17 @@ def is_misfit_whole(rejected: int, lines: int) -> bool:
 def misfit_of(session: Session, stream: StreamRow, end: int) -> Misfit | None:
     """Return how the lines of a stream below an offset fail to fit; None when they fit.
 
-    Raises Refused and Unavailable.
+    Raises Unavailable.
     """
     with session.transaction() as transaction:
         key = stream.number, end
         [(rejected,)] = transaction.select(REJECTED, key)
         parsed = sum(count for table in PARSED for (count,) in transaction.select(table, key))
-        rejects = [offset for (offset,) in transaction.select(SOME_REJECTS, (key[0], LOOKED_AT))]
 
-    if is_misfit_whole(rejected, parsed + rejected):
-        some = raw.lines_at(session, stream.number, rejects)
-        return Misfit(stream, parsed, rejected, looks_of(_beginnings(some)))
-    looks = prefix_missed(_beginnings(raw.lines(session, stream.number)), stream.format)
+        def some(statement: LiteralString) -> Sequence[bytes]:
+            return [line for (line,) in transaction.select(statement, (stream.number, LOOKED_AT))]
+
+        if is_misfit_whole(rejected, parsed + rejected):
+            return Misfit(stream, parsed, rejected, looks_of(some(SOME_REJECTS)))
+        looks = prefix_missed(some(SOME_LINES), stream.format)
     return looks and Misfit(stream, parsed, rejected, looks)
-
-
-def _beginnings(lines: Iterator[raw.Line]) -> list[bytes]:
-    return [line.text[:LOOKED_AT_BYTES] for line in islice(lines, LOOKED_AT)]

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby, islice, zip_longest
+from itertools import groupby, zip_longest
 from pathlib import Path, PurePath
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 
 from datastream.mysql import Session, Transaction
 from datastream.paths import logs_rotated_to, path_text
 from datastream.privacy import skeleton
 from datastream.slices import DISGUISED, INCOMPLETE
 from datastream.streams import stream_id
-from datastream_operator import raw
 from datastream_operator.lines import Missing, numbered_lines
 
 STREAMS = """
@@ -24,11 +23,20 @@ STREAMS = """
 #: The streams of a path, with the beginning of their first line, by which alike ones are found.
 BEGINNINGS = """
     SELECT LEFT(line, 1024), log_stream.stream_id, path, format, generation FROM log_stream
-    JOIN raw_log ON raw_log.stream_id = log_stream.stream_id AND line_offset = 0 AND pack = 0
+    JOIN raw_log ON raw_log.stream_id = log_stream.stream_id AND line_offset = 0
     WHERE source = %s AND path = %s ORDER BY generation
 """
+#: Bytes of its log that are read at once of a stream.
+BLOCK_BYTES = 4 * 1024**2
 
 FIRST_LINE = "SELECT flags, line FROM raw_log WHERE stream_id = %s AND line_offset = 0"
+
+RAW_ROWS = """
+    SELECT line_offset, flags, line FROM raw_log
+    WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
+"""
+#: Not after -1: MariaDB takes that as 0 in a search for the least unsigned number.
+RAW_FROM = "SELECT MIN(line_offset) FROM raw_log WHERE stream_id = %s AND line_offset >= %s"
 
 OFFSETS: LiteralString = """
     SELECT line_offset FROM {table} WHERE stream_id = %s AND line_offset BETWEEN %s AND %s
@@ -40,8 +48,8 @@ BEHIND: LiteralString = """
 CLEAN_SIDE: tuple[LiteralString, ...] = ("clean_log", "error_log", "rejected_log")
 #: For each, the statement that finds its rows between two offsets.
 PARSED_TABLES = {table: OFFSETS.replace("{table}", table) for table in CLEAN_SIDE}
-#: The same for the first row after an offset.
-FIRST_BEHIND = {table: BEHIND.replace("{table}", table) for table in CLEAN_SIDE}
+#: For each table, the statement that finds its first row after an offset.
+FIRST_BEHIND = {table: BEHIND.replace("{table}", table) for table in ("raw_log", *CLEAN_SIDE)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +111,36 @@ def _begins_with(transaction: Transaction, stream: StreamRow, source: str, line:
     return bool(text == line or (flags & INCOMPLETE and line.startswith(text)))
 
 
+class RawRow(NamedTuple):
+    """A row of raw_log."""
+
+    offset: int
+    flags: int
+    line: bytes
+
+
 def beginnings(transaction: Transaction, source: str, path: str) -> list[tuple[bytes, StreamRow]]:
     """Return the streams of a log that have a first line, and the beginning of that line."""
     rows = transaction.select(BEGINNINGS, (source, path))
     return [(line, StreamRow(*stream)) for line, *stream in rows]
+
+
+def raw_rows(session: Session, stream: StreamRow, size: int | None = None) -> Iterator[RawRow]:
+    """Yield the rows of a stream in order of offset, all or those below `size` bytes.
+
+    Raises Unavailable.
+    """
+    begin = 0
+    while size is None or begin < size:
+        with session.transaction() as transaction:
+            [(first,)] = transaction.select(RAW_FROM, (stream.number, begin))
+            if first is None or (size is not None and first >= size):
+                return
+            last = first + (size or BLOCK_BYTES) - 1
+            rows = transaction.select(RAW_ROWS, (stream.number, first, last))
+            slice_ = sorted(RawRow(*row) for row in rows)
+        yield from slice_
+        begin = last + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +161,12 @@ class Stored:
         self._number = None if stream is None else stream.number
 
     def rows(self, first: int, last: int) -> Rows:
-        """Return the rows whose offsets are from `first` to `last`.
-
-        Raises Refused and Unavailable.
-        """
-        rows = Rows()
-        if self._number is None:
-            return rows
-        for line in raw.lines(self._session, self._number, first, last):
-            rows.raw[line.offset] = line.flags, line.text
+        """Return the rows whose offsets are from `first` to `last`. Raises Unavailable."""
         key = self._number, first, last
+        rows = Rows()
         with self._session.transaction() as transaction:
+            for offset, flags, line in transaction.select(RAW_ROWS, key):
+                rows.raw[offset] = flags, line
             for table, between in PARSED_TABLES.items():
                 for (offset,) in transaction.select(between, key):
                     rows.parsed.setdefault(offset, []).append(table)
@@ -145,18 +174,13 @@ class Stored:
 
     def behind(self, offset: int) -> list[tuple[int, str]]:
         """Return the first row after an offset, and its table, for every table that has one."""
-        if self._number is None:
-            return []
-        lines = islice(raw.lines(self._session, self._number, offset + 1), 1)
-        found = [(line.offset, "raw_log") for line in lines]
         with self._session.transaction() as transaction:
-            found += [
+            return sorted(
                 (first, table)
                 for table, statement in FIRST_BEHIND.items()
                 for (first,) in transaction.select(statement, (self._number, offset))
                 if first is not None
-            ]
-        return sorted(found)
+            )
 
 
 # --- streams whose lines another stream of the same log also holds: a file that was sent twice
@@ -201,9 +225,9 @@ def _among(session: Session, files: list[StreamRow], others: list[StreamRow]) ->
     """Yield the doubles of some streams whose first lines are equal."""
     if not files or not others:
         return
-    heads = {stream: list(raw.lines(session, stream.number, last=HEAD_BYTES)) for stream in files}
+    heads = {stream: list(raw_rows(session, stream, HEAD_BYTES)) for stream in files}
     for other in others:
-        head = list(raw.lines(session, other.number, last=HEAD_BYTES))
+        head = list(raw_rows(session, other, HEAD_BYTES))
         for file in files:
             if all(map(_is_same, head, heads[file])):
                 double = _double(session, file, other)
@@ -216,8 +240,7 @@ def _double(session: Session, file: StreamRow, other: StreamRow) -> Double | Non
     """Compare two streams line by line, up to the end of the shorter one."""
     lines, texts = 0, set[bytes]()
     stream = other
-    both = (raw.lines(session, one.number) for one in (file, other))
-    for of_file, of_other in zip_longest(*both):
+    for of_file, of_other in zip_longest(raw_rows(session, file), raw_rows(session, other)):
         if of_file is None or of_other is None:
             stream = other if of_other is None else file
             break
@@ -225,16 +248,16 @@ def _double(session: Session, file: StreamRow, other: StreamRow) -> Double | Non
             return None
         lines += 1
         if len(texts) < 2:
-            texts.add(of_file.text)
+            texts.add(of_file.line)
     if len(texts) < 2:
         return None
     return Double(stream, file if stream is other else other, lines)
 
 
-def _is_same(one: raw.Line, other: raw.Line) -> bool:
+def _is_same(one: RawRow, other: RawRow) -> bool:
     """Return whether two rows are the same line of one log; either may be only its beginning."""
     if one.offset != other.offset:
         return False
-    short, long = sorted((one, other), key=lambda line: len(line.text))
-    is_beginning = bool(short.flags & INCOMPLETE) and long.text.startswith(short.text)
-    return one.text == other.text or is_beginning
+    short, long = sorted((one, other), key=lambda row: len(row.line))
+    is_beginning = bool(short.flags & INCOMPLETE) and long.line.startswith(short.line)
+    return one.line == other.line or is_beginning

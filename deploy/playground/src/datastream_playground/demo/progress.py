@@ -125,7 +125,7 @@ def _parse_again(pipeline: Pipeline, stream: StreamRow, console: Console) -> Non
             sender = replay.Sender(publisher, None, console.print)
             for part in parts:
                 for group in replay.groups(session, choice, part):
-                    sender.send(replay.piece_of(choice, part.stream, group))
+                    sender.send(replay.piece_of(session, choice, part, group))
         _wait_until_parsed(pipeline, before + sender.lines)
         for part in parts:  # last: cut short, the next run does it all again
             replay.set_format(session, part.stream, line_format)

@@ -14,16 +14,7 @@ from datastream_operator.verify.fit import Misfit, misfit_of
 from datastream_operator.verify.stored import Stored, StreamRow, find_streams
 from datastream_playground.demo.subject import Subject
 
-#: All lines of the packs that begin below the offset, but for those of the last one from there on.
-RAW_COUNT = """
-    SELECT COALESCE(SUM(line_count), 0) - (
-        SELECT COUNT(*) FROM raw_log
-        WHERE stream_id = %s AND line_offset >= %s AND pack = (
-            SELECT MAX(line_offset) FROM raw_pack WHERE stream_id = %s AND line_offset < %s
-        )
-    )
-    FROM raw_pack WHERE stream_id = %s AND line_offset < %s
-"""
+RAW_COUNT = "SELECT COUNT(*) FROM raw_log WHERE stream_id = %s AND line_offset < %s"
 CLEAN_COUNT = "SELECT COUNT(*) FROM clean_log WHERE stream_id = %s AND line_offset < %s"
 ERROR_COUNT = "SELECT COUNT(*) FROM error_log WHERE stream_id = %s AND line_offset < %s"
 REJECTED_COUNTS = """
@@ -54,13 +45,7 @@ STATUSES = """
 """
 LAST_REJECTS = """
     SELECT raw_log.stored_at, rejected_log.reason, raw_log.line
-    FROM rejected_log STRAIGHT_JOIN raw_log
-        ON raw_log.stream_id = rejected_log.stream_id
-        AND raw_log.line_offset = rejected_log.line_offset
-        AND raw_log.pack = (
-            SELECT MAX(line_offset) FROM raw_pack
-            WHERE stream_id = rejected_log.stream_id AND line_offset <= rejected_log.line_offset
-        )
+    FROM rejected_log JOIN raw_log USING (stream_id, line_offset)
     WHERE rejected_log.stream_id = %s AND rejected_log.reason <> 'continued'
     ORDER BY rejected_log.line_offset DESC LIMIT %s
 """
@@ -130,10 +115,7 @@ class LogTables(Stored):
         return self._select(LAST_REJECTS, number)
 
     def _count(self, statement: LiteralString, end: int) -> int:
-        key = (self._number, end) * (statement.count("%s") // 2)
-        with self._session.transaction() as transaction:
-            [(count,)] = transaction.select(statement, key)
-        return int(count)
+        return int(self._select(statement, end)[0][0])
 
     def _select(self, statement: LiteralString, *parameters: int) -> list[Any]:
         with self._session.transaction() as transaction:

@@ -26,7 +26,6 @@ SETTINGS = """\
 bind-address = 127.0.0.1
 skip-name-resolve
 skip-log-bin
-local-infile = ON
 performance-schema = OFF
 character-set-server = utf8mb4
 collation-server = utf8mb4_bin

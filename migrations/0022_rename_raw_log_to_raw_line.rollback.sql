@@ -1,1 +1,0 @@
-ALTER TABLE raw_line RENAME TO raw_log

@@ -1,1 +1,0 @@
-ALTER TABLE raw_pack RENAME TO raw_packed
