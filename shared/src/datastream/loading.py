@@ -64,14 +64,21 @@ class Loading:
         #: Whether a session was lost at it, as at a proxy that does not know it: the batch goes by
         #: INSERT next, or might never be stored.
         self._is_doubted = False
+        #: Whether rows of this transaction go by INSERT for that reason.
+        self._is_avoided = False
 
     def opened(self) -> None:
         """Note that a session begins, which may be with another server."""
         self._is_refused = False
 
+    def begun(self) -> None:
+        """Note that a transaction begins."""
+        self._is_avoided = False
+
     def committed(self) -> None:
-        """Note that a batch is stored."""
-        self._is_doubted = False
+        """Note that a transaction is stored; one without many rows says nothing of them."""
+        if self._is_avoided:
+            self._is_doubted = False
 
     def load(
         self, connection: Any, insert: Insert, rows: Sequence[Sequence[object]], most_bytes: int
@@ -83,7 +90,10 @@ class Loading:
         """
         if insert.load is None or len(rows) < FEWEST:
             return None
-        if not self._is_wanted or self._is_refused or self._is_doubted:
+        if not self._is_wanted or self._is_refused:
+            return None
+        if self._is_doubted:
+            self._is_avoided = True
             return None
         _run(connection, "SAVEPOINT loading")
         try:

@@ -273,6 +273,7 @@ class Session:
         """
         with self._translated():
             self._open()
+            self._loading.begun()
             transaction = Transaction(self._connection, self._most_bytes, self._loading)
             try:
                 yield transaction

@@ -165,6 +165,25 @@ def test_a_batch_at_which_the_session_was_lost_goes_by_insert(
     assert database.query(COUNT) == [(2 * FEWEST,)]
 
 
+def test_what_is_stored_before_such_a_batch_says_nothing_of_it(
+    database: FakeDatabase, session: Session
+) -> None:
+    """A store commits the streams of a batch first; a batch that fails is no better."""
+    database.fail("LOAD DATA", 2013)
+    with pytest.raises(Unavailable):
+        add(session)
+    add(session, 5_000, rows=1)
+    database.fail("INSERT", 2013)
+    with pytest.raises(Unavailable):
+        add(session)
+    add(session, 6_000, rows=1)
+    database.statements.clear()
+    add(session)
+    add(session, 1_000)
+
+    assert ways(database) == ["INSERT", "LOAD"]
+
+
 def test_any_warning_takes_the_rows_back(
     database: FakeDatabase, session: Session, counts: ConsumerMetrics
 ) -> None:
