@@ -122,6 +122,20 @@ def test_a_stop_ends_the_waiting_for_the_broker() -> None:
     assert broker.published == []
 
 
+def test_a_stop_ends_the_waiting_for_a_queue_that_takes_a_few() -> None:
+    """However many are left, and though each attempt gets on."""
+    stop = Event()
+    broker = Broker("", *["nack"] * 9, "", *["nack"] * 8)
+    broker.on_publish = lambda: stop.set() if len(broker.attempts) == 10 else None
+    publisher = PatientPublisher(broker.open, ProducerMetrics(), stop)
+
+    with pytest.raises(Unavailable):
+        publisher.publish([("lake.test", slice_of(number)) for number in range(10)])
+
+    assert broker.published == [("lake.test", 0), ("lake.test", 1)]
+    assert (broker.opened, broker.closed) == (1, 0)
+
+
 def test_an_account_that_stays_refused_ends_the_waiting_where_that_is_asked_for() -> None:
     """Any other outage is waited for, however long it takes."""
     broker = Broker("connection", "blocked", "refused", "refused")

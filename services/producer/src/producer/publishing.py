@@ -87,13 +87,14 @@ class PatientPublisher:
         self._context.close()
 
     def _publish_some(self, unconfirmed: list[tuple[str, Slice]]) -> None:
-        """Publish what is taken now. Raises Unavailable where that is nothing."""
+        """Publish what is taken now. Raises Unavailable where that is nothing, or when stopped."""
         before = len(unconfirmed)
         try:
             self._opened().publish_all(unconfirmed)
         except Unavailable as error:
             # A full queue takes some whenever it is emptied a little: no outage that grows longer.
-            if error.reason not in REFUSALS or len(unconfirmed) == before:
+            is_some = error.reason in REFUSALS and len(unconfirmed) < before
+            if not is_some or self._stop.is_set():
                 raise
 
     def _until_it_works(self, action: Callable[[], None]) -> None:
