@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -35,7 +36,7 @@ from faults.installation import (
     redeliveries_of,
     run_sql,
 )
-from faults.proxy import Proxy
+from faults.proxy import Link, Proxy
 from lake_consumer.store import Lake
 
 RETRIES = "datastream_retries_total"
@@ -349,6 +350,32 @@ def random_line(length: int) -> bytes:
     """Return a line of about so many bytes that no pack makes much smaller."""
     random = Random(length)  # noqa: S311 - no secret
     return random.randbytes(length).translate(None, b"\0\n") + b"\n"
+
+
+@pytest.mark.skipif(os.environ.get("MYSQL_LOCAL_INFILE") == "no", reason="no row goes that way")
+@pytest.mark.parametrize("is_within_rows", [False, True], ids=["statement", "rows"])
+def test_every_session_ends_at_load_data(
+    deployment: Deployment, writer: Writer, to_database: Proxy, *, is_within_rows: bool
+) -> None:
+    """As behind a proxy that does not know it: rows go by INSERT, and none is half there."""
+    ended = []
+
+    def look(link: Link, data: bytes) -> bytes:
+        is_rows, link.is_marked = link.is_marked, b"LOAD DATA LOCAL" in data
+        if not (is_rows if is_within_rows else link.is_marked):
+            return data
+        ended.append(data)
+        with suppress(OSError):
+            link.server.sendall(data[: len(data) // 2])
+        link.cut()
+        return b""
+
+    to_database.on_sending(look)
+    writer.burst(20_000)
+    producer, lake, clean = start_all(deployment, writer.path, to_database)
+
+    assert_whole(deployment, writer, producer, lake, clean)
+    assert ended
 
 
 def test_statement_over_max_allowed_packet(deployment: Deployment, writer: Writer) -> None:
