@@ -305,6 +305,49 @@ def test_packs_that_the_server_cannot_unpack_are_not_taken_back(
     assert "raw_line" not in tables(deployment)
 
 
+def cut_short(deployment: Deployment, tmp_path: Path, number: int) -> None:
+    """Apply migrations up to a number, as a job that gets no further does."""
+    for path in MIGRATIONS[:number]:
+        shutil.copy(path, tmp_path)
+        shutil.copy(path.with_suffix(".rollback.sql"), tmp_path)
+    migrate.apply(deployment.mysql, tmp_path)
+
+
+def test_no_line_is_lost_by_taking_back_an_upgrade_that_was_cut_short(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """Between two renamings the rows have one table; once the upgrade is whole it may go back."""
+    fill(deployment)
+    before = lake_of(deployment)
+    migrate.roll_back(deployment.mysql, 21)
+    cut_short(deployment, tmp_path, 24)
+
+    with pytest.raises(Refused, match="raw_packed was not dropped: it alone has the lines"):
+        migrate.roll_back(deployment.mysql, 21)
+
+    migrate.apply(deployment.mysql)
+    assert lake_of(deployment) == before
+    migrate.roll_back(deployment.mysql, 21)
+    assert deployment.count("raw_log") == len(before)
+
+
+def test_no_line_is_lost_by_an_upgrade_after_a_way_back_that_was_cut_short(
+    deployment: Deployment,
+) -> None:
+    """The packs are gone, which nobody noted: the rows that were made of them stay."""
+    fill(deployment)
+    before = lake_of(deployment)
+    migrate.roll_back(deployment.mysql, 24)
+    deployment.change("DROP TABLE raw_packed")
+
+    with pytest.raises(Refused, match="raw_line was not dropped: it alone has the lines"):
+        migrate.apply(deployment.mysql)
+
+    migrate.roll_back(deployment.mysql, 23)
+    migrate.apply(deployment.mysql)
+    assert lake_of(deployment) == before
+
+
 def test_what_is_stored_between_two_steps_back_is_not_lost(deployment: Deployment) -> None:
     """Where the lake may still write its lines are copied later; where they are, it may not."""
     fill(deployment)

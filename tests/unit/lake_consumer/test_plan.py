@@ -12,10 +12,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from datastream.packs import PLAIN, Pack
+from datastream.packs import PLAIN, Pack, packs
 from datastream.privacy import LineDisguise, hashed, skeleton, truncated
 from datastream.slices import DISGUISED, INCOMPLETE, TRUNCATED, UNTERMINATED, Slice
 from datastream.streams import Stream
+from lake_consumer.merging import Key, groups
 from lake_consumer.plan import Line, Plan, lines_of, plan
 from producer.pipeline import disguised
 
@@ -26,6 +27,8 @@ NETWORKS = LineDisguise(truncated, drops_queries=True)
 #: Packs of a few lines, so that short logs have many of them.
 TEXT, SPAN = 48, 40
 small_packs = partial(patch.multiple, "datastream.packs", MOST_TEXT=TEXT, MOST_SPAN=SPAN)
+#: And merges of few.
+eager = partial(patch.multiple, "lake_consumer.merging", MOST_TEXT=TEXT, MOST_SPAN=SPAN, TAIL=2)
 
 
 def slice_of(*lines: bytes, position: int = 0, flags: int = 0) -> Slice:
@@ -64,6 +67,22 @@ class Table:
             self.packs[offset] = pack._replace(flags=line.flags, end=line.end, body=line.line)
         self.assert_sound()
         return made
+
+    def merge(self) -> None:
+        """Merge neighbours as the merging does."""
+        every = [self.packs[offset] for offset in sorted(self.packs)]
+        keys = [Key(pack.line_offset, pack.flags, pack.end, pack.line_count) for pack in every]
+        with eager():
+            found, _ = groups(keys)
+        for group in found:
+            small = [self.packs[key.offset] for key in group]
+            lines = [line for pack in small for line in pack.lines()]
+            whole, *others = packs(lines, small[0].flags, small[-1].end)
+            if not others:
+                for key in group:
+                    del self.packs[key.offset]
+                self.packs[whole.line_offset] = whole
+        self.assert_sound()
 
     def assert_sound(self) -> None:
         """Assert that the packs are what the view and the next plan rely on."""
@@ -277,15 +296,22 @@ def two_logs(draw: st.DrawFn) -> list[list[Slice]]:
     return draw(st.lists(st.lists(either, min_size=1, max_size=6), min_size=1, max_size=6))
 
 
-@given(two_logs())
-def test_a_slice_of_another_log_is_stored_whole_or_not_at_all(batches: list[list[Slice]]) -> None:
+@given(two_logs(), st.sets(st.integers(0, 5)))
+def test_a_slice_of_another_log_is_stored_whole_or_not_at_all(
+    batches: list[list[Slice]], merged_after: set[int]
+) -> None:
     """It is compared with every line that is there; two lines never share a byte of the stream.
 
-    Two consumers that take turns, under the lock of the stream, are batches in any order.
+    Two consumers that take turns, under the lock of the stream, are batches in any order; between
+    some of them neighbours are merged.
     """
     table, model = Table(), Model()
+    plans = []
     with small_packs():
-        plans = [table.store(batch) for batch in batches]
+        for number, batch in enumerate(batches):
+            plans.append(table.store(batch))
+            if number in merged_after:
+                table.merge()
     for batch in batches:
         for slice_ in sorted(batch, key=lambda slice_: slice_.position):
             model.store(slice_)

@@ -53,6 +53,10 @@ DONE_ALREADY = frozenset({ER.DUP_FIELDNAME, ER.DUP_KEYNAME, ER.CANT_DROP_FIELD_O
 #: A statement is done as a whole or not at all: what it changes besides is there as well.
 RENAMED_TABLE = re.compile(r"^ALTER TABLE \w+ RENAME TO (\w+)\s*$", re.MULTILINE)
 RENAMED_COLUMN = re.compile(r"^ALTER TABLE (\w+)\s+RENAME COLUMN \w+ TO (\w+)", re.MULTILINE)
+#: While lines are in two tables either may go, and never the last one: a job that was killed before
+#: it noted what it did may be followed by one that goes the other way.
+DROPPED_TABLE = re.compile(r"^DROP TABLE IF EXISTS (\w+)", re.MULTILINE)
+HOLDS_THE_SAME = {"raw_line": "raw_packed", "raw_packed": "raw_line"}
 
 PRESENT = """
     SELECT IF(table_type = 'VIEW', 'view', 'table'), table_name
@@ -359,13 +363,28 @@ class _Cursor(Cursor):
     """
 
     def execute(self, query: str, args: Any = None) -> int:  # noqa: ANN401 - PyMySQL's
-        """Run a statement."""
+        """Run a statement. Raises Refused where it would drop the only table with the lines."""
+        self._keep_the_last(query)
         try:
             return super().execute(query, args)
         except pymysql.MySQLError as error:
             if error.args[0] not in DONE_ALREADY and not self._is_renamed(query, error):
                 raise
             return 0
+
+    def _keep_the_last(self, query: str) -> None:
+        found = DROPPED_TABLE.search(query)
+        other = HOLDS_THE_SAME.get(found[1]) if found else None
+        if found is None or other is None:
+            return
+        present = _present(self)
+        if ("table", found[1]) in present and ("table", other) not in present:
+            raise Refused(
+                f"{found[1]} was not dropped: it alone has the lines, since another migration was"
+                " cut short. First run again what was cut short, datastream migrate or datastream"
+                " migrate --rollback --to N, as it was",
+                EX_FAILED,
+            )
 
     def _is_renamed(self, query: str, error: pymysql.MySQLError) -> bool:
         """Whether what a statement renames has its new name already, and no other."""

@@ -38,10 +38,15 @@ SHARE = 0.25
 LEAVE = 2.0
 
 #: Of a line that an older version stored disguised (flag 4) the length in its log is not known; it
-#: stays alone.
+#: stays alone. The body is looked for where nothing else tells the end: each row of a query that
+#: names it is read with it, and the first pass goes over every pack there is.
 KEYS = """
     SELECT line_offset, flags,
-        COALESCE(end_offset, IF(flags & 4, NULL, line_offset + LENGTH(body))), line_count
+        COALESCE(end_offset, IF(flags & 4, NULL, (
+            SELECT older.line_offset + LENGTH(older.body) FROM raw_pack AS older
+            WHERE older.stream_id = raw_pack.stream_id
+                AND older.line_offset = raw_pack.line_offset
+        ))), line_count
     FROM raw_pack WHERE stream_id = %s AND line_offset >= %s ORDER BY line_offset LIMIT %s
 """
 PACKS = """
