@@ -205,9 +205,9 @@ def connect(
         raise _stranger(settings) or _no_session(
             settings, "that is not MySQL's port: check MYSQL_HOST and MYSQL_PORT", "protocol"
         ) from error
-    # The driver has one setting for both times, and no way to change it later on.
-    connection._read_timeout = read_timeout  # noqa: SLF001
-    connection._write_timeout = write_timeout  # noqa: SLF001
+    # The driver has one setting for both times, and no public way to change it later on.
+    connection._read_timeout = read_timeout  # noqa: SLF001 - as said above
+    connection._write_timeout = write_timeout  # noqa: SLF001 - as said above
     return connection
 
 

@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 
 import pika
 import pytest
@@ -42,27 +42,10 @@ def test_a_protocol_is_named_by_how_it_begins(said: bytes, name: str) -> None:
     assert named(said) == name
 
 
-@contextmanager
-def greeting(said: bytes) -> Iterator[int]:
-    """Greet whoever comes with these bytes; give the port."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def greet() -> None:
-            for _ in range(2):
-                peer, _ = server.accept()
-                with peer:
-                    peer.sendall(said)
-
-        thread = threading.Thread(target=greet, daemon=True)
-        thread.start()
-        yield server.getsockname()[1]
-        thread.join()
-
-
 @pytest.mark.parametrize("said", [X_PROTOCOL, b"220 mail.example.com ESMTP\r\n"])
 def test_a_greeting_that_the_driver_cannot_read_is_an_outage(said: bytes) -> None:
     """It is no crash of the program: the port is another one's."""
-    with greeting(said) as port:
+    with Peer([said], "closed") as port:
         session = Session(MysqlSettings("127.0.0.1", port, "d", "u", Secret("p")), "test")
         with (
             pytest.raises(Unavailable, match="check MYSQL_HOST and MYSQL_PORT"),
